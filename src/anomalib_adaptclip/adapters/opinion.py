@@ -1,0 +1,27 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What an adapter says of a batch of images."""
+
+from typing import NamedTuple
+
+import torch
+
+
+class Opinion(NamedTuple):
+    """What an adapter puts out, in the form that its losses take.
+
+    Letters: B batch, h and w cells of the adapter's own grid.
+
+    Attributes:
+        logits: Of the image being normal and abnormal, ``(B, 2)``.
+        patch_map: Probability that a cell is abnormal, ``(B, 1, h, w)``; that of normal is one minus it.
+    """
+
+    logits: torch.Tensor
+    patch_map: torch.Tensor
+
+    @property
+    def score(self) -> torch.Tensor:
+        """Probability that the image is abnormal, ``(B,)``."""
+        return self.logits.softmax(dim=-1)[:, 1]

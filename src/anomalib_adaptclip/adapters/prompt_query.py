@@ -1,0 +1,85 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The prompt-query adapter: learned comparison of a query with its nearest normal patches.
+
+Letters: B batch, L patches, D joint embedding width.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from .opinion import Opinion
+from .similarity import Alignment
+
+
+class PromptQueryAdapter(nn.Module):
+    """Segment and classify the joint feature of context and aligned residual (eqs. 6 to 8 of the paper).
+
+    Each tap has a batch norm of its own. The two heads are shared by all taps and applied tap after tap.
+
+    Args:
+        width: Joint embedding width D.
+        num_taps: Number of tapped blocks.
+        hidden_dim: Features in the heads.
+        context: Add the query itself to the residual.
+        topk: The image feature is the mean of all positions averaged with that of the ``topk`` largest, by channel.
+            The paper's eq. 8 has 1.
+    """
+
+    def __init__(self, width: int, num_taps: int, hidden_dim: int, *, context: bool, topk: int) -> None:
+        super().__init__()
+        self.context = context
+        self.topk = topk
+        self.norms = nn.ModuleList([nn.BatchNorm2d(width) for _ in range(num_taps)])
+        self.segmentation_head = nn.Sequential(
+            nn.Conv2d(width, hidden_dim, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(hidden_dim),
+            nn.ReLU(),
+            nn.ConvTranspose2d(hidden_dim, hidden_dim, kernel_size=2, stride=2),
+            nn.Conv2d(hidden_dim, hidden_dim // 2, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(hidden_dim // 2),
+            nn.ReLU(),
+            nn.ConvTranspose2d(hidden_dim // 2, hidden_dim // 2, kernel_size=2, stride=2),
+            nn.Conv2d(hidden_dim // 2, 2, kernel_size=1),
+        )
+        self.image_head = nn.Sequential(
+            nn.Linear(width, hidden_dim, bias=False),
+            nn.BatchNorm1d(hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, hidden_dim // 2, bias=False),
+            nn.BatchNorm1d(hidden_dim // 2),
+            nn.ReLU(),
+            nn.Linear(hidden_dim // 2, 2, bias=False),
+        )
+
+    def forward(self, alignments: Sequence[Alignment], grid: tuple[int, int]) -> list[Opinion]:
+        """Judge a batch by its alignments.
+
+        Args:
+            alignments: One a tap.
+            grid: Rows and columns, ``L = rows * columns``.
+
+        Returns:
+            One opinion a tap, with maps ``(B, 1, 4 * rows, 4 * columns)``.
+        """
+        return [
+            self._judge(norm(self.joint_feature(alignment).mT.unflatten(-1, grid)))
+            for norm, alignment in zip(self.norms, alignments, strict=True)
+        ]
+
+    def joint_feature(self, alignment: Alignment) -> torch.Tensor:
+        """Eq. 6: ``query + |query - aligned|``, or the residual alone; ``(B, L, D)``."""
+        residual = (alignment.query - alignment.aligned).abs()
+        return alignment.query + residual if self.context else residual
+
+    def pool(self, feature: torch.Tensor) -> torch.Tensor:
+        """Eq. 8's pooling of a ``(B, D, rows, columns)`` feature: ``(B, D)``."""
+        positions = feature.flatten(2)  # (B, D, L)
+        top = positions.topk(min(self.topk, positions.shape[-1]), dim=-1).values
+        return (positions.mean(dim=-1) + top.mean(dim=-1)) / 2
+
+    def _judge(self, feature: torch.Tensor) -> Opinion:
+        return Opinion(self.image_head(self.pool(feature)), self.segmentation_head(feature).softmax(dim=1)[:, 1:])

@@ -1,0 +1,71 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a CLIP must look like for its tokens to be read."""
+
+from collections.abc import Sequence
+
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from torch import nn
+
+
+def require_standard_clip(clip: nn.Module) -> None:
+    """Check that both towers are CLIP's standard transformers.
+
+    Args:
+        clip: Model to check.
+
+    Raises:
+        TypeError: If the image tower is no standard ViT (a ResNet, a timm tower, an attention pooler), or the text
+            tower no causal transformer.
+    """
+    problem = _image_tower_problem(getattr(clip, "visual", None)) or _text_tower_problem(getattr(clip, "text", clip))
+    if problem:
+        msg = (
+            f"AdaptCLIP needs an open_clip CLIP with a standard ViT image tower and CLIP's own text tower, but {problem}. "
+            "Use a backbone such as ViT-L-14-336, ViT-B-16-plus-240 or tiny."
+        )
+        raise TypeError(msg)
+
+
+def require_blocks(num_blocks: int, taps: Sequence[int], first_vv_block: int) -> None:
+    """Check that tapped and V-V blocks exist.
+
+    Args:
+        num_blocks: Depth of the image tower.
+        taps: Tapped blocks, counted from 1.
+        first_vv_block: First V-V block, counted from 1.
+
+    Raises:
+        ValueError: If a block is outside ``1..num_blocks``, or the taps are not strictly ascending.
+    """
+    if not taps or list(taps) != sorted(set(taps)) or not 1 <= taps[0] <= taps[-1] <= num_blocks:
+        msg = f"taps must be ascending block numbers from 1 to {num_blocks}, each once; got {tuple(taps)}."
+        raise ValueError(msg)
+    if not 1 <= first_vv_block <= num_blocks:
+        msg = f"first_vv_block must be a block number from 1 to {num_blocks}; got {first_vv_block}."
+        raise ValueError(msg)
+
+
+def _image_tower_problem(visual: nn.Module | None) -> str | None:
+    if not isinstance(visual, VisionTransformer):
+        return f"the image tower is a {type(visual).__name__}"
+    if visual.attn_pool is not None or visual.pool_type != "tok" or visual.proj is None:
+        return "its ViT does not end in a projected class token"
+    return _blocks_problem(visual.transformer)
+
+
+def _text_tower_problem(tower: nn.Module) -> str | None:
+    if not hasattr(tower, "token_embedding") or not isinstance(tower.text_projection, nn.Parameter):
+        return f"the text tower is a {type(tower).__name__}"
+    pool_type = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", None)
+    if pool_type != "argmax" or tower.attn_mask is None or getattr(tower, "cls_emb", None) is not None:
+        return "the text tower does not read its feature at the end token"
+    return _blocks_problem(tower.transformer)
+
+
+def _blocks_problem(transformer: nn.Module) -> str | None:
+    for block in transformer.resblocks:
+        if type(block) is not ResidualAttentionBlock or getattr(block.attn, "in_proj_weight", None) is None:
+            return f"its blocks are {type(block).__name__} with {type(block.attn).__name__}"
+    return None

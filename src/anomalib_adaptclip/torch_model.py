@@ -1,0 +1,245 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""AdaptCLIP as a plain PyTorch module: frozen CLIP, adapters, few-shot memory.
+
+Letters: B batch, K normal prompt images (shots), D joint embedding width, H and W pixels.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from anomalib.data import InferenceBatch
+from anomalib.models.components import DynamicBufferMixin
+from torch import nn
+
+from .adapters import Opinion, PromptQueryAdapter, TextualAdapter, VisualAdapter, compare_with_text
+from .clip import ImageTokens, encode_image, require_blocks, require_standard_clip, static_text_pair
+from .fusion import Fusion, alignment_map, fuse, predict
+from .prompt_memory import PromptMemory
+from .weights import AdapterFile, load_adapter_file, read_adapter_file
+
+AdapterName = Literal["visual", "textual", "prompt_query"]
+ADAPTERS: tuple[AdapterName, ...] = get_args(AdapterName)
+
+
+class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
+    """Detect and segment anomalies with a frozen CLIP and three small adapters.
+
+    Zero-shot until :meth:`set_prompts` has been given normal images, few-shot from then on. The rows of the paper's
+    Table 5 are subsets of ``adapters``, with ``context=False`` for its line 5; without any, plain CLIP with the static
+    texts stands in (line 0).
+
+    Args:
+        clip: Any open_clip CLIP with a standard ViT image tower. It is frozen, and stays in eval mode.
+        taps: Blocks whose tokens are used, counted from 1, ascending.
+        first_vv_block: First block with a V-V stream, counted from 1.
+        prompt_length: Context vectors of each learned text prompt.
+        reduction: Bottleneck of the visual adapter's residual MLPs.
+        hidden_dim: Features in the heads of the prompt-query adapter.
+        context: Let the prompt-query adapter see the query itself, not only the aligned residual.
+        topk: Largest positions that its image head pools; the paper's eq. 8 has 1.
+        fusion: ``"published"``, or ``"paper"`` for plain averages.
+        adapters: Which adapters to build. They are untrained until :meth:`load_adapters`.
+        class_name: What the images show, for the static texts. The published adapters were trained with ``"object"``.
+
+    Raises:
+        TypeError: If ``clip`` is no CLIP with standard towers.
+        ValueError: If an argument is out of range; the message says what is possible.
+
+    Example:
+        >>> clip = open_clip.create_model("ViT-L-14-336", pretrained="openai")  # doctest: +SKIP
+        >>> model = AdaptCLIPModel(clip, taps=(6, 12, 18, 24), first_vv_block=6).eval()  # doctest: +SKIP
+        >>> model.load_adapters("epoch_15.pth")  # doctest: +SKIP
+        >>> model.set_prompts(good_images)  # doctest: +SKIP
+        >>> model(images).anomaly_map.shape  # doctest: +SKIP
+        torch.Size([8, 1, 518, 518])
+    """
+
+    static_pair: torch.Tensor
+    learned_pair: torch.Tensor
+
+    def __init__(
+        self,
+        clip: nn.Module,
+        taps: Sequence[int],
+        first_vv_block: int,
+        prompt_length: int = 12,
+        reduction: int = 4,
+        hidden_dim: int = 128,
+        context: bool = True,
+        topk: int = 10,
+        fusion: Fusion = "published",
+        adapters: Sequence[AdapterName] = ADAPTERS,
+        class_name: str = "object",
+    ) -> None:
+        super().__init__()
+        require_standard_clip(clip)
+        require_blocks(len(clip.visual.transformer.resblocks), taps, first_vv_block)
+        require_options(adapters, fusion)
+        self.clip = clip.requires_grad_(False).eval()
+        self.taps = tuple(taps)
+        self.first_vv_block = first_vv_block
+        self.fusion = fusion
+        self.class_name = class_name
+        width, text_width = clip.visual.proj.shape[1], self.text_tower.token_embedding.embedding_dim
+        self.adapters = nn.ModuleDict()
+        if "visual" in adapters:
+            self.adapters["visual"] = VisualAdapter(width, reduction)
+        if "textual" in adapters:
+            self.adapters["textual"] = TextualAdapter(prompt_length, text_width)
+        if "prompt_query" in adapters:
+            self.adapters["prompt_query"] = PromptQueryAdapter(
+                width, len(self.taps), hidden_dim, context=context, topk=topk
+            )
+        self.prompt_memory = PromptMemory()
+        # The text pairs depend on no image. They are computed when first needed and kept, in checkpoints too.
+        self.register_buffer("static_pair", torch.empty(0, width))
+        self.register_buffer("learned_pair", torch.empty(0, width))
+
+    @property
+    def text_tower(self) -> nn.Module:
+        """CLIP's text tower: a module of its own, or the CLIP itself."""
+        return getattr(self.clip, "text", self.clip)
+
+    @property
+    def patch_size(self) -> tuple[int, int]:
+        """Height and width of a patch in pixels."""
+        height, width = self.clip.visual.conv1.kernel_size
+        return height, width
+
+    def train(self, mode: bool = True) -> "AdaptCLIPModel":
+        """Set the mode of the adapters. CLIP stays in eval mode."""
+        super().train(mode)
+        self.clip.eval()
+        if mode:
+            self._forget_learned_pair()  # training moves it
+        return self
+
+    def load_adapters(self, path: str | Path) -> AdapterFile:
+        """Load adapter weights from the published layout or from our safetensors.
+
+        Args:
+            path: File to load. Adapters in it that this model lacks are passed over.
+
+        Returns:
+            What was read, with its SHA-256.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is damaged, holds code, or does not fit this model; all keys at fault are listed.
+        """
+        file = read_adapter_file(path)
+        load_adapter_file(file, self.adapters)
+        self._forget_learned_pair()
+        return file
+
+    @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
+    @torch.no_grad()
+    def set_prompts(self, images: torch.Tensor) -> None:
+        """Remember normal images, in place of any before.
+
+        Args:
+            images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        if images.ndim != 4 or len(images) == 0:
+            msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
+            raise ValueError(msg)
+        self.prompt_memory.store(self.encode(images, self.taps).taps)
+
+    def clear_prompts(self) -> None:
+        """Forget the normal images: zero-shot again."""
+        self.prompt_memory.clear()
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    def encode_texts(self) -> None:
+        """Compute the text pairs that are not there yet. :meth:`forward` does so when it has to."""
+        if len(self.static_pair) == 0:
+            self.static_pair = static_text_pair(self.text_tower, self.class_name)
+        if len(self.learned_pair) == 0 and "textual" in self.adapters:
+            self.learned_pair = self.adapters["textual"](self.text_tower)
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> InferenceBatch:
+        """Score and segment a batch, few-shot if there are prompts.
+
+        Args:
+            images: Preprocessed images ``(B, 3, H, W)``, H and W multiples of the patch.
+
+        Returns:
+            ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, H, W)``, both in [0, 1], 1 being abnormal.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        if len(self.static_pair) == 0 or (len(self.learned_pair) == 0 and "textual" in self.adapters):
+            self.encode_texts()
+        size = (images.shape[-2], images.shape[-1])
+        few_shot = self.prompt_memory.k_shot > 0
+        tokens = self.encode(images, self.taps if few_shot else self.taps[-1:])
+        predictions = [predict([opinion], size) for opinion in self.text_opinions(tokens)]
+        alignment = None
+        if few_shot:
+            alignments = self.prompt_memory.align(tokens.taps)
+            alignment = alignment_map(alignments, tokens.grid, size)
+            if "prompt_query" in self.adapters:
+                predictions.append(predict(self.adapters["prompt_query"](alignments, tokens.grid), size))
+        if not predictions:
+            predictions = [predict([self.plain_opinion(tokens)], size)]
+        score, anomaly_map = fuse(predictions, alignment, self.fusion)
+        return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
+
+    def encode(self, images: torch.Tensor, taps: Sequence[int]) -> ImageTokens:
+        """Tokens of preprocessed images ``(B, 3, H, W)`` at some of the tapped blocks, ascending."""
+        height, width = images.shape[-2:]
+        patch_height, patch_width = self.patch_size
+        if images.shape[1] != 3 or height % patch_height or width % patch_width:
+            msg = (
+                f"Images must be (B, 3, H, W) with H and W multiples of the patch, {patch_height}x{patch_width} pixels; "
+                f"got {tuple(images.shape)}. Resize them, with the pre-processor for instance."
+            )
+            raise ValueError(msg)
+        return encode_image(self.clip.visual, images, taps, self.first_vv_block)
+
+    def text_opinions(self, tokens: ImageTokens) -> list[Opinion]:
+        """What the visual and the textual adapter say of a batch, as far as they are present."""
+        opinions = []
+        if "visual" in self.adapters:
+            global_token, patch_tokens = self.adapters["visual"](tokens.global_token, tokens.taps[-1])
+            opinions.append(compare_with_text(global_token, patch_tokens, self.static_pair, tokens.grid))
+        if "textual" in self.adapters:
+            patch_tokens = tokens.taps[-1][:, 1:]
+            opinions.append(compare_with_text(tokens.global_token, patch_tokens, self.learned_pair, tokens.grid))
+        return opinions
+
+    def plain_opinion(self, tokens: ImageTokens) -> Opinion:
+        """What CLIP says of a batch without any adapter: Table 5, line 0."""
+        return compare_with_text(tokens.global_token, tokens.taps[-1][:, 1:], self.static_pair, tokens.grid)
+
+    def _forget_learned_pair(self) -> None:
+        self.learned_pair = self.learned_pair.new_empty(0, self.learned_pair.shape[1])
+
+
+def require_options(adapters: Sequence[str], fusion: str) -> None:
+    """Check names of adapters and fusion.
+
+    Args:
+        adapters: Names of adapters.
+        fusion: Name of a fusion.
+
+    Raises:
+        ValueError: If a name is unknown; the known ones are listed.
+    """
+    unknown = [name for name in adapters if name not in ADAPTERS]
+    if unknown:
+        msg = f"Unknown adapters {unknown}; the adapters are {list(ADAPTERS)}."
+        raise ValueError(msg)
+    if fusion not in get_args(Fusion):
+        msg = f"Unknown fusion {fusion!r}; choose one of {list(get_args(Fusion))}."
+        raise ValueError(msg)
