@@ -1,3 +1,17 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
-"""AdaptCLIP for anomalib."""
+
+"""AdaptCLIP for anomalib: zero- and few-shot visual anomaly detection on any image domain.
+
+Importing the package registers its models and data modules with anomalib.
+"""
+
+from .data import SyntheticDefects
+from .lightning_model import AdaptCLIP
+from .registration import register
+from .torch_model import AdaptCLIPModel
+from .version import __version__
+
+__all__ = ["AdaptCLIP", "AdaptCLIPModel", "SyntheticDefects", "__version__"]
+
+register()

@@ -16,7 +16,7 @@ from anomalib.models.components import DynamicBufferMixin
 from torch import nn
 
 from .adapters import Opinion, PromptQueryAdapter, TextualAdapter, VisualAdapter, compare_with_text
-from .clip import ImageTokens, encode_image, require_blocks, require_standard_clip, static_text_pair
+from .clip import Clip, ImageTokens, TextTower, encode_image, require_blocks, require_standard_clip, static_text_pair
 from .fusion import Fusion, alignment_map, fuse, predict
 from .prompt_memory import PromptMemory
 from .weights import AdapterFile, load_adapter_file, read_adapter_file
@@ -58,12 +58,14 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         torch.Size([8, 1, 518, 518])
     """
 
+    clip: Clip
+    prompt_memory: PromptMemory
     static_pair: torch.Tensor
     learned_pair: torch.Tensor
 
     def __init__(
         self,
-        clip: nn.Module,
+        clip: Clip,
         taps: Sequence[int],
         first_vv_block: int,
         prompt_length: int = 12,
@@ -100,7 +102,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self.register_buffer("learned_pair", torch.empty(0, width))
 
     @property
-    def text_tower(self) -> nn.Module:
+    def text_tower(self) -> TextTower:
         """CLIP's text tower: a module of its own, or the CLIP itself."""
         return getattr(self.clip, "text", self.clip)
 
@@ -201,8 +203,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         patch_height, patch_width = self.patch_size
         if images.shape[1] != 3 or height % patch_height or width % patch_width:
             msg = (
-                f"Images must be (B, 3, H, W) with H and W multiples of the patch, {patch_height}x{patch_width} pixels; "
-                f"got {tuple(images.shape)}. Resize them, with the pre-processor for instance."
+                f"Images must be (B, 3, H, W) with H and W multiples of the patch, {patch_height}x{patch_width} "
+                f"pixels; got {tuple(images.shape)}. Resize them, with the pre-processor for instance."
             )
             raise ValueError(msg)
         return encode_image(self.clip.visual, images, taps, self.first_vv_block)

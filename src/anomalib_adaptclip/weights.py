@@ -8,18 +8,15 @@ The published files are a dict of three state dicts in another layout, which :fu
 :func:`from_published` translate.
 """
 
-import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from huggingface_hub import hf_hub_download
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-State = dict[str, torch.Tensor]
+from .weight_files import State, read_safetensors, read_torch_file, sha256_of
 
 PUBLISHED_REPOSITORY = "csgaobb/AdaptCLIP"
 
@@ -105,9 +102,9 @@ def read_adapter_file(path: str | Path) -> AdapterFile:
     if not path.is_file():
         msg = f"There is no adapter file {path}. Give the path of one, or a name out of {[*PUBLISHED_ADAPTERS]}."
         raise FileNotFoundError(msg)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = sha256_of(path)
     if path.suffix == ".safetensors":
-        state, metadata = _read_safetensors(path)
+        state, metadata = read_safetensors(path)
         return AdapterFile(path, sha256, state, published=False, metadata=metadata)
     return AdapterFile(path, sha256, _read_published(path), published=True, metadata={})
 
@@ -130,8 +127,8 @@ def load_adapter_file(file: AdapterFile, adapters: nn.ModuleDict) -> None:
     problems = _differences(expected, state)
     if problems:
         msg = (
-            f"The adapters in {file.path} do not fit this model ({len(problems)} keys). They belong to another backbone "
-            "or were made with other sizes, or the file is damaged:\n  " + "\n  ".join(problems)
+            f"The adapters in {file.path} do not fit this model ({len(problems)} keys). They belong to another "
+            "backbone or were made with other sizes, or the file is damaged:\n  " + "\n  ".join(problems)
         )
         raise ValueError(msg)
     adapters.load_state_dict(from_published(state) if file.published else state)
@@ -156,8 +153,8 @@ def fetch_published(name: str, revision: str | None = None) -> Path:
     except Exception as error:  # the hub raises errors of its own, of requests, and of the file system
         msg = (
             f"Could not get {filename} from the Hugging Face repository {PUBLISHED_REPOSITORY} "
-            f"(revision {revision or 'newest'}): {error}\nDownload that file from there on a machine with access and pass "
-            "its path: --model.adapters PATH, or AdaptCLIP(adapters=PATH)."
+            f"(revision {revision or 'newest'}): {error}\nDownload that file from there on a machine with access and "
+            "pass its path: --model.adapters PATH, or AdaptCLIP(adapters=PATH)."
         )
         raise ConnectionError(msg) from error
 
@@ -208,24 +205,8 @@ def from_published(published: Mapping[str, torch.Tensor]) -> State:
     return state
 
 
-def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        msg = f"{path} is damaged or no safetensors file: {error}. Get it again."
-        raise ValueError(msg) from error
-
-
 def _read_published(path: Path) -> State:
-    try:
-        sections = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        msg = f"{path} was refused: it is damaged, or holds pickled code besides tensors. Get it from its source again."
-        raise ValueError(msg) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        msg = f"{path} is damaged, probably truncated: {error}. Get it again."
-        raise ValueError(msg) from error
+    sections = read_torch_file(path)
     if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
         msg = f"{path} is no adapter file: expected a dict of the state dicts {[*_SECTIONS.values()]}."
         raise ValueError(msg)

@@ -31,6 +31,7 @@ class PromptQueryAdapter(nn.Module):
 
     def __init__(self, width: int, num_taps: int, hidden_dim: int, *, context: bool, topk: int) -> None:
         super().__init__()
+        self.width = width
         self.context = context
         self.topk = topk
         self.norms = nn.ModuleList([nn.BatchNorm2d(width) for _ in range(num_taps)])
@@ -66,7 +67,7 @@ class PromptQueryAdapter(nn.Module):
             One opinion a tap, with maps ``(B, 1, 4 * rows, 4 * columns)``.
         """
         return [
-            self._judge(norm(self.joint_feature(alignment).mT.unflatten(-1, grid)))
+            self._judge(norm(self.joint_feature(alignment).mT.reshape(-1, self.width, *grid)))
             for norm, alignment in zip(self.norms, alignments, strict=True)
         ]
 

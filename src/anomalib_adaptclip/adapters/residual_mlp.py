@@ -26,4 +26,5 @@ class ResidualMLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Adapt ``(..., D)``: every row is one sample to the batch norm."""
-        return x + self.layers(x.flatten(0, -2)).view_as(x)
+        change: torch.Tensor = self.layers(x.flatten(0, -2))
+        return x + change.view_as(x)

@@ -6,7 +6,7 @@
 import torch
 from torch import nn
 
-from anomalib_adaptclip.clip import encode_contexts
+from anomalib_adaptclip.clip import TextTower, encode_contexts
 
 
 class TextualAdapter(nn.Module):
@@ -21,6 +21,6 @@ class TextualAdapter(nn.Module):
         super().__init__()
         self.contexts = nn.Parameter(torch.empty(2, length, width).normal_(std=0.02))  # normal first
 
-    def forward(self, tower: nn.Module) -> torch.Tensor:
+    def forward(self, tower: TextTower) -> torch.Tensor:
         """Embed the learned pair with a text tower: ``(2, D)``, normal first, not normalised."""
         return encode_contexts(tower, self.contexts)

@@ -3,13 +3,15 @@
 
 """What a CLIP must look like for its tokens to be read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import nn
 
+from .types import Block, Clip, ImageTower, TextTower
 
-def require_standard_clip(clip: nn.Module) -> None:
+
+def require_standard_clip(clip: Clip) -> None:
     """Check that both towers are CLIP's standard transformers.
 
     Args:
@@ -22,8 +24,8 @@ def require_standard_clip(clip: nn.Module) -> None:
     problem = _image_tower_problem(getattr(clip, "visual", None)) or _text_tower_problem(getattr(clip, "text", clip))
     if problem:
         msg = (
-            f"AdaptCLIP needs an open_clip CLIP with a standard ViT image tower and CLIP's own text tower, but {problem}. "
-            "Use a backbone such as ViT-L-14-336, ViT-B-16-plus-240 or tiny."
+            f"AdaptCLIP needs an open_clip CLIP with a standard ViT and CLIP's own text tower, but {problem}. Use a "
+            "backbone such as ViT-L-14-336, ViT-B-16-plus-240 or tiny."
         )
         raise TypeError(msg)
 
@@ -47,25 +49,25 @@ def require_blocks(num_blocks: int, taps: Sequence[int], first_vv_block: int) ->
         raise ValueError(msg)
 
 
-def _image_tower_problem(visual: nn.Module | None) -> str | None:
+def _image_tower_problem(visual: ImageTower) -> str | None:
     if not isinstance(visual, VisionTransformer):
         return f"the image tower is a {type(visual).__name__}"
     if visual.attn_pool is not None or visual.pool_type != "tok" or visual.proj is None:
         return "its ViT does not end in a projected class token"
-    return _blocks_problem(visual.transformer)
+    return _blocks_problem(visual.transformer.resblocks)
 
 
-def _text_tower_problem(tower: nn.Module) -> str | None:
+def _text_tower_problem(tower: TextTower) -> str | None:
     if not hasattr(tower, "token_embedding") or not isinstance(tower.text_projection, nn.Parameter):
         return f"the text tower is a {type(tower).__name__}"
     pool_type = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", None)
     if pool_type != "argmax" or tower.attn_mask is None or getattr(tower, "cls_emb", None) is not None:
         return "the text tower does not read its feature at the end token"
-    return _blocks_problem(tower.transformer)
+    return _blocks_problem(tower.transformer.resblocks)
 
 
-def _blocks_problem(transformer: nn.Module) -> str | None:
-    for block in transformer.resblocks:
+def _blocks_problem(blocks: Iterable[Block]) -> str | None:
+    for block in blocks:
         if type(block) is not ResidualAttentionBlock or getattr(block.attn, "in_proj_weight", None) is None:
             return f"its blocks are {type(block).__name__} with {type(block.attn).__name__}"
     return None

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from .positions import resize_positions
 from .transformer import attend, feed_forward, project, run_block
+from .types import Block, ImageTower
 
 
 class ImageTokens(NamedTuple):
@@ -30,7 +30,7 @@ class ImageTokens(NamedTuple):
     grid: tuple[int, int]
 
 
-def encode_image(visual: nn.Module, images: torch.Tensor, taps: Sequence[int], first_vv_block: int) -> ImageTokens:
+def encode_image(visual: ImageTower, images: torch.Tensor, taps: Sequence[int], first_vv_block: int) -> ImageTokens:
     """Read tokens out of an open_clip ``VisionTransformer``.
 
     The standard stream is plain CLIP. The V-V stream starts as a copy of it before the first V-V block, and each V-V
@@ -65,7 +65,7 @@ def encode_image(visual: nn.Module, images: torch.Tensor, taps: Sequence[int], f
     return ImageTokens(x[:, 0] @ visual.proj, tuple(outputs), grid)
 
 
-def embed_patches(visual: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
+def embed_patches(visual: ImageTower, images: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
     """Turn ``(B, 3, H, W)`` pixels into the first block's input ``(B, T, W)``, and tell the grid."""
     patches = visual.conv1(images)  # (B, W, rows, columns)
     rows, columns = patches.shape[-2:]
@@ -76,7 +76,7 @@ def embed_patches(visual: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor
 
 
 def run_streams(
-    block: nn.Module, x: torch.Tensor, vv_stream: torch.Tensor | None, *, class_only: bool
+    block: Block, x: torch.Tensor, vv_stream: torch.Tensor | None, *, class_only: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Run both streams through one block.
 

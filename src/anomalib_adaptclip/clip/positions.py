@@ -23,6 +23,6 @@ def resize_positions(table: torch.Tensor, trained: tuple[int, int], grid: tuple[
     """
     if grid == trained:
         return table
-    patches = table[1:].T.unflatten(1, trained).unsqueeze(0)  # (1, W, h, w)
+    patches = table[1:].T.reshape(1, -1, *trained)  # (1, W, h, w)
     patches = interpolate(patches, size=grid, mode="bilinear", align_corners=False)
     return torch.cat([table[:1], patches[0].flatten(1).T])

@@ -15,12 +15,12 @@ from functools import cache
 import torch
 from anomalib.models.image.winclip.prompting import create_prompt_ensemble
 from open_clip import SimpleTokenizer
-from torch import nn
 
 from .transformer import run_block
+from .types import TextTower
 
 
-def static_text_pair(tower: nn.Module, class_name: str) -> torch.Tensor:
+def static_text_pair(tower: TextTower, class_name: str) -> torch.Tensor:
     """Normal and abnormal embedding of an object, averaged over anomalib's ensemble of states and templates.
 
     The embeddings are averaged as they are, not normalised first.
@@ -35,14 +35,14 @@ def static_text_pair(tower: nn.Module, class_name: str) -> torch.Tensor:
     return torch.stack([encode_prompts(tower, prompts).mean(dim=0) for prompts in create_prompt_ensemble(class_name)])
 
 
-def encode_prompts(tower: nn.Module, prompts: Sequence[str]) -> torch.Tensor:
+def encode_prompts(tower: TextTower, prompts: Sequence[str]) -> torch.Tensor:
     """Embed N prompts: ``(N, D)``, not normalised."""
     ids = tokenize(tower, prompts)
     ends = ids.argmax(dim=-1)  # the end token has the largest id
     return _encode(tower, tower.token_embedding(ids[:, : int(ends.max()) + 1]), ends)
 
 
-def encode_contexts(tower: nn.Module, contexts: torch.Tensor) -> torch.Tensor:
+def encode_contexts(tower: TextTower, contexts: torch.Tensor) -> torch.Tensor:
     """Embed learned prompts: start token, the context vectors, ".", end token. No template words.
 
     Args:
@@ -58,10 +58,11 @@ def encode_contexts(tower: nn.Module, contexts: torch.Tensor) -> torch.Tensor:
     return _encode(tower, embeddings, ends)
 
 
-def tokenize(tower: nn.Module, prompts: Sequence[str]) -> torch.Tensor:
+def tokenize(tower: TextTower, prompts: Sequence[str]) -> torch.Tensor:
     """Token ids ``(N, context_length)`` on the tower's device."""
     positions = tower.positional_embedding
-    return _tokenizer()(list(prompts), context_length=positions.shape[0]).to(positions.device)
+    ids: torch.Tensor = _tokenizer()(list(prompts), context_length=positions.shape[0])
+    return ids.to(positions.device)
 
 
 @cache
@@ -69,9 +70,10 @@ def _tokenizer() -> SimpleTokenizer:
     return SimpleTokenizer()  # reads its vocabulary from disk
 
 
-def _encode(tower: nn.Module, embeddings: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+def _encode(tower: TextTower, embeddings: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
     x = embeddings + tower.positional_embedding[: embeddings.shape[1]]  # (N, tokens, W)
     for block in tower.transformer.resblocks:
         x = run_block(block, x, causal=True)
     x = x[torch.arange(len(x), device=x.device), ends]  # (N, W)
-    return torch.as_tensor(tower.ln_final(x) @ tower.text_projection)
+    features: torch.Tensor = tower.ln_final(x) @ tower.text_projection
+    return features

@@ -10,16 +10,17 @@ Letters: B batch, T tokens, W width, N heads, C width of a head.
 """
 
 import torch
-from torch import nn
 from torch.nn.functional import linear, scaled_dot_product_attention
+
+from .types import Block
 
 
 def split_heads(x: torch.Tensor, num_heads: int) -> torch.Tensor:
     """Bring ``(B, T, W)`` into the form ``(B, N, T, C)`` that attention takes."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)  # (B, N, T, C)
+    return x.view(*x.shape[:2], num_heads, -1).transpose(1, 2)  # (B, N, T, C)
 
 
-def project(block: nn.Module, x: torch.Tensor, names: str) -> tuple[torch.Tensor, ...]:
+def project(block: Block, x: torch.Tensor, names: str) -> tuple[torch.Tensor, ...]:
     """Apply some of a block's query, key and value projections.
 
     Args:
@@ -36,9 +37,7 @@ def project(block: nn.Module, x: torch.Tensor, names: str) -> tuple[torch.Tensor
     return linear(x, block.attn.in_proj_weight[rows], block.attn.in_proj_bias[rows]).chunk(len(names), dim=-1)
 
 
-def attend(
-    block: nn.Module, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool = False
-) -> torch.Tensor:
+def attend(block: Block, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool = False) -> torch.Tensor:
     """Multi-head attention of a block with given queries, keys and values.
 
     Args:
@@ -54,16 +53,17 @@ def attend(
     heads = block.attn.num_heads
     q, k, v = (split_heads(x, heads) for x in (q, k, v))
     out = scaled_dot_product_attention(q, k, v, is_causal=causal)  # (B, N, T, C)
-    tokens = block.ls_1(block.attn.out_proj(out.transpose(1, 2).flatten(-2)))
-    return torch.as_tensor(tokens)
+    tokens: torch.Tensor = block.ls_1(block.attn.out_proj(out.transpose(1, 2).flatten(-2)))
+    return tokens
 
 
-def feed_forward(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def feed_forward(block: Block, x: torch.Tensor) -> torch.Tensor:
     """Second half of a block, residual included: ``(B, T, W)`` to ``(B, T, W)``."""
-    return x + block.ls_2(block.mlp(block.ln_2(x)))
+    change: torch.Tensor = block.ls_2(block.mlp(block.ln_2(x)))
+    return x + change
 
 
-def run_block(block: nn.Module, x: torch.Tensor, *, causal: bool = False) -> torch.Tensor:
+def run_block(block: Block, x: torch.Tensor, *, causal: bool = False) -> torch.Tensor:
     """A whole standard block: ``(B, T, W)`` to ``(B, T, W)``."""
     q, k, v = project(block, block.ln_1(x), "qkv")
     return feed_forward(block, x + attend(block, q, k, v, causal=causal))

@@ -1,0 +1,77 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+"""Loads AdaptCLIP whenever ``anomalib.models`` is imported.
+
+anomalib has no plugin mechanism, so the installed ``anomalib_adaptclip.pth`` (or ``.start``, from Python 3.15 on) calls
+:func:`install` at interpreter start. This module is top-level and imports nothing that is not loaded by then: importing
+the package here would import torch into every Python process.
+
+``ANOMALIB_ADAPTCLIP_AUTOLOAD=0`` switches it off; ``import anomalib_adaptclip`` then does the same by hand.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False  # importing typing would cost more than all the rest
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+
+class _HostFinder:
+    """Finds ``anomalib.models`` where the finders after it find it, and nothing else."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,
+    ) -> "ModuleSpec | None":
+        if fullname != "anomalib.models" or os.environ.get("ANOMALIB_ADAPTCLIP_AUTOLOAD") == "0":
+            return None
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                _load_plugin_after(spec.loader)
+                return spec
+        return None
+
+
+def _load_plugin_after(loader: "Any") -> None:  # noqa: ANN401 - whatever the other finders use
+    original = getattr(loader, "exec_module", None)
+    if original is None:  # a directory without __init__.py: nothing to execute
+        return
+
+    def exec_module(module: "ModuleType") -> None:
+        loader.exec_module = original
+        original(module)
+        _load_plugin()
+
+    loader.exec_module = exec_module
+
+
+def _load_plugin() -> None:
+    try:
+        import anomalib_adaptclip  # noqa: PLC0415
+
+        # Importing it registers it. Once more, because anomalib.models may have been reloaded; absent while the
+        # package is itself the importer of anomalib.models.
+        if hasattr(anomalib_adaptclip, "register"):
+            anomalib_adaptclip.register()
+    except Exception as error:  # noqa: BLE001 - anomalib must go on without the plugin
+        import warnings  # noqa: PLC0415
+
+        message = (
+            f"anomalib-adaptclip is installed but failed to load, so anomalib does not know AdaptCLIP. The reason was "
+            f"{type(error).__name__}: {error}. `import anomalib_adaptclip` shows the traceback; reinstall the package, "
+            f"or set ANOMALIB_ADAPTCLIP_AUTOLOAD=0 to do without it."
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def install() -> None:
+    """Watch for the import of ``anomalib.models``; a second call changes nothing."""
+    if not any(isinstance(finder, _HostFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _HostFinder())

@@ -1,0 +1,8 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Data modules."""
+
+from anomalib_adaptclip.data.synthetic_defects import SyntheticDefects
+
+__all__ = ["SyntheticDefects"]

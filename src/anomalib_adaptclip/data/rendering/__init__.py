@@ -1,0 +1,14 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Draws images of textures and objects, with and without defects, from nothing but a seed.
+
+`render_sample` is a pure function: it reads and writes no file. Data flows down this list: ``shapes`` and ``noise``,
+``stage`` (what a drawing works with), ``textures``, ``hardware``, ``goods`` and ``circuit_board`` (the drawings),
+``placement``, ``foreign_parts`` and ``defects`` (the damage), ``categories`` (the registry), ``sample``.
+"""
+
+from anomalib_adaptclip.data.rendering.categories import CATEGORIES, Category, get_category
+from anomalib_adaptclip.data.rendering.sample import MIN_IMAGE_SIZE, Sample, render_sample
+
+__all__ = ["CATEGORIES", "MIN_IMAGE_SIZE", "Category", "Sample", "get_category", "render_sample"]

@@ -1,0 +1,212 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""SyntheticDefects: a data module that draws its images itself and needs no download.
+
+Example:
+    >>> from anomalib_adaptclip.data import SyntheticDefects
+    >>> datamodule = SyntheticDefects(category="gear")
+    >>> datamodule.prepare_data()
+    >>> datamodule.setup()
+    >>> batch = next(iter(datamodule.test_dataloader()))
+    >>> batch.image.shape, batch.gt_mask.shape
+    (torch.Size([32, 3, 256, 256]), torch.Size([32, 256, 256]))
+"""
+
+import json
+import logging
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+from anomalib.data import AnomalibDataModule
+from anomalib.data.datasets.image.mvtecad import MVTecADDataset
+from anomalib.data.utils import Split, TestSplitMode, ValSplitMode
+from anomalib.utils.path import resolve_dataset_root
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms.v2 import Transform
+
+from anomalib_adaptclip.data.rendering import MIN_IMAGE_SIZE, get_category, render_sample
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1  # to be raised whenever the same parameters give other pixels
+_MANIFEST = "manifest.json"
+
+
+class SyntheticDefects(AnomalibDataModule):
+    """Generated images of textures and objects with pixel masks of their defects, laid out like MVTec AD.
+
+    The pixels depend on ``seed``, ``category``, ``image_size`` and an image's place in the set alone: asking for more
+    images leaves the others as they are, and every machine draws the same ones.
+
+    Args:
+        root: Folder that holds, or gets, one folder per category.
+        category: What is shown, one of `anomalib_adaptclip.data.rendering.CATEGORIES`.
+        train_batch_size: Batch size in training.
+        eval_batch_size: Batch size in validation and test.
+        num_workers: Worker processes that load images; the images are small, so that none is a good start.
+        train_augmentations: Augmentations of the training images.
+        val_augmentations: Augmentations of the validation images.
+        test_augmentations: Augmentations of the test images.
+        augmentations: Augmentations where none of the above is given.
+        test_split_mode: How the test set is made, see `AnomalibDataModule`.
+        test_split_ratio: Fraction of images for the test set where it is split off.
+        val_split_mode: How the validation set is made, see `AnomalibDataModule`.
+        val_split_ratio: Fraction of images for the validation set where it is split off.
+        seed: Seed of the generator and of random splits. Another seed draws another product of the same category, in
+            other colours and proportions.
+        image_size: Pixels a side, at least 64.
+        num_train_images: Normal images to train on, or to draw prompts from.
+        num_normal_test_images: Normal images to test on.
+        num_images_per_defect: Images to test on for each kind of defect of the category.
+
+    Raises:
+        ValueError: If the category is unknown, or a number is too small.
+    """
+
+    def __init__(
+        self,
+        root: Path | str | None = "./datasets/SyntheticDefects",
+        category: str = "hex_nut",
+        train_batch_size: int = 32,
+        eval_batch_size: int = 32,
+        num_workers: int = 0,
+        train_augmentations: Transform | None = None,
+        val_augmentations: Transform | None = None,
+        test_augmentations: Transform | None = None,
+        augmentations: Transform | None = None,
+        test_split_mode: TestSplitMode | str = TestSplitMode.FROM_DIR,
+        test_split_ratio: float = 0.2,
+        val_split_mode: ValSplitMode | str = ValSplitMode.SAME_AS_TEST,
+        val_split_ratio: float = 0.5,
+        seed: int = 0,
+        image_size: int = 256,
+        num_train_images: int = 40,
+        num_normal_test_images: int = 20,
+        num_images_per_defect: int = 10,
+    ) -> None:
+        super().__init__(
+            train_batch_size=train_batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            train_augmentations=train_augmentations,
+            val_augmentations=val_augmentations,
+            test_augmentations=test_augmentations,
+            augmentations=augmentations,
+            test_split_mode=test_split_mode,
+            test_split_ratio=test_split_ratio,
+            val_split_mode=val_split_mode,
+            val_split_ratio=val_split_ratio,
+            seed=seed,
+        )
+        self.root = resolve_dataset_root(root, "SyntheticDefects")
+        self.category = get_category(category).name
+        self.parameters = {
+            "seed": _at_least("seed", seed, 0),
+            "image_size": _at_least("image_size", image_size, MIN_IMAGE_SIZE),
+            "num_train_images": _at_least("num_train_images", num_train_images, 1),
+            "num_normal_test_images": _at_least("num_normal_test_images", num_normal_test_images, 1),
+            "num_images_per_defect": _at_least("num_images_per_defect", num_images_per_defect, 1),
+        }
+
+    def prepare_data(self) -> None:
+        """Draw the images unless they are there already.
+
+        They appear under ``root / category`` all at once or, if the work is interrupted, not at all; two processes may
+        do this at the same time.
+
+        Raises:
+            ValueError: If the images that are there were drawn with other parameters.
+            FileExistsError: If the folder of the category holds something else.
+        """
+        if self._folder.exists():
+            self._check_manifest()
+            return
+        logger.info("Drawing the images of %s into %s.", self.category, self._folder)
+        draft = self.root / f".{self.category}-{uuid.uuid4().hex}"
+        try:
+            self._draw(draft)
+            try:
+                draft.rename(self._folder)
+            except OSError:
+                if not self._folder.exists():
+                    raise
+                self._check_manifest()  # another process was faster
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _setup(self, _stage: str | None = None) -> None:
+        """Open the images that `prepare_data` has drawn."""
+        if not self._folder.exists():
+            msg = f"There are no images in {self._folder}. Call prepare_data() first, or check root."
+            raise FileNotFoundError(msg)
+        self._check_manifest()
+        self.train_data = MVTecADDataset(root=self.root, category=self.category, split=Split.TRAIN)
+        self.test_data = MVTecADDataset(root=self.root, category=self.category, split=Split.TEST)
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / self.category
+
+    @property
+    def _manifest(self) -> dict[str, int | str]:
+        return {"format_version": FORMAT_VERSION, "category": self.category, **self.parameters}
+
+    def _check_manifest(self) -> None:
+        """Raise an error unless the images that are there are the ones that would be drawn."""
+        path = self._folder / _MANIFEST
+        if not path.is_file():
+            msg = f"{self._folder} was not made by SyntheticDefects: it has no {_MANIFEST}. Choose another root."
+            raise FileExistsError(msg)
+        found = json.loads(path.read_text(encoding="utf-8"))
+        differing = [
+            f"{name} is {found.get(name)}, asked for {wanted}"
+            for name, wanted in self._manifest.items()
+            if found.get(name) != wanted
+        ]
+        if differing:
+            msg = (
+                f"The images in {self._folder} were drawn with other parameters: {'; '.join(differing)}. "
+                "Choose another root, delete that folder, or ask for what it has."
+            )
+            raise ValueError(msg)
+
+    def _draw(self, folder: Path) -> None:
+        """Write all images, masks and the manifest into a new folder."""
+        self._draw_series(folder, "train/good", None, self.parameters["num_train_images"])
+        self._draw_series(folder, "test/good", None, self.parameters["num_normal_test_images"])
+        for defect in get_category(self.category).defects:
+            self._draw_series(folder, f"test/{defect}", defect, self.parameters["num_images_per_defect"])
+        text = json.dumps(self._manifest, indent=2) + "\n"
+        (folder / _MANIFEST).write_text(text, encoding="utf-8")
+
+    def _draw_series(self, folder: Path, series: str, defect: str | None, count: int) -> None:
+        """Write ``count`` images, and their masks if they have a defect; anomalib pairs them by their order by name."""
+        digits = max(3, len(str(count - 1)))
+        for index in range(count):
+            sample = render_sample(
+                self.category,
+                index,
+                series=series,
+                defect=defect,
+                seed=self.parameters["seed"],
+                image_size=self.parameters["image_size"],
+            )
+            _save(sample.image, folder / series / f"{index:0{digits}d}.png")
+            if defect is not None:
+                _save(sample.mask, folder / "ground_truth" / defect / f"{index:0{digits}d}_mask.png")
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    if value < least:
+        msg = f"{name} must be at least {least}, got {value}."
+        raise ValueError(msg)
+    return value
+
+
+def _save(picture: NDArray[np.uint8], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, compress_level=1)

@@ -1,0 +1,44 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Reading images, those of 16 bits included."""
+
+from pathlib import Path
+
+import anomalib.data.utils
+import numpy as np
+import torch
+from PIL import Image
+
+# Pillow's modes for 16-bit grey. anomalib converts them to RGB directly, which clips all but the darkest to white.
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
+_SIXTEEN_BIT_MAX = 65535
+
+
+def read_image(path: str | Path) -> torch.Tensor:
+    """Read an image as RGB.
+
+    Args:
+        path: Image file: grey, RGB or RGBA, of 8 or 16 bits.
+
+    Returns:
+        ``(3, H, W)`` float32 in [0, 1].
+
+    Raises:
+        ValueError: If it cannot be read; the file is named.
+    """
+    try:
+        if not is_sixteen_bit(path):
+            return torch.as_tensor(anomalib.data.utils.read_image(path, as_tensor=True))
+        with Image.open(path) as image:
+            grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / _SIXTEEN_BIT_MAX)
+    except OSError as error:
+        msg = f"Cannot read the image {path}: {error}. Remove it or replace it."
+        raise ValueError(msg) from error
+    return grey.clamp(0, 1).expand(3, -1, -1)
+
+
+def is_sixteen_bit(path: str | Path) -> bool:
+    """Whether a file holds grey values of 16 bits. Only its header is read."""
+    with Image.open(path) as image:
+        return image.mode in _SIXTEEN_BIT

@@ -1,0 +1,390 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""AdaptCLIP in anomalib: zero- and few-shot detection for the CLI and the Engine.
+
+Glue only: what is computed stands in :mod:`anomalib_adaptclip.torch_model`.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from anomalib import LearningType
+from anomalib.data import AnomalibDataModule, ImageBatch, InferenceBatch
+from anomalib.metrics import AUPR, AUPRO, AUROC, Evaluator, F1Max
+from anomalib.models.components import AnomalibModule
+from anomalib.post_processing import PostProcessor
+from anomalib.pre_processing import PreProcessor
+from anomalib.visualization import Visualizer
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import nn
+from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
+
+from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence, warn_of_leakage
+from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip
+from .fusion import Fusion
+from .images import is_sixteen_bit, read_image
+from .prompts import prompts_from_datamodule, prompts_from_folder
+from .torch_model import ADAPTERS, AdaptCLIPModel, AdapterName
+from .version import __version__
+from .weights import PUBLISHED_ADAPTERS, read_adapter_file
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_KEY = "adaptclip"
+CLIP_PREFIX = "model.clip."
+
+
+class AdaptCLIP(AnomalibModule):
+    """AdaptCLIP: zero- and few-shot anomaly detection on images of things it was never trained on.
+
+    Args:
+        k_shot: Number K of normal images that serve as prompts; 0 is zero-shot.
+        few_shot_source: Folder of normal images. The first K in file-name order are taken. Without it, K train images
+            of the data module are drawn.
+        class_name: What the images show, for the static texts.
+        backbone: ``"ViT-L-14-336"``, ``"ViT-B-16-plus-240"``, ``"tiny"`` or another standard ViT of open_clip.
+        pretrained: open_clip's tag of CLIP's weights, or a local file. The backbone's usual weights by default.
+        adapters: ``"auto"`` takes the published ones that were not trained on the data under test, where there are
+            any. ``"mvtec"``, ``"visa"``, ``"none"`` or a file.
+        seed: Of the draw of prompts; the paper's are 10, 20 and 30.
+        image_size: Height and width of the input in pixels, multiples of the patch. The backbone's usual by default.
+        revision: Branch, tag or commit of the published adapters.
+        adapter_names: Adapters in use, out of ``"visual"``, ``"textual"`` and ``"prompt_query"``.
+        context: Let the prompt-query adapter see the query itself, not only the aligned residual.
+        topk: Largest positions that its image head pools.
+        fusion: ``"published"``, or ``"paper"`` for plain averages.
+        pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
+        post_processor: Post-processor or flag to use the default.
+        evaluator: Evaluator or flag to use the default.
+        visualizer: Visualizer or flag to use the default.
+
+    Raises:
+        ValueError: If an argument is out of range, or a file does not fit.
+        FileNotFoundError: If a file or folder does not exist.
+        ConnectionError: If weights cannot be downloaded.
+
+    Example:
+        >>> from anomalib.data import MVTecAD
+        >>> from anomalib.engine import Engine
+        >>> model = AdaptCLIP(k_shot=1)  # doctest: +SKIP
+        >>> Engine().test(model=model, datamodule=MVTecAD(category="hazelnut"))  # doctest: +SKIP
+    """
+
+    model: AdaptCLIPModel
+    post_processor: PostProcessor | None
+    pre_processor: PreProcessor | None
+
+    def __init__(
+        self,
+        k_shot: int = 0,
+        few_shot_source: Path | str | None = None,
+        class_name: str = "object",
+        backbone: str = "ViT-L-14-336",
+        pretrained: Path | str | None = None,
+        adapters: str | Path = "auto",
+        seed: int = 10,
+        image_size: int | tuple[int, int] | None = None,
+        revision: str | None = None,
+        adapter_names: Sequence[AdapterName] = ADAPTERS,
+        context: bool = True,
+        topk: int = 10,
+        fusion: Fusion = "published",
+        pre_processor: nn.Module | bool = True,
+        post_processor: nn.Module | bool = True,
+        evaluator: Evaluator | bool = True,
+        visualizer: Visualizer | bool = True,
+    ) -> None:
+        spec = get_backbone(backbone)
+        size = _require_image_size(image_size or spec.image_size, spec.patch_size)
+        source_files = _require_shots(k_shot, few_shot_source)
+        super().__init__(
+            pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
+            post_processor=post_processor,
+            evaluator=evaluator,
+            visualizer=visualizer,
+        )
+        _require_image_size(self.input_size or size, spec.patch_size)
+        self.k_shot = k_shot
+        self.seed = seed
+        self.revision = revision
+        self.prompt_files: list[str] = []
+        self._source_files = source_files
+        self._prompts_restored = False
+        clip, self.backbone, self.weights = load_clip(backbone, pretrained)
+        self._options: dict[str, Any] = {"context": context, "topk": topk, "fusion": fusion, "class_name": class_name}
+        self._configure_adapters(clip, str(adapters), adapter_names)
+
+    def _configure_adapters(self, clip: Clip, source: str, names: Sequence[AdapterName]) -> None:
+        """Build the model with the adapters that were asked for. Published ones wait until the data is known."""
+        self.adapter_source, self.adapter_sha256, self.adapter_base = NONE, "", ""
+        self._automatic = source == AUTO
+        if source == NONE or (self._automatic and not self.backbone.published_adapters):
+            names = ()
+        elif not self._automatic:
+            file = read_adapter_file(locate_adapters(source, self.backbone, self.revision))
+            names = [name for name in names if name in file.adapters]
+            self._options |= file.sizes
+        self._options["adapters"] = list(names)
+        self.model = self._build(clip)
+        if source not in {AUTO, NONE}:
+            self._load_adapters(source)
+
+    def _build(self, clip: Clip) -> AdaptCLIPModel:
+        return AdaptCLIPModel(clip, self.backbone.taps, self.backbone.first_vv_block, **self._options).eval()
+
+    def _load_adapters(self, source: str) -> None:
+        file = self.model.load_adapters(locate_adapters(source, self.backbone, self.revision))
+        published = PUBLISHED_ADAPTERS.get(source)
+        self.adapter_source, self.adapter_sha256 = source, file.sha256
+        self.adapter_base = published.base if published else file.metadata.get("base", "")
+        logger.info("Adapters %s loaded from %s, SHA-256 %s.", source, file.path, file.sha256)
+
+    def setup(self, stage: str) -> None:
+        """Check that there are normal images enough, before anything runs."""
+        del stage
+        if self.k_shot and not self.trainer.ckpt_path:  # a checkpoint may bring its own prompts
+            self._choose_prompts(_datamodule_of(self))
+
+    def on_validation_start(self) -> None:
+        """Prepare adapters, texts and prompts: the data module is set up, a checkpoint loaded, the device reached."""
+        self.prepare()
+
+    def on_test_start(self) -> None:
+        """Prepare as for validation, and tell if thresholds are missing."""
+        self.prepare()
+        self._warn_if_uncalibrated()
+
+    def on_predict_start(self) -> None:
+        """Prepare as for validation, and tell if thresholds are missing."""
+        self.prepare()
+        self._warn_if_uncalibrated()
+
+    def prepare(self) -> None:
+        """Get what depends on the data: automatic adapters, text pairs and prompts.
+
+        The Engine's stages and :meth:`forward` call it. What a checkpoint brought along is kept.
+
+        Raises:
+            ValueError: If there are fewer normal images than shots, or none to draw from.
+            ConnectionError: If adapters cannot be downloaded.
+        """
+        datamodule = _datamodule_of(self)
+        if self._automatic:
+            self._take_adapters(choose_adapters(self.backbone, datamodule))
+        warn_of_leakage(self.adapter_source, self.adapter_base, datamodule)
+        self.model.encode_texts()
+        if self.k_shot and not self._prompts_restored:
+            files = self._choose_prompts(datamodule)
+            if files != self.prompt_files:
+                self._remember(files)
+
+    def _take_adapters(self, choice: str) -> None:
+        if choice == NONE:
+            warn_of_absence(self.backbone)
+        elif choice != self.adapter_source:
+            self._load_adapters(choice)
+
+    def _choose_prompts(self, datamodule: LightningDataModule | None) -> list[str]:
+        if self._source_files:
+            return self._source_files
+        if not isinstance(datamodule, AnomalibDataModule) or not hasattr(datamodule, "train_data"):
+            msg = (
+                f"k_shot={self.k_shot} needs normal images, and there is no anomalib data module to draw them from. "
+                "Give few_shot_source=FOLDER, a data module, or a checkpoint that holds prompts."
+            )
+            raise ValueError(msg)
+        return prompts_from_datamodule(datamodule, self.k_shot, self.seed)
+
+    def _remember(self, files: list[str]) -> None:
+        self.model.set_prompts(torch.cat([self._load_image(file) for file in files]).to(self.device))
+        self.prompt_files = files
+        logger.info("Few-shot prompts (%d): %s", len(files), ", ".join(files))
+
+    def _load_image(self, path: str) -> torch.Tensor:
+        """Read and pre-process an image: ``(1, 3, H, W)``."""
+        image = read_image(path).unsqueeze(0)
+        if self.pre_processor and self.pre_processor.transform:
+            image = self.pre_processor.transform(image)
+        return image
+
+    def _warn_if_uncalibrated(self) -> None:
+        if isinstance(self.post_processor, PostProcessor) and self.post_processor.image_threshold.isnan():
+            logger.warning(
+                "Nothing was calibrated, for want of validation data: scores and maps are raw, in [0, 1], and the "
+                "threshold is 0.5. Validate on a data module, or predict from such a checkpoint, to calibrate."
+            )
+
+    def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> STEP_OUTPUT:
+        """Predict a batch whose images the pre-processor has seen."""
+        self._reread_sixteen_bit(batch)
+        return super().predict_step(batch, batch_idx, dataloader_idx)
+
+    def test_step(self, batch: ImageBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
+        """Predict a batch, for metrics."""
+        del args, kwargs
+        return self.predict_step(batch, batch_idx)
+
+    def validation_step(self, batch: ImageBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
+        """Predict a batch, for thresholds and normalization."""
+        del args, kwargs
+        return self.predict_step(batch, batch_idx)
+
+    def _reread_sixteen_bit(self, batch: ImageBatch) -> None:
+        """Replace images of 16 bits, which anomalib's readers clip to white."""
+        images = torch.as_tensor(batch.image)
+        for index, path in enumerate(batch.image_path or []):
+            if is_sixteen_bit(path):
+                images[index] = self._load_image(path)[0].to(images)
+
+    def forward(self, batch: torch.Tensor, *args: Any, **kwargs: Any) -> InferenceBatch:  # noqa: ANN401
+        """Pre-process, detect, post-process: for use without the Engine.
+
+        Args:
+            batch: Images ``(B, 3, H, W)`` in [0, 1].
+            *args: Not used.
+            **kwargs: Not used.
+
+        Returns:
+            Scores, maps, labels and masks.
+        """
+        if not self._is_prepared():
+            self.prepare()
+        return super().forward(batch, *args, **kwargs)
+
+    def _is_prepared(self) -> bool:
+        has_prompts = self.model.prompt_memory.k_shot > 0 or self.k_shot == 0
+        return has_prompts and (self.adapter_source != NONE or not self._options["adapters"])
+
+    def val_dataloader(self) -> list[Any]:
+        """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
+        return []
+
+    def configure_optimizers(self) -> None:
+        """Nothing is optimized."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save adapters, prompts, texts and thresholds, and where they came from. CLIP stays out."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["state_dict"] = {
+            key: tensor for key, tensor in checkpoint["state_dict"].items() if not key.startswith(CLIP_PREFIX)
+        }
+        # What these two brought is in the checkpoint: it must load where their files are missing.
+        checkpoint["hyper_parameters"] |= {"few_shot_source": None, "adapters": NONE}
+        checkpoint[CHECKPOINT_KEY] = {
+            "version": __version__,
+            "backbone": self.backbone.name,
+            "weights": self.weights,
+            "fingerprint": fingerprint(self.model.clip),
+            "adapters": {"source": self.adapter_source, "sha256": self.adapter_sha256, "base": self.adapter_base},
+            "options": dict(self._options),
+            "prompt_files": list(self.prompt_files),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what :meth:`on_save_checkpoint` saved, prompts before those of the constructor.
+
+        Raises:
+            ValueError: If the checkpoint is no AdaptCLIP's, or belongs to another backbone or other weights.
+        """
+        super().on_load_checkpoint(checkpoint)
+        record = checkpoint.get(CHECKPOINT_KEY)
+        if record is None:
+            msg = "This is no checkpoint of AdaptCLIP: it lacks the record of backbone and adapters."
+            raise ValueError(msg)
+        self._require_same_clip(record)
+        if record["options"] != self._options:
+            self._options = dict(record["options"])
+            self.model = self._build(self.model.clip)
+        self.adapter_source, self.adapter_sha256, self.adapter_base = record["adapters"].values()
+        self._automatic = False
+        if record["prompt_files"]:
+            self.prompt_files, self._prompts_restored = list(record["prompt_files"]), True
+            logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(self.prompt_files))
+        own = self.state_dict()
+        checkpoint["state_dict"] |= {key: tensor for key, tensor in own.items() if key.startswith(CLIP_PREFIX)}
+
+    def _require_same_clip(self, record: dict[str, Any]) -> None:
+        if record["backbone"] == self.backbone.name and record["fingerprint"] == fingerprint(self.model.clip):
+            return
+        msg = (
+            f"The checkpoint was made with the backbone {record['backbone']} and weights {record['weights']}, the "
+            f"model has {self.backbone.name} and {self.weights}, and their tokens are not alike. Build the model with "
+            f"backbone={record['backbone']!r} and those weights."
+        )
+        raise ValueError(msg)
+
+    @property
+    def learning_type(self) -> LearningType:
+        """Few-shot with prompts, zero-shot without: nothing is trained."""
+        return LearningType.FEW_SHOT if self.k_shot else LearningType.ZERO_SHOT
+
+    @property
+    def trainer_arguments(self) -> dict[str, Any]:
+        """No arguments of its own."""
+        return {}
+
+    @classmethod
+    def configure_pre_processor(cls, image_size: tuple[int, int] | None = None) -> PreProcessor:
+        """Squash to the input size, bicubic with antialias, and normalise with CLIP's statistics.
+
+        Args:
+            image_size: Height and width in pixels, 518 each by default.
+
+        Returns:
+            The pre-processor. Checkpoints restore it.
+        """
+        resize = Resize(image_size or (518, 518), interpolation=InterpolationMode.BICUBIC, antialias=True)
+        return PreProcessor(transform=Compose([resize, Normalize(mean=list(CLIP_MEAN), std=list(CLIP_STD))]))
+
+    def configure_post_processor(self) -> PostProcessor:
+        """anomalib's, which normalises and thresholds after a validation run."""
+        return PostProcessor()
+
+    @staticmethod
+    def configure_evaluator() -> Evaluator:
+        """AUROC, AUPR and F1Max of images and pixels, and AUPRO."""
+        image: dict[str, Any] = {"fields": ["pred_score", "gt_label"], "prefix": "image_"}
+        pixel: dict[str, Any] = {"fields": ["anomaly_map", "gt_mask"], "prefix": "pixel_", "strict": False}
+        return Evaluator(
+            test_metrics=[
+                *(metric(**image) for metric in (AUROC, AUPR, F1Max)),
+                *(metric(**pixel) for metric in (AUROC, AUPR, F1Max, AUPRO)),
+            ]
+        )
+
+
+def _datamodule_of(model: AnomalibModule) -> LightningDataModule | None:
+    return getattr(model._trainer, "datamodule", None)  # noqa: SLF001  # `trainer` raises where there is none
+
+
+def _require_shots(k_shot: int, source: Path | str | None) -> list[str]:
+    """Check the arguments, and list the prompts of a folder."""
+    if k_shot < 0:
+        msg = f"k_shot must be 0 for zero-shot, or the number of normal images; got {k_shot}."
+        raise ValueError(msg)
+    if source is None:
+        return []
+    if k_shot == 0:
+        msg = (
+            f"few_shot_source={source} was given but k_shot is 0. Say how many of its images to use: k_shot=1, 2, 4..."
+        )
+        raise ValueError(msg)
+    return prompts_from_folder(source, k_shot)
+
+
+def _require_image_size(image_size: int | tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """Height and width, checked against the patch."""
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(height, width) < patch_size or height % patch_size or width % patch_size:
+        below = f"{max(height // patch_size, 1) * patch_size}x{max(width // patch_size, 1) * patch_size}"
+        msg = (
+            f"The image size must be a multiple of the backbone's patch, {patch_size} pixels; got {height}x{width}. "
+            f"{below} is the next below."
+        )
+        raise ValueError(msg)
+    return height, width

@@ -1,0 +1,76 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Choosing the normal images that serve as few-shot prompts."""
+
+from pathlib import Path
+
+import torch
+from anomalib.data import AnomalibDataModule
+from anomalib.data.utils import LabelName
+from anomalib.data.utils.image import is_image_file
+
+from .images import read_image
+
+
+def prompts_from_folder(source: str | Path, k_shot: int) -> list[str]:
+    """Take the first K images of a folder, in file-name order.
+
+    Args:
+        source: Folder of normal images, searched as anomalib does for prediction, or a single image.
+        k_shot: Number K of images.
+
+    Returns:
+        K paths. The images can be read.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it holds fewer than K images, or one of the first K cannot be read.
+    """
+    source = Path(source)
+    if not source.exists():
+        msg = f"few_shot_source must be a folder of normal images, but {source} does not exist."
+        raise FileNotFoundError(msg)
+    files = [source] if source.is_file() else [path for path in source.rglob("*") if is_image_file(path)]
+    require_enough(len(files), k_shot, f"few_shot_source {source}")
+    chosen = sorted(str(path) for path in files)[:k_shot]
+    for path in chosen:
+        read_image(path)
+    return chosen
+
+
+def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: int) -> list[str]:
+    """Draw K train images as the published protocol does: with replacement, over the images in file-name order.
+
+    Args:
+        datamodule: Data module that has been set up.
+        k_shot: Number K of images.
+        seed: Of the generator; the paper's are 10, 20 and 30.
+
+    Returns:
+        K paths, in the order drawn.
+
+    Raises:
+        ValueError: If there are fewer than K normal train images.
+    """
+    samples = datamodule.train_data.samples
+    files = sorted(samples.image_path[samples.label_index == LabelName.NORMAL])
+    require_enough(len(files), k_shot, f"the train split of {datamodule.name} {datamodule.category}".rstrip())
+    generator = torch.Generator().manual_seed(seed)
+    return [str(files[index]) for index in torch.randint(0, len(files), (k_shot,), generator=generator)]
+
+
+def require_enough(found: int, k_shot: int, where: str) -> None:
+    """Check that there are normal images enough.
+
+    Args:
+        found: Images there are.
+        k_shot: Images wanted.
+        where: Place to name in the error.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    if found < k_shot:
+        msg = f"k_shot={k_shot} needs {k_shot} normal images, but {where} holds {found}. Add images or lower k_shot."
+        raise ValueError(msg)
