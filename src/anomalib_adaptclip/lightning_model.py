@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from anomalib import LearningType
-from anomalib.data import AnomalibDataModule, ImageBatch, InferenceBatch
+from anomalib.data import AnomalibDataModule, Batch, InferenceBatch
 from anomalib.metrics import AUPR, AUPRO, AUROC, Evaluator, F1Max
 from anomalib.models.components import AnomalibModule
 from anomalib.post_processing import PostProcessor
@@ -29,9 +29,9 @@ from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_cli
 from .fusion import Fusion
 from .images import is_sixteen_bit, read_image
 from .prompts import prompts_from_datamodule, prompts_from_folder
-from .torch_model import ADAPTERS, AdaptCLIPModel, AdapterName
+from .torch_model import ADAPTERS, AdaptCLIPModel, AdapterName, require_options
 from .version import __version__
-from .weights import PUBLISHED_ADAPTERS, read_adapter_file
+from .weights import PUBLISHED_ADAPTERS, AdapterFile, read_adapter_file
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,7 @@ class AdaptCLIP(AnomalibModule):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
+        require_options(adapter_names, fusion)
         spec = get_backbone(backbone)
         size = _require_image_size(image_size or spec.image_size, spec.patch_size)
         source_files = _require_shots(k_shot, few_shot_source)
@@ -132,13 +133,13 @@ class AdaptCLIP(AnomalibModule):
         self._options["adapters"] = list(names)
         self.model = self._build(clip)
         if source not in {AUTO, NONE}:
-            self._load_adapters(source)
+            self._load_adapters(source, file)
 
     def _build(self, clip: Clip) -> AdaptCLIPModel:
         return AdaptCLIPModel(clip, self.backbone.taps, self.backbone.first_vv_block, **self._options).eval()
 
-    def _load_adapters(self, source: str) -> None:
-        file = self.model.load_adapters(locate_adapters(source, self.backbone, self.revision))
+    def _load_adapters(self, source: str, file: AdapterFile) -> None:
+        self.model.load_adapters(file)
         published = PUBLISHED_ADAPTERS.get(source)
         self.adapter_source, self.adapter_sha256 = source, file.sha256
         self.adapter_base = published.base if published else file.metadata.get("base", "")
@@ -187,7 +188,7 @@ class AdaptCLIP(AnomalibModule):
         if choice == NONE:
             warn_of_absence(self.backbone)
         elif choice != self.adapter_source:
-            self._load_adapters(choice)
+            self._load_adapters(choice, read_adapter_file(locate_adapters(choice, self.backbone, self.revision)))
 
     def _choose_prompts(self, datamodule: LightningDataModule | None) -> list[str]:
         if self._source_files:
@@ -219,25 +220,25 @@ class AdaptCLIP(AnomalibModule):
                 "threshold is 0.5. Validate on a data module, or predict from such a checkpoint, to calibrate."
             )
 
-    def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> STEP_OUTPUT:
+    def predict_step(self, batch: Batch[Any], batch_idx: int, dataloader_idx: int = 0) -> STEP_OUTPUT:
         """Predict a batch whose images the pre-processor has seen."""
         self._reread_sixteen_bit(batch)
         return super().predict_step(batch, batch_idx, dataloader_idx)
 
-    def test_step(self, batch: ImageBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
+    def test_step(self, batch: Batch[Any], batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
         """Predict a batch, for metrics."""
         del args, kwargs
         return self.predict_step(batch, batch_idx)
 
-    def validation_step(self, batch: ImageBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
+    def validation_step(self, batch: Batch[Any], batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
         """Predict a batch, for thresholds and normalization."""
         del args, kwargs
         return self.predict_step(batch, batch_idx)
 
-    def _reread_sixteen_bit(self, batch: ImageBatch) -> None:
+    def _reread_sixteen_bit(self, batch: Batch[Any]) -> None:
         """Replace images of 16 bits, which anomalib's readers clip to white."""
         images = torch.as_tensor(batch.image)
-        for index, path in enumerate(batch.image_path or []):
+        for index, path in enumerate(getattr(batch, "image_path", None) or []):
             if is_sixteen_bit(path):
                 images[index] = self._load_image(path)[0].to(images)
 

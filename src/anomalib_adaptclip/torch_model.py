@@ -120,11 +120,11 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             self._forget_learned_pair()  # training moves it
         return self
 
-    def load_adapters(self, path: str | Path) -> AdapterFile:
+    def load_adapters(self, source: str | Path | AdapterFile) -> AdapterFile:
         """Load adapter weights from the published layout or from our safetensors.
 
         Args:
-            path: File to load. Adapters in it that this model lacks are passed over.
+            source: File to load, or one that was read already. Adapters in it that this model lacks are passed over.
 
         Returns:
             What was read, with its SHA-256.
@@ -133,7 +133,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             FileNotFoundError: If there is no such file.
             ValueError: If the file is damaged, holds code, or does not fit this model; all keys at fault are listed.
         """
-        file = read_adapter_file(path)
+        file = source if isinstance(source, AdapterFile) else read_adapter_file(source)
         load_adapter_file(file, self.adapters)
         self._forget_learned_pair()
         return file
@@ -152,7 +152,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if images.ndim != 4 or len(images) == 0:
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
-        self.prompt_memory.store(self.encode(images, self.taps).taps)
+        chunks = [self.encode(chunk, self.taps).taps for chunk in torch.split(images, 8)]  # many shots must fit in memory
+        self.prompt_memory.store([torch.cat(tap) for tap in zip(*chunks, strict=True)])
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""

@@ -22,7 +22,7 @@ from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rg
 
 def backdrop(stage: Stage, *codes: int) -> Array:
     """Return an ``(3, N, N)`` plain support in one of the colours ``0xRRGGBB``, a little uneven and grained."""
-    uneven = 1.0 + 0.05 * stage.noise(3) + 0.04 * stage.noise(stage.size // 4)
+    uneven = 1.0 + 0.05 * stage.noise(3) + 0.04 * stage.noise(128)
     return np.clip(stage.pick(*codes) * uneven, 0.0, 1.0)
 
 

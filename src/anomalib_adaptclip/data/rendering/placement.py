@@ -6,10 +6,9 @@
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from anomalib_adaptclip.data.rendering.noise import fractal_noise, resize
-from anomalib_adaptclip.data.rendering.shapes import Array, axes, turn
+from anomalib_adaptclip.data.rendering.shapes import Array, axes, cover, segment, span, turn
 from anomalib_adaptclip.data.rendering.stage import Scene, mean_colour
 
 _COARSE = 32
@@ -56,15 +55,15 @@ def blob(scene: Scene, rng: np.random.Generator, centre: Array, fraction: float,
 
 
 def stroke(size: int, points: Array, widths: Array) -> Array:
-    """Draw a line through ``(P, 2)`` points (x, y); ``(P,)`` widths in image halves; returns ``(N, N)`` coverage."""
-    picture = Image.new("L", (size, size))
-    draw = ImageDraw.Draw(picture)
-    places = (points + 1.0) * (size / 2.0)
-    radii = np.maximum(widths * (size / 4.0), 0.5)
-    for (x0, y0), (x1, y1), radius in zip(places[:-1], places[1:], radii, strict=False):
-        draw.line([(float(x0), float(y0)), (float(x1), float(y1))], fill=255, width=max(1, round(2.0 * radius)))
-        draw.ellipse([float(x1 - radius), float(y1 - radius), float(x1 + radius), float(y1 + radius)], fill=255)
-    return np.asarray(picture, dtype=np.float64) / 255.0
+    """Draw a line through ``(P, 2)`` points (x, y) with ``(P,)`` widths; returns ``(N, N)`` coverage."""
+    x, y = axes(size)
+    coverage = np.zeros((size, size))
+    for start, end, width in zip(points[:-1], points[1:], widths[:-1], strict=True):
+        low, high = np.minimum(start, end) - width, np.maximum(start, end) + width
+        rows, columns = span(size, low[1], high[1]), span(size, low[0], high[0])
+        distance = segment(x[:, columns], y[rows], start, end) - width / 2.0
+        coverage[rows, columns] = np.maximum(coverage[rows, columns], cover(distance, 2.0 / size))
+    return coverage
 
 
 def contrasting(rng: np.random.Generator, scene: Scene, alpha: Array, palette: Array) -> Array:

@@ -21,6 +21,12 @@ def axes(size: int) -> tuple[Array, Array]:
     return axis[None, :], axis[:, None]
 
 
+def span(size: int, low: float, high: float) -> slice:
+    """Return which of the ``size`` samples of an axis lie between two coordinates."""
+    first, last = (round((coordinate + 1.0) * size / 2.0) for coordinate in (low, high))
+    return slice(max(first, 0), max(last, 0))
+
+
 def cover(distance: Array, softness: float) -> Array:
     """Return the coverage in [0, 1] of a shape: 1 inside, 0 outside, linear over ``softness`` across the outline."""
     return np.clip(0.5 - distance / softness, 0.0, 1.0)
@@ -56,6 +62,15 @@ def box(x: Array, y: Array, half_width: float, half_height: float, corner: float
     dx, dy = np.abs(x) - (half_width - corner), np.abs(y) - (half_height - corner)
     outside: Array = np.hypot(np.maximum(dx, 0.0), np.maximum(dy, 0.0))
     return outside + np.minimum(np.maximum(dx, dy), 0.0) - corner
+
+
+def segment(x: Array, y: Array, start: Array, end: Array) -> Array:
+    """Distance to the line from ``start`` to ``end``, both (x, y)."""
+    along_x, along_y = end - start
+    u, v = x - start[0], y - start[1]
+    t = np.clip((u * along_x + v * along_y) / max(along_x * along_x + along_y * along_y, 1e-12), 0.0, 1.0)
+    distance: Array = np.hypot(u - t * along_x, v - t * along_y)
+    return distance
 
 
 def polygon(x: Array, y: Array, sides: int, inradius: float) -> Array:

@@ -6,10 +6,9 @@
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from anomalib_adaptclip.data.rendering.noise import cell_noise, resize
-from anomalib_adaptclip.data.rendering.shapes import Array, box, circle, cover, dome, smooth_step
+from anomalib_adaptclip.data.rendering.shapes import Array, axes, box, circle, cover, dome, smooth_step, span
 from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rgb, stand
 
 
@@ -20,7 +19,7 @@ def _sheet(image: Array, beneath: Array) -> Scene:
 
 def _speckle(stage: Stage, strength: float) -> Array:
     """Return ``(N, N)`` factors around 1: fine grain."""
-    return 1.0 + strength * stage.noise(stage.size // 3)
+    return 1.0 + strength * stage.noise(170)
 
 
 def _tinted(low: Array, high: Array, amount: Array) -> Array:
@@ -59,8 +58,8 @@ def wood(stage: Stage) -> Scene:
     wander = stage.noise((3, 4)) * 0.2 + stage.noise((4, 14)) * 0.03
     rings = np.mod(stage.design.uniform(5.0, 8.0) * (x + wander) + 0.15 * y, 1.0)
     late = smooth_step(rings, 0.1, 0.85) * (1.0 - smooth_step(rings, 0.9, 1.0))
-    fibres = stage.noise((8, stage.size // 3)) + 0.6 * stage.noise((24, stage.size // 2))
-    pores = smooth_step(stage.noise((36, stage.size // 3)), 0.75, 1.0)
+    fibres = stage.noise((8, 170)) + 0.6 * stage.noise((24, 256))
+    pores = smooth_step(stage.noise((36, 170)), 0.75, 1.0)
     image = _tinted(light, dark, 0.08 + 0.6 * late + 0.12 * fibres) * (1.0 - 0.35 * pores)
     return _sheet(image, rgb(0x4A2E18) * _speckle(stage, 0.2))
 
@@ -78,25 +77,20 @@ def marble(stage: Stage) -> Scene:
     return _sheet(np.clip(image, 0.0, 1.0), 0.6 * ground * _speckle(stage, 0.3))
 
 
-def _pil_colour(colour: Array) -> tuple[int, ...]:
-    """Return a ``(3, 1, 1)`` colour as Pillow wants it."""
-    return tuple(int(255.0 * channel) for channel in np.clip(colour, 0.0, 1.0).flat)
-
-
 def terrazzo(stage: Stage) -> Scene:
     """Stone chips of several colours in cement."""
     cement = stage.pick(0xDAD6CC, 0xC5C9C6, 0xE3D9CC)
     chips = [stage.pick(0x7E5A4A, 0x5C6B5E), stage.pick(0x3C3F45, 0x5A5148), stage.pick(0xB98E6A, 0xA9B1B5)]
-    picture = Image.new("RGB", (stage.size, stage.size), _pil_colour(cement))
-    draw = ImageDraw.Draw(picture)
+    x, y = axes(stage.size)
+    image = np.broadcast_to(cement, (3, stage.size, stage.size)).copy()
     for _ in range(420):
-        centre, radius = stage.rng.uniform(-0.05, 1.05, 2), stage.rng.uniform(0.006, 0.028)
-        angles = np.sort(stage.rng.uniform(0.0, 2.0 * np.pi, 7))
-        reach = radius * stage.rng.uniform(0.7, 1.2, 7)
-        outline = (centre[:, None] + reach * np.array([np.cos(angles), np.sin(angles)])) * stage.size
+        right, down, radius = *stage.rng.uniform(-1.05, 1.05, 2), stage.rng.uniform(0.012, 0.05)
+        rows, columns = (span(stage.size, c - 1.3 * radius, c + 1.3 * radius) for c in (down, right))
+        sides = stage.rng.uniform(0.0, 2.0 * np.pi, (7, 1, 1))
+        reach = np.cos(sides) * (x[:, columns] - right) + np.sin(sides) * (y[rows] - down)
+        chip = stage.cover(np.max(reach - radius * stage.rng.uniform(0.5, 1.0, (7, 1, 1)), axis=0, initial=-1.0))
         colour = chips[int(stage.rng.integers(len(chips)))] * stage.rng.uniform(0.85, 1.15)
-        draw.polygon([(float(u), float(v)) for u, v in outline.T], fill=_pil_colour(colour))
-    image = np.moveaxis(np.asarray(picture, dtype=np.float64) / 255.0, 2, 0)
+        image[:, rows, columns] = mix(image[:, rows, columns], colour, chip)
     cloud = 1.0 + 0.05 * stage.fractal(6, 4)
     return _sheet(np.clip(image * cloud * _speckle(stage, 0.05), 0.0, 1.0), rgb(0x77716A))
 
@@ -104,7 +98,7 @@ def terrazzo(stage: Stage) -> Scene:
 def brushed_metal(stage: Stage) -> Scene:
     """Sheet metal with a fine horizontal brushing."""
     metal = stage.pick(0xA9ADB2, 0xB9A283, 0x8F979E)
-    streaks = stage.noise((stage.size // 2, 3)) + 0.7 * stage.noise((stage.size // 2, 12))
+    streaks = stage.noise((256, 3)) + 0.7 * stage.noise((256, 12))
     _, y = stage.pose(0.4, 4.0)
     band = 0.14 * np.cos(2.2 * y) + 0.03 * stage.noise(3)
     image = metal * (0.95 + 0.09 * streaks + band)
