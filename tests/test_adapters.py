@@ -5,6 +5,7 @@
 
 import pytest
 import torch
+
 from anomalib_adaptclip.adapters import (
     Alignment,
     PromptQueryAdapter,
@@ -58,13 +59,13 @@ def test_residual_mlp_sees_every_token_as_a_sample() -> None:
     mlp = ResidualMLP(4, 2)
     x = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(mlp(x), mlp(x.flatten(0, 1)).view(3, 5, 4))
-    hidden = x.flatten(0, 1) @ mlp.layers[0].weight.T
+    hidden: torch.Tensor = mlp.layers[0](x.flatten(0, 1))
     torch.testing.assert_close(mlp.layers[1].running_mean, hidden.mean(0) * (1 - 0.9**2))  # two forward passes
 
 
 def test_residual_mlp_changes_nothing_with_zero_weights() -> None:
     mlp = ResidualMLP(4, 2)
-    torch.nn.init.zeros_(mlp.layers[3].weight)
+    torch.nn.init.zeros_(mlp.layers[3].get_parameter("weight"))
     x = torch.randn(3, 4)
     torch.testing.assert_close(mlp(x), x)
 
@@ -91,7 +92,7 @@ def test_pool_averages_the_mean_with_the_largest(topk: int, expected: float) -> 
 
 def test_heads_are_shared_by_the_taps() -> None:
     adapter = PromptQueryAdapter(4, num_taps=2, hidden_dim=4, context=True, topk=1).eval()
-    alignment = Alignment(*(torch.rand(1, 6, 4) for _ in range(2)), torch.zeros(1, 6))
+    alignment = Alignment(torch.rand(1, 6, 4), torch.rand(1, 6, 4), torch.zeros(1, 6))
     first, second = adapter([alignment, alignment], (2, 3))
     assert first.patch_map.shape == (1, 1, 8, 12)
     torch.testing.assert_close(first, second)

@@ -6,8 +6,9 @@
 import numpy as np
 import pytest
 import torch
-from anomalib_adaptclip.anomaly_map import mirrored_indices, smooth, upsample
 from scipy.ndimage import gaussian_filter
+
+from anomalib_adaptclip.anomaly_map import mirrored_indices, smooth, upsample
 
 
 @pytest.mark.parametrize("size", [(84, 84), (70, 112), (10, 7)])

@@ -5,6 +5,7 @@
 
 import pytest
 import torch
+
 from anomalib_adaptclip.adapters import Alignment, Opinion
 from anomalib_adaptclip.fusion import Prediction, alignment_map, fuse, harmonic_mean, predict
 
@@ -47,7 +48,10 @@ def test_nothing_abnormal_anywhere_is_zero_not_nan() -> None:
 
 
 def test_predict_averages_probabilities_not_logits() -> None:
-    opinions = [Opinion(torch.tensor([[0.0, logit]]), torch.full((1, 1, 1, 1), value)) for logit, value in ((0.0, 0.2), (2.0, 0.4))]
+    opinions = [
+        Opinion(torch.tensor([[0.0, logit]]), torch.full((1, 1, 1, 1), value))
+        for logit, value in ((0.0, 0.2), (2.0, 0.4))
+    ]
     score, anomaly_map = predict(opinions, (2, 2))
     torch.testing.assert_close(score, torch.tensor([(0.5 + torch.sigmoid(torch.tensor(2.0)).item()) / 2]))
     torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.3))

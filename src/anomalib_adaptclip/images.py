@@ -5,10 +5,10 @@
 
 from pathlib import Path
 
-import anomalib.data.utils
 import numpy as np
 import torch
 from PIL import Image
+from torchvision.transforms.v2.functional import to_dtype, to_image
 
 # Pillow's modes for 16-bit grey. anomalib converts them to RGB directly, which clips all but the darkest to white.
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
@@ -28,9 +28,9 @@ def read_image(path: str | Path) -> torch.Tensor:
         ValueError: If it cannot be read; the file is named.
     """
     try:
-        if not is_sixteen_bit(path):
-            return torch.as_tensor(anomalib.data.utils.read_image(path, as_tensor=True))
         with Image.open(path) as image:
+            if image.mode not in _SIXTEEN_BIT:
+                return torch.as_tensor(to_dtype(to_image(image.convert("RGB")), torch.float32, scale=True))
             grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / _SIXTEEN_BIT_MAX)
     except OSError as error:
         msg = f"Cannot read the image {path}: {error}. Remove it or replace it."

@@ -7,6 +7,7 @@ Glue only: what is computed stands in :mod:`anomalib_adaptclip.torch_model`.
 """
 
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ class AdaptCLIP(AnomalibModule):
     """
 
     model: AdaptCLIPModel
+    adapter_source: str
+    adapter_sha256: str
+    adapter_base: str
     post_processor: PostProcessor | None
     pre_processor: PreProcessor | None
 
@@ -144,12 +148,6 @@ class AdaptCLIP(AnomalibModule):
         self.adapter_source, self.adapter_sha256 = source, file.sha256
         self.adapter_base = published.base if published else file.metadata.get("base", "")
         logger.info("Adapters %s loaded from %s, SHA-256 %s.", source, file.path, file.sha256)
-
-    def setup(self, stage: str) -> None:
-        """Check that there are normal images enough, before anything runs."""
-        del stage
-        if self.k_shot and not self.trainer.ckpt_path:  # a checkpoint may bring its own prompts
-            self._choose_prompts(_datamodule_of(self))
 
     def on_validation_start(self) -> None:
         """Prepare adapters, texts and prompts: the data module is set up, a checkpoint loaded, the device reached."""
@@ -263,6 +261,7 @@ class AdaptCLIP(AnomalibModule):
 
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
+        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")  # as intended
         return []
 
     def configure_optimizers(self) -> None:

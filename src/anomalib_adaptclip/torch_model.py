@@ -152,7 +152,9 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if images.ndim != 4 or len(images) == 0:
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
-        chunks = [self.encode(chunk, self.taps).taps for chunk in torch.split(images, 8)]  # many shots must fit in memory
+        chunks = [
+            self.encode(chunk, self.taps).taps for chunk in torch.split(images, 8)
+        ]  # many shots must fit in memory
         self.prompt_memory.store([torch.cat(tap) for tap in zip(*chunks, strict=True)])
 
     def clear_prompts(self) -> None:

@@ -207,11 +207,18 @@ def from_published(published: Mapping[str, torch.Tensor]) -> State:
 
 def _read_published(path: Path) -> State:
     sections = read_torch_file(path)
-    if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
+    if not _is_state_dicts(sections):
         msg = f"{path} is no adapter file: expected a dict of the state dicts {[*_SECTIONS.values()]}."
         raise ValueError(msg)
     flat = {f"{section}.{key}": tensor for section, keys in sections.items() for key, tensor in keys.items()}
     return {key: tensor for key, tensor in flat.items() if not key.split(".", 1)[1].startswith(_DERIVED)}
+
+
+def _is_state_dicts(content: object) -> bool:
+    return isinstance(content, dict) and all(
+        isinstance(section, dict) and all(isinstance(tensor, torch.Tensor) for tensor in section.values())
+        for section in content.values()
+    )
 
 
 def _differences(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> list[str]:

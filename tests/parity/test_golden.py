@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import Alignment
 from anomalib_adaptclip.clip import ImageTokens

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.hardware import backdrop, on_support
 from anomalib_adaptclip.data.rendering.shapes import Array, box, circle, dome
-from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rgb
+from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rgb, stand
 
 
 class Component(NamedTuple):
@@ -90,7 +89,7 @@ def _window(x: Array, y: Array, reach: float) -> tuple[slice, slice]:
 
 def circuit_board(stage: Stage) -> Scene:
     """Printed circuit board with chips, capacitors and resistors."""
-    lacquer, support = stage.pick(0x1F6B3F, 0x1F4C7A, 0x7A2430), backdrop(stage, 0xA9A59C, 0x8F9AA0, 0xB8AE9C)
+    lacquer, support = stage.pick(0x1F6B3F, 0x1F4C7A, 0x7A2430), stage.backdrop(0xA9A59C, 0x8F9AA0, 0xB8AE9C)
     flip_x, flip_y = 2.0 * stage.design.integers(2, size=2) - 1.0
     x, y = stage.pose(0.03, 4.0)
     holes = circle(np.abs(x) - 0.77, np.abs(y) - 0.63, 0.045)
@@ -118,4 +117,4 @@ def circuit_board(stage: Stage) -> Scene:
         return Layer(gone, stage.shade(bare_colour, bare_height, 0.15))
 
     surface = stage.shade(colour, height, 0.3)
-    return replace(on_support(stage, support, surface, outline), lose_part=lose_component)
+    return replace(stand(support, surface, stage.cover(outline)), lose_part=lose_component)

@@ -22,7 +22,7 @@ _SPILLS = np.stack([rgb(code) for code in (0x2A1A10, 0x5B3A1E, 0x1D2C4F, 0x7C1F1
 
 def scratch(scene: Scene, rng: np.random.Generator) -> Layer:
     """One to four roughly parallel curved grooves with a bright and a dark flank."""
-    width, strength = rng.uniform(0.014, 0.03), rng.uniform(0.5, 0.8)
+    width, strength = rng.uniform(0.014, 0.03), rng.uniform(0.6, 0.85)
     groove = _grooves(scene, rng, width)
     while groove.mean() < _LEAST_AREA and width < 0.06:
         width *= 1.2
@@ -48,7 +48,7 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
     """Return ``(32, 2)`` points of a bent line between two spots of the material."""
     start, end = spot(scene, rng), spot(scene, rng)
     for _ in range(20):
-        if 0.6 < np.sqrt(np.sum((end - start) ** 2)) < 1.4:
+        if 0.6 < np.hypot(*(end - start)) < 1.4:
             break
         end = spot(scene, rng)
     t = np.linspace(0.0, 1.0, 32)[:, None]
@@ -57,7 +57,7 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
 
 
 def stain(scene: Scene, rng: np.random.Generator) -> Layer:
-    """A spill through which the material shows, with a darker edge and now and then some drops beside it."""
+    """A spill through which the material shows, denser at its edge, now and then with drops beside it."""
     pixel = 2.0 / scene.body.shape[0]
     centre, fraction = spot(scene, rng), area(rng, 0.008, 0.07)
     distance = blob(scene, rng, centre, fraction, rng.uniform(0.15, 0.4))
@@ -78,7 +78,7 @@ def hole(scene: Scene, rng: np.random.Generator) -> Layer:
     torn = rng.uniform() < 0.5
     fraction = area(rng, 0.008, 0.03)
     distance = blob(scene, rng, spot(scene, rng), fraction, rng.uniform(0.3, 0.5) if torn else 0.05)
-    return take_away(scene, cover(distance, 2.0 / scene.body.shape[0]))
+    return take_away(scene, distance)
 
 
 def missing_part(scene: Scene, rng: np.random.Generator) -> Layer:
@@ -87,7 +87,7 @@ def missing_part(scene: Scene, rng: np.random.Generator) -> Layer:
         return scene.lose_part(rng)
     fraction = min(area(rng, 0.015, 0.055), 0.25 * float(scene.body.mean()))
     distance = blob(scene, rng, spot(scene, rng, 0.15, 0.85), fraction, 0.2)
-    return take_away(scene, cover(distance, 2.0 / scene.body.shape[0]))
+    return take_away(scene, distance)
 
 
 DEFECTS: Mapping[str, Defect] = MappingProxyType(

@@ -15,12 +15,15 @@ _COLOURS = np.stack(
 
 
 def foreign_part(scene: Scene, rng: np.random.Generator) -> Layer:
-    """A small thing lies on the scene and casts a shadow."""
+    """A small thing lies on the scene; its shadow counts as part of it."""
     shape, height = _KINDS[int(rng.integers(len(_KINDS)))](scene, rng)
     colour = contrasting(rng, scene, shape, _COLOURS)
     light = cast_shadow(shape, 0.025)
     shadowed = (light < 0.9).astype(np.float64)
     return Layer(np.maximum(shape, shadowed), mix(scene.image * light, shade(colour, height, 0.4), shape))
+
+
+# Each kind returns coverage and height, both ``(N, N)``.
 
 
 def _pose(scene: Scene, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -44,8 +47,9 @@ def _ring(scene: Scene, rng: np.random.Generator) -> tuple[Array, Array]:
 def _bead(scene: Scene, rng: np.random.Generator) -> tuple[Array, Array]:
     radius = np.sqrt(4.0 * area(rng, 0.006, 0.03) / np.pi)
     distance = circle(*_pose(scene, rng), radius)
-    shape, _ = _solid(distance, 0.0, radius)
-    return shape, 0.6 * np.sqrt(np.maximum(radius**2 - (distance + radius) ** 2, 0.0))
+    return cover(distance, 2.0 / distance.shape[0]), 0.6 * np.sqrt(
+        np.maximum(radius**2 - (distance + radius) ** 2, 0.0)
+    )
 
 
 def _chip(scene: Scene, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -70,8 +74,7 @@ def _scrap(scene: Scene, rng: np.random.Generator) -> tuple[Array, Array]:
     torn = side * (0.1 * np.sin(4.0 * y / side + rng.uniform(0.0, 6.0)) + 0.04 * np.sin(11.0 * y / side))
     crease = np.abs(x - 0.3 * y) * 0.12
     distance = box(x + torn, y, side * rng.uniform(0.8, 1.2), side * rng.uniform(0.6, 1.0))
-    shape, _ = _solid(distance, 0.0, 0.02)
-    return shape, crease
+    return cover(distance, 2.0 / distance.shape[0]), crease
 
 
 _KINDS = (_ring, _bead, _chip, _thread, _scrap)

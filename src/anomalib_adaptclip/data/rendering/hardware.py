@@ -20,26 +20,23 @@ from anomalib_adaptclip.data.rendering.shapes import (
 from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rgb, stand, take_away
 
 
-def backdrop(stage: Stage, *codes: int) -> Array:
-    """Return an ``(3, N, N)`` plain support in one of the colours ``0xRRGGBB``, a little uneven and grained."""
-    uneven = 1.0 + 0.05 * stage.noise(3) + 0.04 * stage.noise(128)
-    return np.clip(stage.pick(*codes) * uneven, 0.0, 1.0)
-
-
 def turned(stage: Stage, radius: Array, metal: Array) -> Array:
     """Return ``(3, N, N)`` metal with the fine rings that a lathe leaves."""
     rings = 0.04 * np.sin(radius * stage.design.uniform(110.0, 160.0)) + 0.05 * stage.fractal(6, 4)
     return metal * (1.0 + rings)
 
 
-def on_support(stage: Stage, support: Array, surface: Array, distance: Array) -> Scene:
-    """Return the scene of one thing, whose outline is where ``distance`` is 0, on its support."""
-    return stand(support, surface, stage.cover(distance))
+def _few_sectors(rng: np.random.Generator, x: Array, y: Array, count: int) -> Array:
+    """Return the distance to one to three neighbours of the ``count`` sectors that `repeat_around` makes."""
+    many = int(rng.integers(1, 4))
+    u, v = turn(x, y, 2.0 * np.pi / count * (int(rng.integers(count)) + 0.5 * (many - 1)))
+    distance: Array = np.abs(v) - u * np.tan(np.pi / count * many)
+    return distance
 
 
 def hex_nut(stage: Stage) -> Scene:
     """Hexagonal nut with a chamfer and a threaded hole."""
-    metal, support = stage.pick(0xA8ABB0, 0xC4A45A, 0x8E9398), backdrop(stage, 0x3B4654, 0x4A4A48, 0x2F3B35)
+    metal, support = stage.pick(0xA8ABB0, 0xC4A45A, 0x8E9398), stage.backdrop(0x3B4654, 0x4A4A48, 0x2F3B35)
     x, y = stage.pose(0.05, 12.0)
     radius = np.sqrt(x * x + y * y)
     hole = stage.design.uniform(0.28, 0.36)
@@ -48,22 +45,22 @@ def hex_nut(stage: Stage) -> Scene:
     chamfer = 0.14 * smooth_step(radius, 0.55, 0.72)
     thread = 0.02 * np.sin(90.0 * radius + np.arctan2(y, x)) * (1.0 - smooth_step(bore, 0.06, 0.09))
     height = 0.05 * dome(flats, 0.06) - chamfer + 0.08 * dome(-bore, 0.1) + thread
-    return on_support(stage, support, stage.shade(turned(stage, radius, metal), height, 0.5), distance)
+    return stand(support, stage.shade(turned(stage, radius, metal), height, 0.5), stage.cover(distance))
 
 
 def washer(stage: Stage) -> Scene:
     """Flat ring."""
-    metal, support = stage.pick(0xB5B8BC, 0xC9A45C, 0xB57A55), backdrop(stage, 0x6B5B4B, 0x35424F, 0x574F63)
+    metal, support = stage.pick(0xB5B8BC, 0xC9A45C, 0xB57A55), stage.backdrop(0x6B5B4B, 0x35424F, 0x574F63)
     x, y = stage.pose(0.05, 20.0)
     radius = np.sqrt(x * x + y * y)
     distance = np.abs(radius - 0.5) - stage.design.uniform(0.18, 0.24)
     surface = stage.shade(turned(stage, radius, metal), 0.035 * dome(distance, 0.05), 0.4)
-    return on_support(stage, support, surface, distance)
+    return stand(support, surface, stage.cover(distance))
 
 
 def gear(stage: Stage) -> Scene:
     """Spur gear with lightening holes and a keyway."""
-    metal, support = stage.pick(0x9A9EA4, 0xC7A867, 0x7F858C), backdrop(stage, 0xBAB7AF, 0xA9B3B8, 0xC0B7A4)
+    metal, support = stage.pick(0x9A9EA4, 0xC7A867, 0x7F858C), stage.backdrop(0xBAB7AF, 0xA9B3B8, 0xC0B7A4)
     teeth, holes = int(stage.design.integers(12, 18)), int(stage.design.integers(4, 7))
     x, y = stage.pose(0.04, 10.0)
     radius = np.sqrt(x * x + y * y)
@@ -71,7 +68,8 @@ def gear(stage: Stage) -> Scene:
     half = 1.25 / teeth
     tooth = np.maximum(np.abs(across) - half * (1.0 - 3.0 * (along - 0.68)), along - 0.8)
     rim = np.minimum(radius - 0.66, tooth)
-    hole = circle(*_shifted(*repeat_around(x, y, holes), 0.4), 0.1)
+    near, beside = repeat_around(x, y, holes)
+    hole = circle(near - 0.4, beside, 0.1)
     bore = np.minimum(radius - 0.15, box(x, y + 0.15, 0.04, 0.06))
     distance = np.maximum(rim, -np.minimum(hole, bore))
     web = 0.05 * smooth_step(np.abs(radius - 0.4), 0.13, 0.17)
@@ -79,27 +77,22 @@ def gear(stage: Stage) -> Scene:
 
     def lose_teeth(rng: np.random.Generator) -> Layer:
         """One to three neighbouring teeth are broken off."""
-        many = int(rng.integers(1, 4))
-        u, v = turn(x, y, 2.0 * np.pi / teeth * (int(rng.integers(teeth)) + 0.5 * (many - 1)))
-        wedge = np.maximum(np.abs(v) - u * np.tan(np.pi / teeth * many), 0.67 + 0.015 * stage.noise(24) - radius)
-        return take_away(scene, stage.cover(wedge))
+        stump = 0.67 + 0.015 * stage.noise(24)
+        return take_away(scene, np.maximum(_few_sectors(rng, x, y, teeth), stump - radius))
 
-    scene = on_support(stage, support, surface, distance)
+    scene = stand(support, surface, stage.cover(distance))
     return replace(scene, lose_part=lose_teeth)
-
-
-def _shifted(x: Array, y: Array, right: float) -> tuple[Array, Array]:
-    return x - right, y
 
 
 def bearing(stage: Stage) -> Scene:
     """Ball bearing seen from the front: two rings, a dark groove, balls."""
-    metal, support = stage.pick(0xB0B4B9, 0x9EA6AE), backdrop(stage, 0x7A6A58, 0x56666F, 0x86806F)
+    metal, support = stage.pick(0xB0B4B9, 0x9EA6AE), stage.backdrop(0x7A6A58, 0x56666F, 0x86806F)
     balls = int(stage.design.integers(8, 12))
     x, y = stage.pose(0.04, 15.0)
     radius = np.sqrt(x * x + y * y)
     rings = np.minimum(np.abs(radius - 0.7) - 0.1, np.abs(radius - 0.31) - 0.09)
-    ball = circle(*_shifted(*repeat_around(x, y, balls), 0.5), 0.085)
+    along, across = repeat_around(x, y, balls)
+    ball = circle(along - 0.5, across, 0.085)
     distance = np.maximum(radius - 0.8, 0.22 - radius)
     groove = rgb(0x26282B) * (1.0 + 0.15 * stage.noise(60))
     ring = stage.shade(turned(stage, radius, metal), 0.03 * dome(rings, 0.04), 0.4)
@@ -107,19 +100,16 @@ def bearing(stage: Stage) -> Scene:
     bare = mix(groove, ring, stage.cover(rings))
     surface = mix(bare, sphere, stage.cover(ball))
 
-    def lose_ball(rng: np.random.Generator) -> Layer:
+    def lose_balls(rng: np.random.Generator) -> Layer:
         """One to three balls are missing from the cage."""
-        many = int(rng.integers(1, 4))
-        u, v = turn(x, y, 2.0 * np.pi / balls * (int(rng.integers(balls)) + 0.5 * (many - 1)))
-        wedge = np.abs(v) - u * np.tan(np.pi / balls * many)
-        return Layer(stage.cover(np.maximum(wedge, ball)), groove)
+        return Layer(stage.cover(np.maximum(_few_sectors(rng, x, y, balls), ball)), groove)
 
-    return replace(on_support(stage, support, surface, distance), lose_part=lose_ball)
+    return replace(stand(support, surface, stage.cover(distance)), lose_part=lose_balls)
 
 
 def screw(stage: Stage) -> Scene:
     """Pan-head screw lying on its side."""
-    metal, support = stage.pick(0xA9A7A2, 0xC2A35C, 0x7C7F85), backdrop(stage, 0xC2BFB8, 0xB0BABE, 0xB0A999)
+    metal, support = stage.pick(0xA9A7A2, 0xC2A35C, 0x7C7F85), stage.backdrop(0xC2BFB8, 0xB0BABE, 0xB0A999)
     tilt = stage.design.uniform(20.0, 50.0)
     x, y = stage.pose(0.04, 6.0)
     x, y = turn(x, y, np.deg2rad(tilt))
@@ -134,12 +124,12 @@ def screw(stage: Stage) -> Scene:
     on_head = stage.cover(head)
     grain = metal * (1.0 + 0.06 * stage.fractal(10, 4))
     surface = mix(stage.shade(grain, round_shank, 0.5), stage.shade(grain, round_head, 0.5), on_head)
-    return on_support(stage, support, surface, np.minimum(shank, head))
+    return stand(support, surface, stage.cover(np.minimum(shank, head)))
 
 
 def key(stage: Stage) -> Scene:
     """Door key with a round bow and a notched blade."""
-    metal, support = stage.pick(0xC8AE6E, 0xB3B6BA, 0xB98A62), backdrop(stage, 0x4B3F38, 0x33465A, 0x5B5B5B)
+    metal, support = stage.pick(0xC8AE6E, 0xB3B6BA, 0xB98A62), stage.backdrop(0x4B3F38, 0x33465A, 0x5B5B5B)
     depths, tilt = stage.design.uniform(0.03, 0.1, 5), stage.design.uniform(-35.0, 35.0)
     x, y = stage.pose(0.04, 6.0)
     x, y = turn(x, y, np.deg2rad(tilt))
@@ -153,4 +143,4 @@ def key(stage: Stage) -> Scene:
     stamp = 0.012 * smooth_step(-(np.abs(circle(x + 0.42, y, 0.22)) - 0.012), -0.005, 0.01)
     height = 0.04 * dome(distance, 0.05) - groove + stamp
     grain = metal * (1.0 + 0.05 * stage.fractal(8, 5))
-    return on_support(stage, support, stage.shade(grain, height, 0.45), distance)
+    return stand(support, stage.shade(grain, height, 0.45), stage.cover(distance))

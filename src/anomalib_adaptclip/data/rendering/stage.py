@@ -79,9 +79,11 @@ def soften(field: Array, radius: float) -> Array:
 
 
 def move(field: Array, right: float, down: float) -> Array:
-    """Shift a ``(N, N)`` field; what leaves on one side comes back on the other."""
-    unit = field.shape[0] / 2.0
-    return np.roll(field, (round(down * unit), round(right * unit)), axis=(0, 1))
+    """Shift a ``(N, N)`` field; its border fills what becomes free."""
+    size = field.shape[0]
+    rows, columns = (np.clip(np.arange(size) - round(way * size / 2.0), 0, size - 1) for way in (down, right))
+    moved: Array = field[rows][:, columns]
+    return moved
 
 
 def shade(colour: Array, height: Array, gloss: float = 0.0, light: Array = LIGHT) -> Array:
@@ -118,8 +120,9 @@ def stand(ground: Array, surface: Array, body: Array, depth: float = 0.04) -> Sc
     return Scene(mix(ground * cast_shadow(body, depth), surface, body), ground, body, depth)
 
 
-def take_away(scene: Scene, region: Array) -> Layer:
-    """Remove the material from a region, ``(N, N)`` coverage: the ground shows, lit where the shadow has gone too."""
+def take_away(scene: Scene, distance: Array) -> Layer:
+    """Remove the material where ``distance`` ``(N, N)`` is negative: the ground shows, and loses the shadow with it."""
+    region = cover(distance, 2.0 / distance.shape[0])
     left = scene.body * (1.0 - region)
     light = cast_shadow(left, scene.depth)
     cut_face = np.maximum(move(left, 0.012, 0.018) - left, 0.0) * (scene.body > 0.0)
@@ -169,6 +172,11 @@ class Stage:
     def fractal(self, cells: int, octaves: int = 4, gain: float = 0.5) -> Array:
         """Return fractal noise of this image, see `fractal_noise`."""
         return fractal_noise(self.rng, self.size, cells, octaves, gain)
+
+    def backdrop(self, *codes: int) -> Array:
+        """Return a plain ground ``(3, N, N)`` in one of the colours ``0xRRGGBB``, a little uneven and grained."""
+        uneven = 1.0 + 0.05 * self.noise(3) + 0.04 * self.noise(128)
+        return np.clip(self.pick(*codes) * uneven, 0.0, 1.0)
 
     def cover(self, distance: Array) -> Array:
         """Return the coverage of a shape with a sharp outline."""

@@ -118,7 +118,7 @@ def weave(stage: Stage) -> Scene:
     warp = np.sqrt(1.0 - 0.9 * across**2) + 0.8 * over * np.cos(np.pi / 2.0 * along)
     weft = np.sqrt(1.0 - 0.9 * along**2) - 0.8 * over * np.cos(np.pi / 2.0 * across)
     strands = 1.0 + 0.1 * np.sin(np.where(warp > weft, 14.0 * across + 3.0 * along, 14.0 * along + 3.0 * across))
-    colour = np.where((warp > weft), yarns[0], yarns[1]) * strands * _speckle(stage, 0.12)
+    colour = np.where(warp > weft, yarns[0], yarns[1]) * strands * _speckle(stage, 0.12)
     top = np.maximum(warp, weft)
     image = stage.shade(colour * (0.5 + 0.28 * top), 0.2 / threads * top)
     beneath = rgb(0x2B2A2C) * _speckle(stage, 0.2)
@@ -130,7 +130,7 @@ def weave(stage: Stage) -> Scene:
         gone = cover(box(u - which - 0.5, threads * (y - middle), 0.5, threads * half), threads * stage.pixel)
         float_height = np.sqrt(1.0 - 0.9 * along**2)
         bare = stage.shade(yarns[1] * (0.35 + 0.5 * float_height), 0.2 / threads * float_height)
-        return Layer(np.where(warp > weft, gone, 0.0), np.where((float_height > 0.6), bare, beneath))
+        return Layer(np.where(warp > weft, gone, 0.0), np.where(float_height > 0.6, bare, beneath))
 
     return replace(_sheet(image, beneath), lose_part=lose_thread)
 
@@ -146,6 +146,7 @@ def wire_mesh(stage: Stage) -> Scene:
     across, along = u - column - 0.5, v - row - 0.5
 
     def wire(offset: Array, lift: Array) -> Array:
+        """Return the height of a round wire that is bent by ``lift``."""
         return np.sqrt(np.maximum(half * half - offset * offset, 0.0)) + lift
 
     bend = 0.5 * half
@@ -182,7 +183,7 @@ def tiles(stage: Stage) -> Scene:
     body = cover(distance, count * stage.pixel)
     tints = stage.rng.uniform(0.93, 1.07, (16, 16))
     tint = tints[column.astype(np.intp) % 16, row.astype(np.intp) % 16]
-    colour = glaze * (tint * (1.0 + 0.05 * stage.fractal(8, 4)))
+    colour = glaze * tint * (1.0 + 0.05 * stage.fractal(8, 4))
     joint = grout * (1.0 + 0.12 * stage.fractal(40, 2))
     surface = stage.shade(colour, 0.025 * dome(distance, 0.09) + 0.003 * stage.noise(10), 0.2)
     bed = rgb(0x8B857B) * (0.8 + 0.25 * stage.fractal(20, 4))
