@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import open_clip
 import torch
+
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.clip import get_backbone
 
@@ -85,14 +86,16 @@ def main() -> None:
     medians = {name: statistics.median(row[name] for row in rounds) for name in STEPS}
     del steps, step
 
-    print(f"{args.backbone}, batch {args.batch}, {args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    threads = torch.get_num_threads()
+    print(f"{args.backbone}, batch {args.batch}, {args.device}, {threads} threads, torch {torch.__version__}")
     context = multiprocessing.get_context("spawn")
     for name in STEPS:
         with context.Pool(1) as pool:
             memory = pool.apply(peak_memory, (args, name))
         reference, limit = LIMITS.get(name, (name, 1.0))
         ratio = medians[name] / medians[reference]
-        print(f"{name:10}  {ratio:5.2f} x {reference:10} (limit {limit:.2f})   {medians[name]:7.3f} s   peak {memory:5.2f} GB")
+        seconds = medians[name]
+        print(f"{name:10} {ratio:5.2f} x {reference:10} (limit {limit:.2f}) {seconds:7.3f} s, peak {memory:5.2f} GB")
 
 
 if __name__ == "__main__":

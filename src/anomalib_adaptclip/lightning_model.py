@@ -184,6 +184,7 @@ class AdaptCLIP(AnomalibModule):
 
     def _take_adapters(self, choice: str) -> None:
         if choice == NONE:
+            self._automatic = False  # for this backbone it stays so: one warning is enough
             warn_of_absence(self.backbone)
         elif choice != self.adapter_source:
             self._load_adapters(choice, read_adapter_file(locate_adapters(choice, self.backbone, self.revision)))
@@ -192,6 +193,8 @@ class AdaptCLIP(AnomalibModule):
         if self._source_files:
             return self._source_files
         if not isinstance(datamodule, AnomalibDataModule) or not hasattr(datamodule, "train_data"):
+            if self.prompt_files:
+                return self.prompt_files  # of the data module seen before
             msg = (
                 f"k_shot={self.k_shot} needs normal images, and there is no anomalib data module to draw them from. "
                 "Give few_shot_source=FOLDER, a data module, or a checkpoint that holds prompts."
