@@ -420,7 +420,7 @@ def test_sixteen_bit_images_of_a_data_module(tmp_path: Path, engine: Any) -> Non
     [
         ({"k_shot": -1}, "k_shot must be 0 for zero-shot, or the number of normal images; got -1"),
         ({"few_shot_source": "somewhere"}, "k_shot is 0. Say how many"),
-        ({"image_size": 100}, "multiple of the backbone's patch, 14 pixels; got 100x100. 98x98 is the next below"),
+        ({"image_size": 100}, "multiple of the backbone's patch, 14 pixels; got 100x100. Take 98x98"),
         ({"image_size": (56, 0)}, "multiple of the backbone's patch"),
         ({"backbone": "RN50"}, "no standard ViT"),
         ({"backbone": "tony"}, "Backbone 'tony' is not known. Choose one of"),

@@ -26,10 +26,10 @@ from torch import nn
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence, warn_of_leakage
-from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip
+from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
 from .fusion import Fusion
 from .images import is_sixteen_bit, read_image
-from .prompts import prompts_from_datamodule, prompts_from_folder
+from .prompts import prompts_from_datamodule, require_shots
 from .torch_model import ADAPTERS, AdaptCLIPModel, AdapterName, require_options
 from .version import __version__
 from .weights import PUBLISHED_ADAPTERS, AdapterFile, read_adapter_file
@@ -105,15 +105,15 @@ class AdaptCLIP(AnomalibModule):
     ) -> None:
         require_options(adapter_names, fusion)
         spec = get_backbone(backbone)
-        size = _require_image_size(image_size or spec.image_size, spec.patch_size)
-        source_files = _require_shots(k_shot, few_shot_source)
+        size = require_image_size(image_size or spec.image_size, spec.patch_size)
+        source_files = require_shots(k_shot, few_shot_source)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
             post_processor=post_processor,
             evaluator=evaluator,
             visualizer=visualizer,
         )
-        _require_image_size(self.input_size or size, spec.patch_size)
+        require_image_size(self.input_size or size, spec.patch_size)
         self.k_shot = k_shot
         self.seed = seed
         self.revision = revision
@@ -363,31 +363,3 @@ class AdaptCLIP(AnomalibModule):
 
 def _datamodule_of(model: AnomalibModule) -> LightningDataModule | None:
     return getattr(model._trainer, "datamodule", None)  # noqa: SLF001  # `trainer` raises where there is none
-
-
-def _require_shots(k_shot: int, source: Path | str | None) -> list[str]:
-    """Check the arguments, and list the prompts of a folder."""
-    if k_shot < 0:
-        msg = f"k_shot must be 0 for zero-shot, or the number of normal images; got {k_shot}."
-        raise ValueError(msg)
-    if source is None:
-        return []
-    if k_shot == 0:
-        msg = (
-            f"few_shot_source={source} was given but k_shot is 0. Say how many of its images to use: k_shot=1, 2, 4..."
-        )
-        raise ValueError(msg)
-    return prompts_from_folder(source, k_shot)
-
-
-def _require_image_size(image_size: int | tuple[int, int], patch_size: int) -> tuple[int, int]:
-    """Height and width, checked against the patch."""
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if min(height, width) < patch_size or height % patch_size or width % patch_size:
-        below = f"{max(height // patch_size, 1) * patch_size}x{max(width // patch_size, 1) * patch_size}"
-        msg = (
-            f"The image size must be a multiple of the backbone's patch, {patch_size} pixels; got {height}x{width}. "
-            f"{below} is the next below."
-        )
-        raise ValueError(msg)
-    return height, width

@@ -13,6 +13,33 @@ from anomalib.data.utils.image import is_image_file
 from .images import read_image
 
 
+def require_shots(k_shot: int, source: Path | str | None) -> list[str]:
+    """Check the arguments that prompts come from.
+
+    Args:
+        k_shot: Number K of shots.
+        source: Folder of normal images, if there is one.
+
+    Returns:
+        Its first K images.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If K is negative, or 0 with a folder, or the folder does not serve.
+    """
+    if k_shot < 0:
+        msg = f"k_shot must be 0 for zero-shot, or the number of normal images; got {k_shot}."
+        raise ValueError(msg)
+    if source is None:
+        return []
+    if k_shot == 0:
+        msg = (
+            f"few_shot_source={source} was given but k_shot is 0. Say how many of its images to use: k_shot=1, 2, 4..."
+        )
+        raise ValueError(msg)
+    return prompts_from_folder(source, k_shot)
+
+
 def prompts_from_folder(source: str | Path, k_shot: int) -> list[str]:
     """Take the first K images of a folder, in file-name order.
 

@@ -4,7 +4,7 @@
 """Images to tokens and prompts to embeddings: a frozen CLIP, read by hand."""
 
 from .backbones import BACKBONES, CLIP_MEAN, CLIP_STD, Backbone, LoadedClip, fingerprint, get_backbone, load_clip
-from .checks import require_blocks, require_standard_clip
+from .checks import require_blocks, require_image_size, require_standard_clip
 from .image_encoder import ImageTokens, encode_image
 from .text_encoder import encode_contexts, static_text_pair
 from .types import Clip, ImageTower, TextTower
@@ -25,6 +25,7 @@ __all__ = [
     "get_backbone",
     "load_clip",
     "require_blocks",
+    "require_image_size",
     "require_standard_clip",
     "static_text_pair",
 ]

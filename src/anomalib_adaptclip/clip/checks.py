@@ -49,6 +49,30 @@ def require_blocks(num_blocks: int, taps: Sequence[int], first_vv_block: int) ->
         raise ValueError(msg)
 
 
+def require_image_size(image_size: int | tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """Check that an input size is made of whole patches.
+
+    Args:
+        image_size: Side, or height and width, in pixels.
+        patch_size: Side of a patch in pixels.
+
+    Returns:
+        Height and width.
+
+    Raises:
+        ValueError: If one of them is no multiple of the patch.
+    """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(height, width) < patch_size or height % patch_size or width % patch_size:
+        below = "x".join(str(max(side // patch_size, 1) * patch_size) for side in (height, width))
+        msg = (
+            f"The image size must be a multiple of the backbone's patch, {patch_size} pixels; got {height}x{width}. "
+            f"Take {below}, for instance."
+        )
+        raise ValueError(msg)
+    return height, width
+
+
 def _image_tower_problem(visual: ImageTower) -> str | None:
     if not isinstance(visual, VisionTransformer):
         return f"the image tower is a {type(visual).__name__}"
