@@ -15,7 +15,7 @@ from anomalib.data import InferenceBatch
 from anomalib.models.components import DynamicBufferMixin
 from torch import nn
 
-from .adapters import Opinion, PromptQueryAdapter, TextualAdapter, VisualAdapter, compare_with_text
+from .adapters import Alignment, Opinion, PromptQueryAdapter, TextualAdapter, VisualAdapter, compare_with_text
 from .clip import Clip, ImageTokens, TextTower, encode_image, require_blocks, require_standard_clip, static_text_pair
 from .fusion import Fusion, alignment_map, fuse, predict
 from .prompt_memory import PromptMemory
@@ -188,15 +188,10 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         size = (images.shape[-2], images.shape[-1])
         few_shot = self.prompt_memory.k_shot > 0
         tokens = self.encode(images, self.taps if few_shot else self.taps[-1:])
-        predictions = [predict([opinion], size) for opinion in self.text_opinions(tokens)]
-        alignment = None
-        if few_shot:
-            alignments = self.prompt_memory.align(tokens.taps)
-            alignment = alignment_map(alignments, tokens.grid, size)
-            if "prompt_query" in self.adapters:
-                predictions.append(predict(self.adapters["prompt_query"](alignments, tokens.grid), size))
-        if not predictions:
-            predictions = [predict([self.plain_opinion(tokens)], size)]
+        alignments = self.prompt_memory.align(tokens.taps) if few_shot else []
+        opinions = self.opinions(tokens, alignments) or {"plain": [self.plain_opinion(tokens)]}
+        predictions = [predict(taps, size) for taps in opinions.values()]
+        alignment = alignment_map(alignments, tokens.grid, size) if few_shot else None
         score, anomaly_map = fuse(predictions, alignment, self.fusion)
         return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
 
@@ -212,15 +207,26 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             raise ValueError(msg)
         return encode_image(self.clip.visual, images, taps, self.first_vv_block)
 
-    def text_opinions(self, tokens: ImageTokens) -> list[Opinion]:
-        """What the visual and the textual adapter say of a batch, as far as they are present."""
-        opinions = []
+    def opinions(self, tokens: ImageTokens, alignments: Sequence[Alignment] = ()) -> dict[str, list[Opinion]]:
+        """What the adapters say of a batch.
+
+        Args:
+            tokens: Of the queries.
+            alignments: Of the queries with their prompts, one a tap. None for zero-shot.
+
+        Returns:
+            For each adapter that is present its opinions: one of a text adapter, one a tap of the prompt-query adapter.
+        """
+        opinions: dict[str, list[Opinion]] = {}
         if "visual" in self.adapters:
             global_token, patch_tokens = self.adapters["visual"](tokens.global_token, tokens.taps[-1])
-            opinions.append(compare_with_text(global_token, patch_tokens, self.static_pair, tokens.grid))
+            opinions["visual"] = [compare_with_text(global_token, patch_tokens, self.static_pair, tokens.grid)]
         if "textual" in self.adapters:
-            patch_tokens = tokens.taps[-1][:, 1:]
-            opinions.append(compare_with_text(tokens.global_token, patch_tokens, self.learned_pair, tokens.grid))
+            # while it is trained the pair changes with every step, and must carry a gradient
+            pair = self.adapters["textual"](self.text_tower) if self.training else self.learned_pair
+            opinions["textual"] = [compare_with_text(tokens.global_token, tokens.taps[-1][:, 1:], pair, tokens.grid)]
+        if "prompt_query" in self.adapters and alignments:
+            opinions["prompt_query"] = self.adapters["prompt_query"](alignments, tokens.grid)
         return opinions
 
     def plain_opinion(self, tokens: ImageTokens) -> Opinion:

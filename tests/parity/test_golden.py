@@ -3,15 +3,19 @@
 
 """Every rung of the golden tensors: the published implementation's numbers on a small CLIP."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 from anomalib_adaptclip import AdaptCLIPModel
-from anomalib_adaptclip.adapters import Alignment
+from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.fusion import Prediction, alignment_map, predict
+from anomalib_adaptclip.loss import OpinionLoss, opinion_loss
+from tests.conftest import GOLDEN
 
 SIZE = (84, 84)
 TOKENS, MAPS = 1e-5, 5e-6  # absolute, float32, CPU
@@ -62,9 +66,10 @@ def test_texts(golden_model: AdaptCLIPModel, golden: Golden) -> None:
 
 def test_opinions_of_texts(golden_model: AdaptCLIPModel, golden: Golden, tokens: ImageTokens) -> None:
     with torch.no_grad():
-        opinions = [golden_model.plain_opinion(tokens), *golden_model.text_opinions(tokens)]
-    for name, opinion in zip(("baseline", "visual", "textual"), opinions, strict=True):
-        matches(predict([opinion], SIZE), golden, name)
+        opinions = {"baseline": [golden_model.plain_opinion(tokens)], **golden_model.opinions(tokens)}
+    assert list(opinions) == ["baseline", "visual", "textual"]
+    for name, opinion in opinions.items():
+        matches(predict(opinion, SIZE), golden, name)
 
 
 def test_alignment(golden: Golden, tokens: ImageTokens, alignments: list[Alignment]) -> None:
@@ -92,3 +97,38 @@ def test_zero_and_few_shot(golden_model: AdaptCLIPModel, golden: Golden) -> None
 
 def with_prompts(model: AdaptCLIPModel, golden: Golden) -> Callable[[], None]:
     return lambda: model.set_prompts(golden["prompt"])
+
+
+def test_training_reproduces_the_loss_trace(
+    golden_clip: torch.nn.Module, golden: Golden, golden_config: dict[str, Any]
+) -> None:
+    """Every part of the loss at every step, the optimiser's included."""
+    model = AdaptCLIPModel(golden_clip, golden_config["features"], 3, hidden_dim=golden_config["mid_dim"])
+    model.load_adapters(GOLDEN / "adapters_before_training.pth")
+    model.encode_texts()
+    model.train()
+    optimizer = torch.optim.Adam(model.adapters.parameters(), lr=golden_config["lr"], betas=(0.5, 0.999))
+    label, mask = golden["train.label"].long(), (golden["train.mask"] > 0.5).float()
+    for expected in json.loads((GOLDEN / "golden.json").read_text())["loss_trace"]:
+        losses = {
+            name: total([opinion_loss(opinion, label, mask) for opinion in taps]) for name, taps in judge(model, golden)
+        }
+        parts = {f"{name}_ce": loss.classification for name, loss in losses.items()}
+        parts |= {f"{name}_local": loss.segmentation for name, loss in losses.items()}
+        loss = torch.stack(list(parts.values())).sum()
+        for name, part in {**parts, "total": loss}.items():
+            torch.testing.assert_close(part.item(), expected[name], rtol=1e-5, atol=0)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+def judge(model: AdaptCLIPModel, golden: Golden) -> Any:
+    with torch.no_grad():
+        query, prompt = (model.encode(golden[f"train.{name}"], model.taps) for name in ("query", "prompt"))
+    pairs = zip(query.taps, prompt.taps, strict=True)
+    return model.opinions(query, [align(normalized_patches(q), normalized_patches(p)) for q, p in pairs]).items()
+
+
+def total(losses: list[OpinionLoss]) -> OpinionLoss:
+    return OpinionLoss(*(torch.stack(part).sum() for part in zip(*losses, strict=True)))
