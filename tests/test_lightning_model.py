@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 from anomalib import LearningType
-from anomalib.data import Folder, MVTecAD, PredictDataset
+from anomalib.data import Folder, ImageBatch, ImageItem, MVTecAD, PredictDataset
 from anomalib.data.utils import read_image
 from anomalib.engine import Engine
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from PIL import Image
 from safetensors.torch import save_file
+from torch.utils.data import DataLoader
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
 from tests.conftest import save_published
@@ -410,6 +411,13 @@ def test_sixteen_bit_images_of_a_data_module(tmp_path: Path, engine: Any) -> Non
         )
     torch.testing.assert_close(*results, rtol=0, atol=1e-4)
     assert results[0].std() > 0
+
+
+def test_images_that_are_no_files(engine: Any) -> None:
+    """A data set may hold its images in memory, and name them as it likes."""
+    items = [ImageItem(image=torch.rand(3, 64, 64), image_path=f"frame {index}") for index in range(2)]
+    loader: DataLoader[Any] = DataLoader(items, batch_size=2, collate_fn=ImageBatch.collate)  # type: ignore[arg-type]
+    assert len(scores(engine().predict(tiny(), dataloaders=loader))) == 2
 
 
 # Arguments

@@ -39,6 +39,9 @@ def read_image(path: str | Path) -> torch.Tensor:
 
 
 def is_sixteen_bit(path: str | Path) -> bool:
-    """Whether a file holds grey values of 16 bits. Only its header is read."""
-    with Image.open(path) as image:
-        return image.mode in _SIXTEEN_BIT
+    """Whether a file holds grey values of 16 bits. Only its header is read; what is no image file does not."""
+    try:
+        with Image.open(path) as image:
+            return image.mode in _SIXTEEN_BIT
+    except OSError:
+        return False
