@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from anomalib_adaptclip import AdaptCLIPModel
-from anomalib_adaptclip.clip import get_backbone, image_encoder, transformer
+from anomalib_adaptclip.clip import encode_image, get_backbone, image_encoder, text_encoder, transformer
 from anomalib_adaptclip.clip.text_encoder import encode_prompts
 
 TAPS, FIRST_VV = (1, 3, 4, 6), 3
@@ -173,12 +173,23 @@ def test_only_needed_tokens_are_computed(
     golden_model(golden["query"])
 
 
-def test_no_vv_stream_behind_the_last_tap(golden_clip: Any, golden: Golden) -> None:
-    """Fewer attention calls, same tokens."""
+def test_no_vv_stream_behind_the_last_tap(golden_clip: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer attention calls, same tokens: both streams in blocks 3 and 4, the standard one alone in 5 and 6."""
+    calls: list[Any] = []
+    original = transformer.attend
+
+    def spy(block: Any, *args: Any, **options: Any) -> torch.Tensor:
+        calls.append(block)
+        return original(block, *args, **options)
+
+    monkeypatch.setattr(image_encoder, "attend", spy)
+    monkeypatch.setattr(transformer, "attend", spy)
     early = AdaptCLIPModel(golden_clip, (1, 4), FIRST_VV).eval()
     late = AdaptCLIPModel(golden_clip, (1, 4, 6), FIRST_VV).eval()
     with torch.no_grad():
-        short, full = early.encode(golden["query"], (1, 4)), late.encode(golden["query"], (1, 4, 6))
+        short = early.encode(golden["query"], (1, 4))
+        assert [calls.count(block) for block in golden_clip.visual.transformer.resblocks] == [1, 1, 2, 2, 1, 1]
+        full = late.encode(golden["query"], (1, 4, 6))
     torch.testing.assert_close(short.taps, full.taps[:2], rtol=0, atol=1e-6)
     torch.testing.assert_close(short.global_token, full.global_token, rtol=0, atol=1e-6)
 
@@ -194,10 +205,39 @@ def test_global_token_is_plain_clip_without_the_last_norm(golden_clip: Any, gold
 
 
 def test_text_embeddings_are_open_clips(golden_clip: Any) -> None:
+    """Although what stands behind the end token is left out."""
     prompts = ["a photo of a flawless object.", "a cropped photo of the object with damage."]
     with torch.no_grad():
         expected = golden_clip.encode_text(open_clip.tokenize(prompts))
         torch.testing.assert_close(encode_prompts(golden_clip, prompts), expected, rtol=0, atol=1e-5)
+
+
+def test_texts_are_cut_behind_the_end_token(golden_clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    original = transformer.run_block
+
+    def spy(block: Any, x: torch.Tensor, *, causal: bool) -> torch.Tensor:
+        lengths.append(x.shape[1])
+        return original(block, x, causal=causal)
+
+    monkeypatch.setattr(text_encoder, "run_block", spy)
+    encode_prompts(golden_clip, ["one two three", "one"])
+    assert lengths == [5, 5]  # start, three words, end; two blocks
+
+
+def test_layer_scale_is_applied() -> None:
+    """Some of open_clip's ViTs scale what a block adds."""
+    torch.manual_seed(0)
+    clip: Any = open_clip.CLIP(
+        embed_dim=64,
+        vision_cfg={"layers": 2, "width": 64, "patch_size": 14, "image_size": 28, "ls_init_value": 0.1},
+        text_cfg={"width": 64, "layers": 1, "heads": 1, "ls_init_value": 0.1},
+    )
+    clip.visual.ln_post = nn.Identity()
+    images = torch.randn(2, 3, 28, 28)
+    with torch.no_grad():
+        tokens = encode_image(clip.visual, images, (2,), 2)
+        torch.testing.assert_close(tokens.global_token, clip.encode_image(images), rtol=0, atol=1e-5)
 
 
 def test_a_text_tower_of_its_own(golden_model: AdaptCLIPModel, golden: Golden) -> None:
