@@ -3,10 +3,13 @@
 
 """Fusion on numbers small enough to check by hand."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from anomalib_adaptclip.adapters import Alignment, Opinion
+from anomalib_adaptclip.anomaly_map import smooth
 from anomalib_adaptclip.fusion import Prediction, alignment_map, fuse, harmonic_mean, predict
 
 
@@ -16,7 +19,7 @@ def constant(score: float, value: float) -> Prediction:
 
 
 def test_harmonic_mean() -> None:
-    values = [torch.tensor([1.0, 0.0, -1e-7, 0.5]), torch.tensor([0.5, 1.0, 1.0, 0.5])]
+    values = [torch.tensor([1.0, 0.0, -1e-3, 0.5]), torch.tensor([0.5, 1.0, 1.0, 0.5])]
     torch.testing.assert_close(harmonic_mean(values), torch.tensor([2 / 3, 0.0, 0.0, 0.5]))
     torch.testing.assert_close(harmonic_mean([torch.zeros(2), torch.zeros(2)]), torch.zeros(2))
 
@@ -39,6 +42,15 @@ def test_paper_takes_plain_averages(alignment: torch.Tensor | None) -> None:
     score, anomaly_map = fuse([constant(0.2, 0.4), constant(0.4, 0.8)], alignment, "paper")
     torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.6))
     torch.testing.assert_close(score, torch.tensor([0.3]))
+
+
+@pytest.mark.parametrize("fusion", ["published", "paper"])
+def test_every_final_map_is_smoothed(fusion: Any) -> None:
+    spike = torch.zeros(1, 1, 40, 40)
+    spike[..., 20, 20] = 1
+    anomaly_map = fuse([Prediction(torch.tensor([0.5]), spike)], None, fusion).anomaly_map
+    torch.testing.assert_close(anomaly_map, smooth(spike))
+    assert anomaly_map.max() < 0.02
 
 
 def test_nothing_abnormal_anywhere_is_zero_not_nan() -> None:

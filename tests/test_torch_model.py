@@ -340,7 +340,26 @@ def test_other_towers_are_refused(options: dict[str, Any] | None) -> None:
         AdaptCLIPModel(clip, TAPS, FIRST_VV)
 
 
-def test_another_text_tower_is_refused(golden_clip: Any) -> None:
-    golden_clip.text_pool_type = "last"
-    with pytest.raises(TypeError, match="does not read its feature at the end token"):
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("text_pool_type", "last", "does not read its feature at the end token"),
+        ("attn_mask", None, "does not read its feature at the end token"),
+        ("text_projection", nn.Linear(64, 64), "the text tower is a CLIP"),
+    ],
+)
+def test_another_text_tower_is_refused(golden_clip: Any, name: str, value: Any, problem: str) -> None:
+    delattr(golden_clip, name)
+    setattr(golden_clip, name, value)
+    with pytest.raises(TypeError, match=problem):
+        AdaptCLIPModel(golden_clip, TAPS, FIRST_VV)
+
+
+class OtherBlock(open_clip.transformer.ResidualAttentionBlock):  # type: ignore[misc]
+    """Looks alike and computes who knows what."""
+
+
+def test_other_blocks_are_refused(golden_clip: Any) -> None:
+    golden_clip.visual.transformer.resblocks[2].__class__ = OtherBlock
+    with pytest.raises(TypeError, match="its blocks are OtherBlock"):
         AdaptCLIPModel(golden_clip, TAPS, FIRST_VV)

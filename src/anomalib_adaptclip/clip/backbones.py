@@ -140,7 +140,7 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
         path = _require_weights(backbone, pretrained)
         clip, weights = _load_file(backbone, path), path.name
     require_standard_clip(clip)
-    return LoadedClip(clip.float().eval(), backbone, weights)
+    return LoadedClip(clip.eval(), backbone, weights)
 
 
 def build_tiny() -> Clip:
