@@ -19,6 +19,7 @@ from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from PIL import Image
 from safetensors.torch import save_file
+from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
@@ -240,6 +241,27 @@ class PredictLoader:
         return iter([self.dataset.collate_fn([item]) for item in self.dataset])  # type: ignore[attr-defined]
 
 
+def test_a_data_module_without_validation_split(
+    data_root: Path, datamodule: SyntheticDefects, engine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """anomalib validates before it tests, and such a data module fails at that."""
+    options: dict[str, Any] = datamodule.parameters
+    data: Any = SyntheticDefects(data_root, "gear", val_split_mode="none", **options)
+    model, one = tiny(), engine()
+    [metrics] = one.test(model, datamodule=data)
+    assert 0 <= metrics["image_AUROC"] <= 1
+    assert "Nothing was calibrated" in caplog.text
+    one.validate(model, datamodule=datamodule)
+    assert model.post_processor is not None
+    assert model.post_processor.image_threshold.isfinite()
+
+
+def test_mixed_precision(datamodule: SyntheticDefects, tmp_path: Path) -> None:
+    engine = Engine(default_root_dir=tmp_path, accelerator="cpu", devices=1, precision="bf16-mixed")
+    [metrics] = engine.test(tiny(k_shot=1), datamodule=datamodule)
+    assert 0 <= metrics["image_AUROC"] <= 1
+
+
 def test_with_validation_data_thresholds_are_set(
     datamodule: SyntheticDefects, engine: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -298,6 +320,36 @@ def test_auto_works_without_the_engine(published: list[str]) -> None:
     assert model(torch.rand(1, 3, 64, 64)).pred_score.isfinite().all()
     model(torch.rand(1, 3, 64, 64))
     assert published == ["mvtec"]
+
+
+def test_adapters_of_a_checkpoint_win_over_auto(
+    published: list[str], datamodule: SyntheticDefects, engine: Any, write_images: Callable[..., Path]
+) -> None:
+    first = engine()
+    first.validate(tiny(adapters="visa"), datamodule=datamodule)
+    model = tiny()
+    engine().predict(model, data_path=write_images("query", 1), ckpt_path=checkpoint_of(first))
+    assert (published, model.adapter_source, model.adapter_base) == (["visa"], "visa", "Visa")
+
+
+def test_a_subclass_of_a_data_module_is_that_data(
+    published: list[str], datamodule: SyntheticDefects, engine: Any
+) -> None:
+    class MyMVTec(MVTecAD):
+        """With another loader, say."""
+
+    datamodule.prepare_data()
+    model = tiny()
+    engine().validate(model, datamodule=MyMVTec(datamodule.root, "gear", num_workers=0))
+    assert (published, model.adapter_source) == (["visa"], "visa")
+
+
+def test_options_reach_the_model(tmp_path: Path) -> None:
+    path = adapters_for_tiny(tmp_path / "a.safetensors")
+    model = tiny(adapters=path, adapter_names=["prompt_query"], context=False, topk=3, fusion="paper", class_name="nut")
+    assert list(model.model.adapters) == ["prompt_query"]
+    adapter: Any = model.model.adapters["prompt_query"]
+    assert (adapter.context, adapter.topk, model.model.fusion, model.model.class_name) == (False, 3, "paper", "nut")
 
 
 def test_leakage_is_loud(
@@ -484,6 +536,27 @@ def test_fewer_train_images_than_shots(datamodule: SyntheticDefects, engine: Any
 def test_shots_from_nowhere(write_images: Callable[..., Path], engine: Any) -> None:
     with pytest.raises(ValueError, match=r"no anomalib data module to draw them from\. Give few_shot_source=FOLDER"):
         engine().predict(tiny(k_shot=1), data_path=write_images("query", 1))
+
+
+def test_the_default_pre_processor() -> None:
+    """Squash to 518 pixels, bicubic with antialias, CLIP's statistics."""
+    images = torch.rand(2, 3, 40, 60, generator=torch.Generator().manual_seed(0))
+    resized = interpolate(images, size=(518, 518), mode="bicubic", antialias=True, align_corners=False)
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
+    std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
+    transform: Any = AdaptCLIP.configure_pre_processor().transform
+    torch.testing.assert_close(transform(images), (resized - mean) / std)
+    transform = AdaptCLIP.configure_pre_processor((14, 28)).transform
+    resized = interpolate(images, size=(14, 28), mode="bicubic", antialias=True, align_corners=False)
+    torch.testing.assert_close(transform(images), (resized - mean) / std)
+
+
+def test_prompts_without_the_engine(write_images: Callable[..., Path]) -> None:
+    model = tiny(k_shot=2, few_shot_source=write_images("good", 2)).eval()
+    images = torch.rand(1, 3, 64, 64)
+    few_shot = model(images).anomaly_map
+    assert model.model.prompt_memory.k_shot == 2
+    assert not torch.equal(few_shot, tiny().eval()(images).anomaly_map)
 
 
 def test_components_can_be_replaced(datamodule: SyntheticDefects, engine: Any) -> None:

@@ -139,6 +139,7 @@ def build_for(clip: Any, taps: tuple[int, ...], adapters: tuple[Any, ...]) -> Ad
 def test_clip_stays_frozen_and_in_eval_mode(golden_model: AdaptCLIPModel) -> None:
     golden_model.train()
     assert not golden_model.clip.training
+    assert not build_for(golden_model.clip.train(), TAPS, ()).clip.training
     assert golden_model.adapters.training
     assert not any(p.requires_grad for p in golden_model.clip.parameters())
     assert all(p.requires_grad for p in golden_model.adapters.parameters())
@@ -168,7 +169,16 @@ def test_only_needed_tokens_are_computed(
     assert len(golden_model.encode(golden["query"], golden_model.taps[-1:]).taps) == 1
     assert rows[-1] == 1
 
+    taps: list[Any] = []
+    encode = golden_model.encode
+
+    def watched(images: torch.Tensor, wanted: Any) -> Any:
+        taps.append(wanted)
+        return encode(images, wanted)
+
+    monkeypatch.setattr(golden_model, "encode", watched)
     golden_model(golden["query"])
+    assert taps == [(6,)]
     monkeypatch.setattr("anomalib_adaptclip.torch_model.static_text_pair", lambda *_: pytest.fail("encoded again"))
     golden_model(golden["query"])
 
@@ -282,6 +292,16 @@ def test_training_forgets_the_learned_pair(golden_model: AdaptCLIPModel, golden:
         golden_model.adapters["textual"].get_parameter("contexts").neg_()
     golden_model.eval()
     assert not torch.allclose(golden_model(golden["query"]).pred_score, before)
+
+
+def test_many_prompts_are_all_remembered(golden_model: AdaptCLIPModel) -> None:
+    """They are encoded a few at a time."""
+    images = torch.randn(9, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    golden_model.set_prompts(images)
+    expected = golden_model.encode(images[8:], golden_model.taps).taps[-1][:, 1:]
+    expected = torch.nn.functional.normalize(expected, dim=-1)
+    torch.testing.assert_close(golden_model.prompt_memory.tokens[-1, 8:], expected, rtol=0, atol=1e-5)
+    assert golden_model.prompt_memory.k_shot == 9
 
 
 def test_a_class_name_changes_the_static_texts(golden_clip: Any) -> None:

@@ -149,6 +149,18 @@ class AdaptCLIP(AnomalibModule):
         self.adapter_base = published.base if published else file.metadata.get("base", "")
         logger.info("Adapters %s loaded from %s, SHA-256 %s.", source, file.path, file.sha256)
 
+    def setup(self, stage: str) -> None:
+        """Skip the validation that anomalib puts before a test where the data module has no validation split."""
+        datamodule = _datamodule_of(self)
+        self._limit_val_batches = self.trainer.limit_val_batches
+        if stage == "validate" and isinstance(datamodule, AnomalibDataModule) and not hasattr(datamodule, "val_data"):
+            self.trainer.limit_val_batches = 0
+
+    def teardown(self, stage: str) -> None:
+        """Undo what :meth:`setup` did."""
+        del stage
+        self.trainer.limit_val_batches = self._limit_val_batches
+
     def on_validation_start(self) -> None:
         """Prepare adapters, texts and prompts: the data module is set up, a checkpoint loaded, the device reached."""
         self.prepare()
