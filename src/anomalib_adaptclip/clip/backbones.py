@@ -16,7 +16,6 @@ import torch
 
 from anomalib_adaptclip.weight_files import State, read_safetensors, read_torch_file, sha256_of
 
-from .checks import require_standard_clip
 from .types import Clip, TextTower
 
 logger = logging.getLogger(__name__)
@@ -139,7 +138,6 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
     else:
         path = _require_weights(backbone, pretrained)
         clip, weights = _load_file(backbone, path), path.name
-    require_standard_clip(clip)
     return LoadedClip(clip.eval(), backbone, weights)
 
 
