@@ -152,6 +152,18 @@ def test_prompts_come_out_of_the_checkpoint(
     )
 
 
+def test_a_zero_shot_checkpoint_leaves_the_prompts_to_the_constructor(
+    datamodule: SyntheticDefects, engine: Any
+) -> None:
+    """Also where the model had prompts of its own before."""
+    first, model = engine(), tiny(k_shot=1)
+    first.validate(tiny(), datamodule=datamodule)
+    engine().validate(model, datamodule=datamodule)
+    engine().validate(model, datamodule=datamodule, ckpt_path=checkpoint_of(first))
+    assert model.model.prompt_memory.k_shot == 1
+    assert len(model.prompt_files) == 1
+
+
 def test_a_checkpoint_needs_neither_prompts_nor_adapters_of_its_origin(
     tmp_path: Path, write_images: Callable[..., Path], engine: Any, datamodule: SyntheticDefects
 ) -> None:
@@ -549,6 +561,11 @@ def test_the_default_pre_processor() -> None:
     transform = AdaptCLIP.configure_pre_processor((14, 28)).transform
     resized = interpolate(images, size=(14, 28), mode="bicubic", antialias=True, align_corners=False)
     torch.testing.assert_close(transform(images), (resized - mean) / std)
+
+
+def test_any_module_may_pre_process(write_images: Callable[..., Path]) -> None:
+    model = tiny(pre_processor=torch.nn.Identity(), k_shot=1, few_shot_source=write_images("good", 1, (56, 56))).eval()
+    assert model(torch.rand(1, 3, 56, 56)).anomaly_map.shape[-2:] == (56, 56)
 
 
 def test_prompts_without_the_engine(write_images: Callable[..., Path]) -> None:

@@ -285,6 +285,13 @@ def test_prompts_set_in_inference_mode_can_be_replaced(golden_model: AdaptCLIPMo
     assert not golden_model.prompt_memory.tokens.is_inference()
 
 
+def test_what_is_kept_under_autocast_serves_full_precision(golden_model: AdaptCLIPModel, golden: Golden) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        golden_model.set_prompts(golden["prompt"])
+        golden_model(golden["query"])
+    torch.testing.assert_close(golden_model(golden["query"]).pred_score, golden["few_shot.score"], rtol=0, atol=5e-6)
+
+
 def test_training_forgets_the_learned_pair(golden_model: AdaptCLIPModel, golden: Golden) -> None:
     before = golden_model(golden["query"]).pred_score
     golden_model.train()

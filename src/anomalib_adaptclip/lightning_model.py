@@ -113,7 +113,8 @@ class AdaptCLIP(AnomalibModule):
             evaluator=evaluator,
             visualizer=visualizer,
         )
-        require_image_size(self.input_size or size, spec.patch_size)
+        if getattr(self.pre_processor, "transform", None):
+            require_image_size(self.input_size or size, spec.patch_size)
         self.k_shot = k_shot
         self.seed = seed
         self.revision = revision
@@ -222,9 +223,8 @@ class AdaptCLIP(AnomalibModule):
     def _load_image(self, path: str) -> torch.Tensor:
         """Read and pre-process an image: ``(1, 3, H, W)``."""
         image = read_image(path).unsqueeze(0)
-        if self.pre_processor and self.pre_processor.transform:
-            image = self.pre_processor.transform(image)
-        return image
+        transform = getattr(self.pre_processor, "transform", None)
+        return image if transform is None else torch.as_tensor(transform(image))
 
     def _warn_if_uncalibrated(self) -> None:
         if isinstance(self.post_processor, PostProcessor) and self.post_processor.image_threshold.isnan():
@@ -317,8 +317,9 @@ class AdaptCLIP(AnomalibModule):
             self.model = self._build(self.model.clip)
         self.adapter_source, self.adapter_sha256, self.adapter_base = record["adapters"].values()
         self._automatic = False
-        if record["prompt_files"]:
-            self.prompt_files, self._prompts_restored = list(record["prompt_files"]), True
+        self.prompt_files = list(record["prompt_files"])
+        self._prompts_restored = bool(self.prompt_files)
+        if self.prompt_files:
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(self.prompt_files))
         own = self.state_dict()
         checkpoint["state_dict"] |= {key: tensor for key, tensor in own.items() if key.startswith(CLIP_PREFIX)}

@@ -152,10 +152,10 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if images.ndim != 4 or len(images) == 0:
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
-        chunks = [
-            self.encode(chunk, self.taps).taps for chunk in torch.split(images, 8)
-        ]  # many shots must fit in memory
-        self.prompt_memory.store([torch.cat(tap) for tap in zip(*chunks, strict=True)])
+        with torch.autocast(images.device.type, enabled=False):  # what is kept serves other precisions too
+            # a few at a time, so that many fit in memory
+            chunks = [self.encode(chunk, self.taps).taps for chunk in torch.split(images, 8)]
+            self.prompt_memory.store([torch.cat(tap) for tap in zip(*chunks, strict=True)])
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""
@@ -165,10 +165,11 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     @torch.no_grad()
     def encode_texts(self) -> None:
         """Compute the text pairs that are not there yet. :meth:`forward` does so when it has to."""
-        if len(self.static_pair) == 0:
-            self.static_pair = static_text_pair(self.text_tower, self.class_name)
-        if len(self.learned_pair) == 0 and "textual" in self.adapters:
-            self.learned_pair = self.adapters["textual"](self.text_tower)
+        with torch.autocast(self.static_pair.device.type, enabled=False):
+            if len(self.static_pair) == 0:
+                self.static_pair = static_text_pair(self.text_tower, self.class_name)
+            if len(self.learned_pair) == 0 and "textual" in self.adapters:
+                self.learned_pair = self.adapters["textual"](self.text_tower)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> InferenceBatch:
