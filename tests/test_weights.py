@@ -58,7 +58,7 @@ def test_a_file_tells_its_hash_sizes_and_header(golden_model: AdaptCLIPModel, tm
     assert file.metadata == {"base": "MVTecAD"}
     assert read_adapter_file(TRAINED).metadata == {}
     for read in (file, read_adapter_file(TRAINED)):
-        assert read.sizes == {"prompt_length": 12, "reduction": 4, "hidden_dim": 32}
+        assert read.options == {"prompt_length": 12, "reduction": 4, "hidden_dim": 32}
         assert set(read.adapters) == {"visual", "textual", "prompt_query"}
 
 

@@ -6,12 +6,20 @@
 Importing the package registers its models and data modules with anomalib.
 """
 
-from .data import SyntheticDefects
+from .data import QueryPromptDataModule, SyntheticDefects
 from .lightning_model import AdaptCLIP
 from .registration import register
 from .torch_model import AdaptCLIPModel
+from .training import AdaptCLIPTraining
 from .version import __version__
 
-__all__ = ["AdaptCLIP", "AdaptCLIPModel", "SyntheticDefects", "__version__"]
+__all__ = [
+    "AdaptCLIP",
+    "AdaptCLIPModel",
+    "AdaptCLIPTraining",
+    "QueryPromptDataModule",
+    "SyntheticDefects",
+    "__version__",
+]
 
 register()

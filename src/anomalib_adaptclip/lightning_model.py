@@ -32,7 +32,7 @@ from .images import is_sixteen_bit, read_image
 from .prompts import prompts_from_datamodule, require_shots
 from .torch_model import ADAPTERS, AdaptCLIPModel, AdapterName, require_options
 from .version import __version__
-from .weights import PUBLISHED_ADAPTERS, AdapterFile, read_adapter_file
+from .weights import PUBLISHED_ADAPTERS, AdapterFile, read_adapter_file, require_same_clip
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class AdaptCLIP(AnomalibModule):
         elif not self._automatic:
             file = read_adapter_file(locate_adapters(source, self.backbone, self.revision))
             names = [name for name in names if name in file.adapters]
-            self._options |= file.sizes
+            self._options |= file.options  # the header's mode and context too: weights make sense with theirs only
         self._options["adapters"] = list(names)
         self.model = self._build(clip)
         if source not in {AUTO, NONE}:
@@ -144,6 +144,7 @@ class AdaptCLIP(AnomalibModule):
         return AdaptCLIPModel(clip, self.backbone.taps, self.backbone.first_vv_block, **self._options).eval()
 
     def _load_adapters(self, source: str, file: AdapterFile) -> None:
+        require_same_clip(file, fingerprint(self.model.clip))
         self.model.load_adapters(file)
         published = PUBLISHED_ADAPTERS.get(source)
         self.adapter_source, self.adapter_sha256 = source, file.sha256
@@ -292,9 +293,7 @@ class AdaptCLIP(AnomalibModule):
         checkpoint["hyper_parameters"] |= {"few_shot_source": None, "adapters": NONE}
         checkpoint[CHECKPOINT_KEY] = {
             "version": __version__,
-            "backbone": self.backbone.name,
-            "weights": self.weights,
-            "fingerprint": fingerprint(self.model.clip),
+            **self._clip_record(),
             "adapters": {"source": self.adapter_source, "sha256": self.adapter_sha256, "base": self.adapter_base},
             "options": dict(self._options),
             "prompt_files": list(self.prompt_files),
@@ -323,6 +322,11 @@ class AdaptCLIP(AnomalibModule):
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(self.prompt_files))
         own = self.state_dict()
         checkpoint["state_dict"] |= {key: tensor for key, tensor in own.items() if key.startswith(CLIP_PREFIX)}
+
+    def _clip_record(self) -> dict[str, str]:
+        """What tells a CLIP from others."""
+        clip = self.model.clip
+        return {"backbone": self.backbone.name, "weights": self.weights, "fingerprint": fingerprint(clip)}
 
     def _require_same_clip(self, record: dict[str, Any]) -> None:
         if record["backbone"] == self.backbone.name and record["fingerprint"] == fingerprint(self.model.clip):

@@ -41,9 +41,9 @@ def opinion_loss(opinion: Opinion, label: torch.Tensor, mask: torch.Tensor) -> O
         Both parts; training minimises their sum.
     """
     size = (mask.shape[-2], mask.shape[-1])
-    abnormal = upsample(opinion.patch_map, size).squeeze(1)  # (B, H, W)
+    abnormal = upsample(opinion.patch_map.float(), size).squeeze(1)  # (B, H, W), float32 whatever the precision
     segmentation = focal_loss(abnormal, mask) + dice_loss(abnormal, mask) + dice_loss(1 - abnormal, 1 - mask)
-    return OpinionLoss(cross_entropy(opinion.logits, label), segmentation)
+    return OpinionLoss(cross_entropy(opinion.logits.float(), label), segmentation)
 
 
 def focal_loss(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

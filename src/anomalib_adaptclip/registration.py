@@ -4,12 +4,13 @@
 
 from importlib import import_module
 
-from anomalib_adaptclip.data import SyntheticDefects
+from anomalib_adaptclip.data import QueryPromptDataModule, SyntheticDefects
 from anomalib_adaptclip.lightning_model import AdaptCLIP
+from anomalib_adaptclip.training import AdaptCLIPTraining
 
 
 def register() -> None:
-    """Add the model and the data module to ``anomalib.models`` and ``anomalib.data``.
+    """Add the models and the data modules to ``anomalib.models`` and ``anomalib.data``.
 
     What goes by subclass (``get_model("AdaptCLIP")``, ``list_models()``, the command line) needs the import alone. The
     attributes serve what goes by attribute (``class_path: AdaptCLIP``, ``anomalib benchmark``), and the allowed module
@@ -18,6 +19,8 @@ def register() -> None:
     # Not `import anomalib.models`: while that module is still being imported, the parent lacks the attribute.
     models = import_module("anomalib.models")
     data = import_module("anomalib.data")
-    setattr(models, AdaptCLIP.__name__, AdaptCLIP)
-    setattr(data, SyntheticDefects.__name__, SyntheticDefects)
+    for model in (AdaptCLIP, AdaptCLIPTraining):
+        setattr(models, model.__name__, model)
+    for datamodule in (QueryPromptDataModule, SyntheticDefects):
+        setattr(data, datamodule.__name__, datamodule)
     models.ALLOWED_MODULES.add("anomalib_adaptclip")

@@ -23,6 +23,7 @@ from .weights import AdapterFile, load_adapter_file, read_adapter_file
 
 AdapterName = Literal["visual", "textual", "prompt_query"]
 ADAPTERS: tuple[AdapterName, ...] = get_args(AdapterName)
+Mode = Literal["alternating", "joint"]
 
 
 class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
@@ -44,6 +45,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         fusion: ``"published"``, or ``"paper"`` for plain averages.
         adapters: Which adapters to build. They are untrained until :meth:`load_adapters`.
         class_name: What the images show, for the static texts. The published adapters were trained with ``"object"``.
+        mode: ``"alternating"``: the visual adapter sees the static texts, the textual one tokens as CLIP has them.
+            ``"joint"`` (line 3): both see adapted tokens and learned texts. To be used as it was trained.
 
     Raises:
         TypeError: If ``clip`` is no CLIP with standard towers.
@@ -76,16 +79,18 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         fusion: Fusion = "published",
         adapters: Sequence[AdapterName] = ADAPTERS,
         class_name: str = "object",
+        mode: Mode = "alternating",
     ) -> None:
         super().__init__()
         require_standard_clip(clip)
         require_blocks(len(clip.visual.transformer.resblocks), taps, first_vv_block)
-        require_options(adapters, fusion)
+        require_options(adapters, fusion, mode)
         self.clip = clip.requires_grad_(False).eval()
         self.taps = tuple(taps)
         self.first_vv_block = first_vv_block
         self.fusion = fusion
         self.class_name = class_name
+        self.mode = mode
         width, text_width = clip.visual.proj.shape[1], self.text_tower.token_embedding.embedding_dim
         self.adapters = nn.ModuleDict()
         if "visual" in adapters:
@@ -186,13 +191,25 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """
         if len(self.static_pair) == 0 or (len(self.learned_pair) == 0 and "textual" in self.adapters):
             self.encode_texts()
-        size = (images.shape[-2], images.shape[-1])
         few_shot = self.prompt_memory.k_shot > 0
         tokens = self.encode(images, self.taps if few_shot else self.taps[-1:])
         alignments = self.prompt_memory.align(tokens.taps) if few_shot else []
+        return self.judge(tokens, alignments, (images.shape[-2], images.shape[-1]))
+
+    def judge(self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]) -> InferenceBatch:
+        """Score and segment a batch by its tokens.
+
+        Args:
+            tokens: Of the queries.
+            alignments: Of the queries with their prompts, one a tap. None for zero-shot.
+            size: Height H and width W of the map in pixels.
+
+        Returns:
+            As :meth:`forward`.
+        """
         opinions = self.opinions(tokens, alignments) or {"plain": [self.plain_opinion(tokens)]}
         predictions = [predict(taps, size) for taps in opinions.values()]
-        alignment = alignment_map(alignments, tokens.grid, size) if few_shot else None
+        alignment = alignment_map(alignments, tokens.grid, size) if alignments else None
         score, anomaly_map = fuse(predictions, alignment, self.fusion)
         return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
 
@@ -219,13 +236,18 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             For each adapter that is present its opinions: one of a text adapter, one a tap of the prompt-query adapter.
         """
         opinions: dict[str, list[Opinion]] = {}
+        plain = adapted = (tokens.global_token, tokens.taps[-1][:, 1:])
+        learned_pair = self.learned_pair
         if "visual" in self.adapters:
-            global_token, patch_tokens = self.adapters["visual"](tokens.global_token, tokens.taps[-1])
-            opinions["visual"] = [compare_with_text(global_token, patch_tokens, self.static_pair, tokens.grid)]
+            adapted = self.adapters["visual"](tokens.global_token, tokens.taps[-1])
+        if "textual" in self.adapters and self.training:
+            learned_pair = self.adapters["textual"](self.text_tower)  # it moves with every step, and carries a gradient
+        joint = self.mode == "joint"
+        if "visual" in self.adapters:
+            pair = learned_pair if joint else self.static_pair
+            opinions["visual"] = [compare_with_text(*adapted, pair, tokens.grid)]
         if "textual" in self.adapters:
-            # while it is trained the pair changes with every step, and must carry a gradient
-            pair = self.adapters["textual"](self.text_tower) if self.training else self.learned_pair
-            opinions["textual"] = [compare_with_text(tokens.global_token, tokens.taps[-1][:, 1:], pair, tokens.grid)]
+            opinions["textual"] = [compare_with_text(*(adapted if joint else plain), learned_pair, tokens.grid)]
         if "prompt_query" in self.adapters and alignments:
             opinions["prompt_query"] = self.adapters["prompt_query"](alignments, tokens.grid)
         return opinions
@@ -238,15 +260,16 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self.learned_pair = self.learned_pair.new_empty(0, self.learned_pair.shape[1])
 
 
-def require_options(adapters: Sequence[str], fusion: str) -> None:
-    """Check names of adapters and fusion.
+def require_options(adapters: Sequence[str], fusion: str, mode: str = "alternating") -> None:
+    """Check names of adapters, fusion and mode.
 
     Args:
         adapters: Names of adapters.
         fusion: Name of a fusion.
+        mode: Name of a mode of learning.
 
     Raises:
-        ValueError: If a name is unknown; the known ones are listed.
+        ValueError: If a name is unknown, the known ones are listed; or if joint learning lacks one of its two adapters.
     """
     unknown = [name for name in adapters if name not in ADAPTERS]
     if unknown:
@@ -254,4 +277,10 @@ def require_options(adapters: Sequence[str], fusion: str) -> None:
         raise ValueError(msg)
     if fusion not in get_args(Fusion):
         msg = f"Unknown fusion {fusion!r}; choose one of {list(get_args(Fusion))}."
+        raise ValueError(msg)
+    if mode not in get_args(Mode):
+        msg = f"Unknown mode {mode!r}; choose one of {list(get_args(Mode))}."
+        raise ValueError(msg)
+    if mode == "joint" and not {"visual", "textual"} <= set(adapters):
+        msg = f"Joint learning needs the visual and the textual adapter; got {list(adapters)}. Add them, or alternate."
         raise ValueError(msg)

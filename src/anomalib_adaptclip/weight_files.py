@@ -1,10 +1,13 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reading files of weights without running anything that they may hold."""
+"""Files of weights: read without running anything that they may hold, written whole or not at all."""
 
 import hashlib
+import os
 import pickle
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +54,28 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file so that whoever reads it finds the old or the new content, never half of it.
+
+    Args:
+        path: File to make or replace. Its folder is made if need be.
+        write: Writes the content to the path that it is given.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(handle)
+    try:
+        write(Path(draft))
+        Path(draft).chmod(0o666 & ~_umask())
+        Path(draft).replace(path)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Permissions that this process takes from new files; there is no reading without setting."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

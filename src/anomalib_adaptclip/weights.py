@@ -8,17 +8,24 @@ The published files are a dict of three state dicts in another layout, which :fu
 :func:`from_published` translate.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
+from safetensors.torch import save_file
 from torch import nn
 
-from .weight_files import State, read_safetensors, read_torch_file, sha256_of
+from .clip import TextTower
+from .clip.text_encoder import tokenize
+from .weight_files import State, read_safetensors, read_torch_file, replace_file, sha256_of
 
 PUBLISHED_REPOSITORY = "csgaobb/AdaptCLIP"
+ADAPTER_FILE = "adapters.safetensors"
+HEADER_OPTIONS = ("context", "topk", "mode")  # arguments of the model that no shape tells
 
 
 @dataclass(frozen=True)
@@ -67,18 +74,19 @@ class AdapterFile:
         return tuple(dict.fromkeys(key.split(".")[0] for key in self.renamed()))
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """Arguments of ``AdaptCLIPModel`` that the shapes tell: prompt length, reduction, features in the heads."""
+    def options(self) -> dict[str, Any]:
+        """Arguments of ``AdaptCLIPModel`` that the adapters were trained with: out of the header, and of the shapes."""
         state = self.renamed()
-        sizes = {}
+        header = json.loads(self.metadata.get("options", "{}"))
+        options = {key: header[key] for key in HEADER_OPTIONS if key in header}
         if "textual.contexts" in state:
-            sizes["prompt_length"] = state["textual.contexts"].shape[1]
+            options["prompt_length"] = state["textual.contexts"].shape[1]
         if "visual.local_mlp.layers.0.weight" in state:
             bottleneck, width = state["visual.local_mlp.layers.0.weight"].shape
-            sizes["reduction"] = width // bottleneck
+            options["reduction"] = width // bottleneck
         if "prompt_query.segmentation_head.0.weight" in state:
-            sizes["hidden_dim"] = state["prompt_query.segmentation_head.0.weight"].shape[0]
-        return sizes
+            options["hidden_dim"] = state["prompt_query.segmentation_head.0.weight"].shape[0]
+        return options
 
     def renamed(self) -> State:
         """Tensors under the names of ``AdaptCLIPModel.adapters``."""
@@ -132,6 +140,59 @@ def load_adapter_file(file: AdapterFile, adapters: nn.ModuleDict) -> None:
         )
         raise ValueError(msg)
     adapters.load_state_dict(from_published(state) if file.published else state)
+
+
+def write_adapter_file(path: Path, adapters: nn.ModuleDict, metadata: Mapping[str, str]) -> None:
+    """Save adapters as a safetensors file, all at once or not at all.
+
+    Args:
+        path: File to make or replace.
+        adapters: ``AdaptCLIPModel.adapters``.
+        metadata: Header.
+    """
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in adapters.state_dict().items()}
+    replace_file(path, lambda draft: save_file(state, draft, dict(metadata)))
+
+
+def export_published(path: Path, adapters: nn.ModuleDict, tower: TextTower) -> None:
+    """Save adapters in the published layout, so that other implementations can read what was trained here.
+
+    Args:
+        path: File to make or replace, a ``.pth``.
+        adapters: ``AdaptCLIPModel.adapters``, all three.
+        tower: Text tower, for the buffers that are derived from the context vectors.
+
+    Raises:
+        ValueError: If an adapter is missing: the layout has none without.
+    """
+    missing = [name for name in _SECTIONS if name not in adapters]
+    if missing:
+        msg = f"The published layout holds all three adapters; {missing} are missing. Keep the safetensors file."
+        raise ValueError(msg)
+    sections: dict[str, State] = {section: {} for section in _SECTIONS.values()}
+    for key, tensor in to_published(adapters.state_dict()).items():
+        section, name = key.split(".", 1)
+        sections[section][name] = tensor.detach().cpu().clone()
+    sections[_SECTIONS["textual"]] |= _derived_buffers(tower, len(sections[_SECTIONS["textual"]]["ctx_pos"][0, 0]))
+    replace_file(path, lambda draft: torch.save(sections, draft))
+
+
+def require_same_clip(file: AdapterFile, fingerprint: str) -> None:
+    """Check that adapters belong to a CLIP, if their header tells to which.
+
+    Args:
+        file: Adapters.
+        fingerprint: Of the CLIP.
+
+    Raises:
+        ValueError: If they belong to another.
+    """
+    if file.metadata.get("fingerprint", fingerprint) != fingerprint:
+        msg = (
+            f"The adapters in {file.path} were trained with the backbone {file.metadata.get('backbone')} and weights "
+            f"{file.metadata.get('weights')}, and this is another CLIP. Choose those, or adapters trained for this one."
+        )
+        raise ValueError(msg)
 
 
 def fetch_published(name: str, revision: str | None = None) -> Path:
@@ -203,6 +264,18 @@ def from_published(published: Mapping[str, torch.Tensor]) -> State:
     if all(key in published for key in _CONTEXTS):
         state["textual.contexts"] = torch.cat([published[key][0] for key in _CONTEXTS])
     return state
+
+
+def _derived_buffers(tower: TextTower, length: int) -> State:
+    """What the published layout keeps beside the context vectors: the tokens around them."""
+    ids = tokenize(tower, [" ".join(["X"] * length) + "."])  # placeholders where the vectors go
+    embedded = tower.token_embedding(ids).detach().cpu()  # (1, context length, W)
+    parts = {
+        "token_prefix": embedded[None, :, :1],
+        "token_suffix": embedded[None, :, 1 + length :],
+        "tokenized_prompts": ids[None].int().cpu(),
+    }
+    return {f"{name}_{kind}": tensor.clone() for name, tensor in parts.items() for kind in ("pos", "neg")}
 
 
 def _read_published(path: Path) -> State:

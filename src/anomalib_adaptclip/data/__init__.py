@@ -3,6 +3,7 @@
 
 """Data modules."""
 
+from anomalib_adaptclip.data.query_prompt import QueryPromptDataModule
 from anomalib_adaptclip.data.synthetic_defects import SyntheticDefects
 
-__all__ = ["SyntheticDefects"]
+__all__ = ["QueryPromptDataModule", "SyntheticDefects"]

@@ -1,0 +1,245 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""QueryPromptDataModule: what adapters are trained on.
+
+Example:
+    >>> from anomalib_adaptclip.data import QueryPromptDataModule
+    >>> datamodule = QueryPromptDataModule(base="MVTecAD", target="Visa")  # doctest: +SKIP
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from anomalib.data import AnomalibDataModule
+from anomalib.data.utils import LabelName
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from torch.utils.data import DataLoader
+
+from anomalib_adaptclip.data.query_prompt_dataset import (
+    QueryPromptDataset,
+    QueryPromptSampler,
+    TargetDataset,
+    TokenStore,
+)
+from anomalib_adaptclip.data.sources import DataSource, Samples
+
+logger = logging.getLogger(__name__)
+
+
+class QueryPromptDataModule(AnomalibDataModule):
+    """Train on the test splits of a base data set, paired with normal prompts; validate and test on a target.
+
+    A query is an image of a base category's test split, normal or abnormal, with its mask. Its prompt is a normal image
+    of the same category, drawn anew each time from the train split. All categories are mixed, nothing is augmented.
+
+    Args:
+        base: Data set to train on, by the class of anomalib's data module: ``"MVTecAD"``, ``"Visa"``, ``"Folder"``...
+        base_root: Its folder; the data module's usual one by default.
+        base_categories: Categories to train on, by default all that the folder holds.
+        base_args: Further arguments of the base's data module.
+        target: Data set to validate and test on, named the same way.
+        target_root: Its folder. If base and target have the same class, the base's by default.
+        target_categories: Categories to validate and test on, by default all.
+        target_args: Further arguments of the target's data module.
+        holdout_categories: Categories of the base that serve as target and are not trained on, instead of ``target``.
+        allow_leakage: Name of the base, to allow that it is the target too; the figures then say nothing.
+        train_batch_size: Queries a batch and process, at least two in all.
+        eval_batch_size: Images a batch in validation and test.
+        num_workers: Processes that load images.
+        seed: Of the order of the queries and the draw of the prompts.
+
+    Raises:
+        ValueError: If a name is unknown, or base and target are the same.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        base_root: Path | str | None = None,
+        base_categories: Sequence[str] | None = None,
+        base_args: dict[str, Any] | None = None,
+        target: str | None = None,
+        target_root: Path | str | None = None,
+        target_categories: Sequence[str] | None = None,
+        target_args: dict[str, Any] | None = None,
+        holdout_categories: Sequence[str] | None = None,
+        allow_leakage: str | None = None,
+        train_batch_size: int = 8,
+        eval_batch_size: int = 8,
+        num_workers: int = 8,
+        seed: int = 10,
+    ) -> None:
+        super().__init__(train_batch_size, eval_batch_size, num_workers, seed=seed)
+        held_out = list(holdout_categories or ())
+        if held_out and target:
+            msg = f"Give either target={target!r} or holdout_categories={held_out}, not both."
+            raise ValueError(msg)
+        self.seed: int = seed
+        self.allow_leakage = allow_leakage
+        base_arguments = _arguments(base_root, base_args)
+        self.base = DataSource(base, base_arguments, base_categories, held_out)
+        self.target: DataSource | None = None
+        if held_out:
+            self.target = DataSource(base, base_arguments, held_out)
+        elif target:
+            if target == base and target_root is None:
+                target_root = base_root
+            self.target = DataSource(target, _arguments(target_root, target_args), target_categories)
+            self._refuse_leakage(self.base == self.target, "the same data set")
+        self.train_data: QueryPromptDataset
+        self.base_samples: Samples
+        self.target_samples: Samples | None = None
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Name for the folder of the results: base and target."""
+        return f"{self.base.label}-{self.target.label}" if self.target else self.base.label
+
+    def prepare_data(self) -> None:
+        """Let the data modules download what is missing."""
+        for source in filter(None, (self.base, self.target)):
+            source.prepare()
+
+    def _setup(self, _stage: str | None = None) -> None:
+        """List the files, and check them all before training starts."""
+        if self.target:
+            self._refuse_shared_categories(self.target)
+        self.base_samples = self.base.collect(as_base=True)
+        if len(self.base_samples.queries) < 2:
+            msg = f"{self.base.label} has a single test image, and batch norms need two a batch. Add images."
+            raise ValueError(msg)
+        self.train_data = QueryPromptDataset(self.base_samples)
+        if self.target:
+            self.target_samples = self.target.collect(as_base=False)
+            self._refuse_shared_files(self.target_samples)
+            self.val_data = self.test_data = TargetDataset(self.target_samples)
+
+    def _create_test_split(self) -> None:
+        """The target is the test split."""
+
+    def _create_val_split(self) -> None:
+        """The target is the validation split too."""
+
+    def _refuse_shared_categories(self, target: DataSource) -> None:
+        if target.module_class is self.base.module_class:
+            shared = sorted({*self.base.categories} & {*target.categories})
+            self._refuse_leakage(bool(shared), f"of the same kind and share the categories {shared}")
+
+    def _refuse_shared_files(self, target: Samples) -> None:
+        base_files, target_files = (
+            {Path(path).resolve() for path in samples.queries.image_path} for samples in (self.base_samples, target)
+        )
+        shared = sorted(str(path) for path in base_files & target_files)
+        self._refuse_leakage(bool(shared), f"sharing {len(shared)} images, {shared[:1]} for one")
+
+    def _refuse_leakage(self, leaks: bool, how: str) -> None:
+        if not leaks or self.target is None:
+            return
+        if self.allow_leakage == self.base.name:
+            logger.warning("LEAKAGE, allowed by name: base and target are %s. The figures will be too good.", how)
+            return
+        msg = (
+            f"Leakage: base {self.base.label} and target {self.target.label} are {how}, so the figures would say "
+            "nothing about new data. Take another target, other categories, holdout_categories, or allow it by name: "
+            f"allow_leakage={self.base.name!r}."
+        )
+        raise ValueError(msg)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Pairs of the base.
+
+        Raises:
+            ValueError: If a batch holds a single query.
+        """
+        replicas, rank = self._processes()
+        if self.train_batch_size * replicas < 2:
+            msg = f"train_batch_size must be at least 2, for batch norms need two images; got {self.train_batch_size}."
+            raise ValueError(msg)
+        sampler = QueryPromptSampler(
+            self.train_data.prompt_counts(), self.train_batch_size, replicas, rank, seed=self.seed
+        )
+        return DataLoader(
+            self.train_data,
+            self.train_batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=self.train_data.collate_fn,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Images of the target, none of them twice however many processes there are."""
+        if not hasattr(self, "val_data"):
+            return []
+        replicas, rank = self._processes()
+        return DataLoader(
+            self.val_data,
+            self.eval_batch_size,
+            sampler=UnrepeatedDistributedSampler(self.val_data, replicas, rank, shuffle=False),
+            num_workers=self.num_workers,
+            collate_fn=self.val_data.collate_fn,
+        )
+
+    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Images of the target, as for validation."""
+        return self.val_dataloader()
+
+    def target_prompts(self, seed: int = 10) -> dict[str, str]:
+        """One normal image for each category of the target, drawn as in the published protocol.
+
+        Args:
+            seed: Of the generator; the paper's are 10, 20 and 30.
+
+        Returns:
+            Paths by category. Categories without normal train images are left out.
+        """
+        samples = self.target_samples
+        prompts = samples.prompts.items() if samples else ()
+        generators = {category: torch.Generator().manual_seed(seed) for category, _ in prompts}
+        return {
+            category: files[int(torch.randint(0, len(files), (1,), generator=generators[category]))]
+            for category, files in prompts
+            if files
+        }
+
+    def image_files(self) -> list[str]:
+        """All images of base and target, queries and prompts, each once."""
+        found = [samples for samples in (self.base_samples, self.target_samples) if samples]
+        prompts = [path for samples in found for files in samples.prompts.values() for path in files]
+        queries = [str(path) for samples in found for path in samples.queries.image_path]
+        return sorted({*queries, *prompts})
+
+    def use_tokens(self, store: TokenStore) -> None:
+        """Read stored tokens from now on, in place of images."""
+        for name in ("train_data", "val_data"):
+            if hasattr(self, name):
+                getattr(self, name).token_store = store
+
+    def summary(self) -> str:
+        """Categories, images and the abnormal share of base and target, one line each."""
+        lines = []
+        for role, source, samples in (
+            ("base", self.base, self.base_samples),
+            ("target", self.target, self.target_samples),
+        ):
+            if source is None or samples is None:
+                lines.append(f"{role}: none, so nothing is validated")
+                continue
+            abnormal = (samples.queries.label_index == LabelName.ABNORMAL).mean()
+            lines.append(
+                f"{role}: {source.label}, {len(samples.categories)} categories ({', '.join(samples.categories)}), "
+                f"{len(samples.queries)} queries, {abnormal:.0%} abnormal, "
+                f"{sum(map(len, samples.prompts.values()))} normal images for prompts"
+            )
+        return "\n".join(lines)
+
+    def _processes(self) -> tuple[int, int]:
+        """Number of processes, and which this one is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+
+def _arguments(root: Path | str | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+    return ({} if root is None else {"root": root}) | dict(arguments or {})

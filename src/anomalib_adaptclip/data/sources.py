@@ -1,0 +1,216 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Whole data sets out of anomalib's data modules, which hold one category each."""
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anomalib.data
+import pandas as pd
+from anomalib.data import AnomalibDataModule
+from anomalib.data.utils import LabelName, ValSplitMode
+from PIL import Image
+
+
+class Samples(NamedTuple):
+    """Files of a data set, all wanted categories together.
+
+    Attributes:
+        queries: Of the test splits: columns ``image_path``, ``mask_path``, ``label_index``, ``split``, ``category``.
+        prompts: Normal images of the train splits by category, in file-name order.
+        has_masks: Whether there is a mask for every abnormal query.
+    """
+
+    queries: pd.DataFrame
+    prompts: dict[str, list[str]]
+    has_masks: bool
+
+    @property
+    def categories(self) -> list[str]:
+        """Names of the categories."""
+        return list(self.prompts)
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A data set, named by anomalib's data module.
+
+    Attributes:
+        name: Class of the data module, such as ``"MVTecAD"`` or ``"Folder"``, or its dotted path.
+        arguments: Of its constructor, besides the category.
+        wanted: Categories to take. By default all that there are.
+        excluded: Categories to leave out.
+
+    Raises:
+        ValueError: If there is no such data module.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    wanted: Sequence[str] | None = None
+    excluded: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Look the class up, so that a wrong name is noticed at once."""
+        unknown = set(self.arguments) - set(inspect.signature(self.module_class).parameters)
+        if unknown:
+            msg = f"{self.name} has no arguments {sorted(unknown)}; it has {[*self._parameters]}."
+            raise ValueError(msg)
+
+    @cached_property
+    def module_class(self) -> type[AnomalibDataModule]:
+        """The data module's class."""
+        module, _, attribute = self.name.rpartition(".")
+        try:
+            found = getattr(import_module(module) if module else anomalib.data, attribute, None)
+        except ImportError:
+            found = None
+        if not (isinstance(found, type) and issubclass(found, AnomalibDataModule)):
+            msg = (
+                f"There is no anomalib data module {self.name!r}; give a class such as MVTecAD, Visa, BTech or Folder."
+            )
+            raise ValueError(msg)  # noqa: TRY004  # the name is wrong, not its type
+        return found
+
+    @property
+    def label(self) -> str:
+        """Name of the data set for people: the class, or the name that a ``Folder`` was given."""
+        return str(self.arguments.get("name", self.module_class.__name__))
+
+    @cached_property
+    def categories(self) -> list[str]:
+        """Names of the categories, the data module's own name where it has none.
+
+        Raises:
+            ValueError: If one that is wanted does not exist.
+        """
+        if "category" not in self._parameters:
+            return [self.label]
+        known = self._known_categories
+        wanted = list(known if self.wanted is None else self.wanted)
+        missing = [name for name in (*wanted, *self.excluded) if name not in known]
+        if missing:
+            msg = f"{self.name} has no categories {missing}; it has {known} in {self._root}."
+            raise ValueError(msg)
+        return [name for name in wanted if name not in self.excluded]
+
+    def prepare(self) -> None:
+        """Download, unpack or draw what is missing."""
+        for category in self.categories:
+            self._build(category).prepare_data()
+
+    def collect(self, *, as_base: bool) -> Samples:
+        """List the files of all categories.
+
+        Args:
+            as_base: Insist on what training needs: masks, normal train images, a test split, masks of the right size.
+
+        Returns:
+            The files, in file-name order.
+
+        Raises:
+            ValueError: If a category lacks something that is insisted on; it is named.
+        """
+        tables, prompts = [], {}
+        for category in self.categories:
+            module = self._build(category)
+            module.setup()
+            tables.append(module.test_data.samples.assign(category=category))
+            train = module.train_data.samples
+            prompts[category] = sorted(str(path) for path in train.image_path[train.label_index == LabelName.NORMAL])
+        queries = pd.concat(tables, ignore_index=True)
+        if as_base:
+            _require_complete(self.label, queries, prompts)
+        has_masks = not _without_mask(queries)
+        queries.attrs["task"] = "segmentation" if has_masks else "classification"
+        return Samples(queries, prompts, has_masks)
+
+    def _build(self, category: str) -> AnomalibDataModule:
+        arguments = dict(self.arguments)
+        if "category" in self._parameters:
+            arguments["category"] = category
+        if "val_split_mode" in self._parameters:  # the whole test split, which some data modules halve
+            arguments.setdefault("val_split_mode", ValSplitMode.NONE)
+        return self.module_class(**arguments)
+
+    @property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.module_class).parameters
+
+    @property
+    def _root(self) -> Path:
+        return Path(self.arguments.get("root") or self._parameters["root"].default)
+
+    @cached_property
+    def _known_categories(self) -> list[str]:
+        """Folders that hold a train split, else what anomalib lists: the data set is still to be downloaded then."""
+        listed = _listed_categories(self.module_class)
+        if self.module_class.__module__.startswith("anomalib_adaptclip."):
+            return listed  # drawn, not found
+        folders = sorted(path.parent.name for path in self._root.glob("*/train") if path.is_dir())
+        folders = folders or sorted(path.parent.name for path in self._root.glob("visa_pytorch/*/train"))
+        return folders or listed
+
+
+def _listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
+    """The constant ``CATEGORIES`` beside a data module, or beside the data set of the same name."""
+    own = module_class.__module__
+    for name in (own, own.replace(".datamodules.", ".datasets.")):
+        if categories := getattr(sys.modules.get(name), "CATEGORIES", None):
+            return [str(category) for category in categories]
+    return []
+
+
+def _without_mask(queries: pd.DataFrame) -> list[str]:
+    """Abnormal images that lack a mask."""
+    abnormal = queries[queries.label_index == LabelName.ABNORMAL]
+    return [
+        row.image_path
+        for row in abnormal.itertuples()
+        if not (isinstance(row.mask_path, str | Path) and row.mask_path and Path(row.mask_path).is_file())
+    ]
+
+
+def _require_complete(label: str, queries: pd.DataFrame, prompts: Mapping[str, Sequence[str]]) -> None:
+    """Check that every category has what training needs."""
+    for category, files in prompts.items():
+        own = queries[queries.category == category]
+        where = f"The category {category} of {label}"
+        if not files:
+            msg = f"{where} has no normal train images, and prompts are drawn from them. Add some or leave it out."
+            raise ValueError(msg)
+        if own.empty:
+            msg = f"{where} has no test images, and the adapters are trained on them. Add some or leave it out."
+            raise ValueError(msg)
+        bare = _without_mask(own)
+        if bare:
+            msg = (
+                f"{where} has {len(bare)} abnormal images without a mask, and training needs one for each: "
+                f"{_first(bare)}. Add the masks or leave it out."
+            )
+            raise ValueError(msg)
+        _require_equal_sizes(where, own)
+
+
+def _require_equal_sizes(where: str, queries: pd.DataFrame) -> None:
+    """Check that masks have the size of their images. Only headers are read."""
+    abnormal = queries[queries.label_index == LabelName.ABNORMAL]
+    unequal = []
+    for row in abnormal.itertuples():
+        with Image.open(row.image_path) as image, Image.open(row.mask_path) as mask:
+            if image.size != mask.size:
+                unequal.append(f"{row.mask_path} is {mask.size}, its image {image.size}")
+    if unequal:
+        msg = f"{where} has {len(unequal)} masks of another size than their image: {_first(unequal)}. Correct them."
+        raise ValueError(msg)
+
+
+def _first(items: Sequence[str], count: int = 5) -> str:
+    return "; ".join(items[:count]) + (" ..." if len(items) > count else "")
