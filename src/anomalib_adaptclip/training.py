@@ -59,7 +59,8 @@ class AdaptCLIPTraining(AdaptCLIP):
         image_size: Height and width of the input in pixels, multiples of the patch. The backbone's usual by default.
         mode: ``"alternating"``: visual and textual adapter learn apart. ``"joint"``: both see adapted tokens and
             learned texts (the paper's Table 5, line 3).
-        adapter_names: Adapters to train, out of ``"visual"``, ``"textual"`` and ``"prompt_query"``.
+        adapter_names: Adapters to train, out of ``"visual"``, ``"textual"`` and ``"prompt_query"``. Without any only
+            tests are possible: those of plain CLIP.
         context: Let the prompt-query adapter see the query itself, not only the aligned residual.
         topk: Largest positions that its image head pools.
         prompt_length: Context vectors of each learned text prompt.
@@ -106,9 +107,6 @@ class AdaptCLIPTraining(AdaptCLIP):
         visualizer: Visualizer | bool = False,
     ) -> None:
         require_options(adapter_names, fusion, mode)
-        if not adapter_names:
-            msg = f"There is nothing to train: adapter_names is empty. Choose out of {list(ADAPTERS)}."
-            raise ValueError(msg)
         self._sizes = {"prompt_length": prompt_length, "reduction": reduction, "hidden_dim": hidden_dim, "mode": mode}
         super().__init__(
             class_name=class_name,
@@ -161,6 +159,9 @@ class AdaptCLIPTraining(AdaptCLIP):
         if stage != "fit":
             return
         self._datamodule()
+        if not self.model.adapters:
+            msg = f"There is nothing to train: adapter_names is empty. Choose out of {list(ADAPTERS)}."
+            raise ValueError(msg)
         if self.trainer.max_epochs == LIGHTNING_EPOCHS:
             self.trainer.fit_loop.max_epochs = self.epochs
             logger.info("The trainer's max_epochs was not set: training for %d epochs.", self.epochs)
