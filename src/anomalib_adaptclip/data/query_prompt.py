@@ -74,9 +74,9 @@ class QueryPromptDataModule(AnomalibDataModule):
         seed: int = 10,
     ) -> None:
         super().__init__(train_batch_size, eval_batch_size, num_workers, seed=seed)
-        held_out = list(holdout_categories or ())
+        held_out = tuple(holdout_categories or ())
         if held_out and target:
-            msg = f"Give either target={target!r} or holdout_categories={held_out}, not both."
+            msg = f"Give either target={target!r} or holdout_categories={list(held_out)}, not both."
             raise ValueError(msg)
         self.seed: int = seed
         self.allow_leakage = allow_leakage
@@ -229,8 +229,10 @@ class QueryPromptDataModule(AnomalibDataModule):
                 lines.append(f"{role}: none, so nothing is validated")
                 continue
             abnormal = (samples.queries.label_index == LabelName.ABNORMAL).mean()
+            count = len(samples.categories)
             lines.append(
-                f"{role}: {source.label}, {len(samples.categories)} categories ({', '.join(samples.categories)}), "
+                f"{role}: {source.label}, {count} {'category' if count == 1 else 'categories'} "
+                f"({', '.join(samples.categories)}), "
                 f"{len(samples.queries)} queries, {abnormal:.0%} abnormal, "
                 f"{sum(map(len, samples.prompts.values()))} normal images for prompts"
             )

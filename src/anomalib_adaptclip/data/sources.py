@@ -99,7 +99,11 @@ class DataSource:
         if missing:
             msg = f"{self.name} has no categories {missing}; it has {known} in {self._root}."
             raise ValueError(msg)
-        return [name for name in wanted if name not in self.excluded]
+        taken = [name for name in wanted if name not in self.excluded]
+        if not taken:
+            msg = f"{self.name} is left with no categories; it has {known}. Name some, or hold out fewer."
+            raise ValueError(msg)
+        return taken
 
     def prepare(self) -> None:
         """Download, unpack or draw what is missing."""
@@ -120,8 +124,7 @@ class DataSource:
         """
         tables, prompts = [], {}
         for category in self.categories:
-            module = self._build(category)
-            module.setup()
+            module = self._read(category)
             tables.append(module.test_data.samples.assign(category=category))
             train = module.train_data.samples
             prompts[category] = sorted(str(path) for path in train.image_path[train.label_index == LabelName.NORMAL])
@@ -131,6 +134,18 @@ class DataSource:
         has_masks = not _without_mask(queries)
         queries.attrs["task"] = "segmentation" if has_masks else "classification"
         return Samples(queries, prompts, has_masks)
+
+    def _read(self, category: str) -> AnomalibDataModule:
+        module = self._build(category)
+        try:
+            module.setup()
+        except Exception as error:  # what anomalib makes of unpaired masks or empty folders does not tell where
+            msg = (
+                f"The category {category} of {self.label} cannot be read: {error} Check that it has train images, test "
+                "images and a mask for each abnormal one, or leave it out."
+            )
+            raise ValueError(msg) from error
+        return module
 
     def _build(self, category: str) -> AnomalibDataModule:
         arguments = dict(self.arguments)
@@ -160,10 +175,10 @@ class DataSource:
 
 
 def _listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
-    """The constant ``CATEGORIES`` beside a data module, or beside the data set of the same name."""
-    own = module_class.__module__
-    for name in (own, own.replace(".datamodules.", ".datasets.")):
-        if categories := getattr(sys.modules.get(name), "CATEGORIES", None):
+    """The constant ``CATEGORIES`` of a data module, or beside anomalib's data set of the same name."""
+    data_set = sys.modules.get(module_class.__module__.replace(".datamodules.", ".datasets."))
+    for place in (module_class, data_set):
+        if categories := getattr(place, "CATEGORIES", None):
             return [str(category) for category in categories]
     return []
 

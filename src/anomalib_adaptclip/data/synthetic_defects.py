@@ -18,6 +18,7 @@ import logging
 import shutil
 import uuid
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from anomalib.data import AnomalibDataModule
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms.v2 import Transform
 
-from anomalib_adaptclip.data.rendering import MIN_IMAGE_SIZE, get_category, render_sample
+from anomalib_adaptclip.data.rendering import CATEGORIES, MIN_IMAGE_SIZE, get_category, render_sample
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +64,14 @@ class SyntheticDefects(AnomalibDataModule):
         num_normal_test_images: Normal images to test on.
         num_images_per_defect: Images to test on for each kind of defect of the category.
 
+    Attributes:
+        CATEGORIES: Names of all categories.
+
     Raises:
         ValueError: If the category is unknown, or a number is too small.
     """
+
+    CATEGORIES: ClassVar[tuple[str, ...]] = CATEGORIES
 
     def __init__(
         self,
