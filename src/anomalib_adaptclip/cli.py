@@ -1,0 +1,161 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command ``anomalib-adaptclip``: ablations, and the export of adapters."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+
+from .ablation import build_table, find_configs, read_rows, run_rows
+from .clip import fingerprint, load_clip
+from .data import QueryPromptDataModule
+from .torch_model import ADAPTERS, AdaptCLIPModel
+from .weights import AdapterFile, export_published, read_adapter_file, require_same_clip
+
+logger = logging.getLogger(__name__)
+
+PUBLISHED_TOPK = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Args:
+        arguments: Of the command line, by default those of this process.
+
+    Returns:
+        Exit code: 0, or 1 if a row of the ablations failed.
+    """
+    parser = ArgumentParser(prog="anomalib-adaptclip", description=__doc__)
+    subcommands = parser.add_subcommands()
+    for name, function, positional in (("ablation", ablation, False), ("export-adapters", export_adapters, True)):
+        subparser = ArgumentParser(description=(function.__doc__ or "").splitlines()[0])
+        subparser.add_function_arguments(function, as_group=False, as_positional=positional)
+        subcommands.add_subcommand(name, subparser)  # type: ignore[no-untyped-call]
+    parsed = parser.parse_args(arguments)
+    options = parsed[parsed.subcommand].as_dict()
+    try:
+        if parsed.subcommand == "ablation":
+            return ablation(**options)
+        export_adapters(**options)
+    except (ValueError, OSError) as error:  # what is wrong with arguments and files
+        parser.exit(2, f"anomalib-adaptclip: {error}\n")
+    return 0
+
+
+def ablation(
+    configs: Path | None = None,
+    rows: str | None = None,
+    output: Path = Path("results/ablation"),
+    backbone: str | None = None,
+    pretrained: Path | str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    epochs: int | None = None,
+    cache_dir: Path | str | None = None,
+    accelerator: str = "auto",
+    precision: str | None = None,
+    **data: Any,  # noqa: ANN401
+) -> int:
+    """Train and test the rows of the paper's Table 5 on a base and a target, and print the table.
+
+    The table is stored after each row. Finished rows with the same configuration are not run again.
+
+    Args:
+        configs: Folder of the rows' files, by default the eight that come with the package.
+        rows: Numbers of the rows to run, separated by commas. All by default.
+        output: Folder for ``ablation.csv``, and for the results of each row.
+        backbone: As for AdaptCLIPTraining; where not given, what the row's file says. So for the next four.
+        pretrained: Tag or file of CLIP's weights.
+        image_size: Height and width of the input in pixels.
+        epochs: Epochs to train.
+        cache_dir: Folder for CLIP's tokens, which the rows that train share.
+        accelerator: Lightning's accelerator. One device is used.
+        precision: Lightning's precision.
+        **data: Arguments of QueryPromptDataModule.
+
+    Returns:
+        0, or 1 if a row failed.
+
+    Raises:
+        ValueError: If arguments or files are wrong.
+    """
+    datamodule = QueryPromptDataModule(**data)  # wrong arguments are told before the first row
+    if datamodule.target is None:
+        msg = "There is nothing to test on. Give --target Visa, for instance, or --holdout_categories."
+        raise ValueError(msg)
+    given = {"backbone": backbone, "pretrained": pretrained, "image_size": image_size}
+    given |= {"epochs": epochs, "cache_dir": cache_dir}
+    chosen = read_rows(configs or find_configs(), _numbers(rows))
+    for row in chosen:
+        row.config.model.init_args.update({key: value for key, value in given.items() if value is not None})
+    results = run_rows(chosen, data, output, accelerator=accelerator, precision=precision)
+    console = Console()
+    console.print(build_table(results, f"{datamodule.name}, in percent"))
+    failed = [result for result in results if result.error]
+    for result in failed:
+        console.print(f"Row {result.number} failed: {result.error}", markup=False, highlight=False, soft_wrap=True)
+    return int(bool(failed))
+
+
+def export_adapters(adapters: Path, published: Path, pretrained: Path | str | None = None) -> None:
+    """Convert adapters trained here to the layout of the published files, for other implementations.
+
+    Args:
+        adapters: Our ``adapters.safetensors``.
+        published: File to write, a ``.pth``.
+        pretrained: CLIP's weights, as for AdaptCLIP. By default those that the adapters were trained with.
+
+    Raises:
+        ValueError: If the layout cannot hold these adapters, or the weights are others.
+        FileNotFoundError: If there is no such file.
+        ConnectionError: If CLIP's weights cannot be downloaded.
+    """
+    file = read_adapter_file(adapters)
+    _require_expressible(file, published)
+    clip, backbone, _ = load_clip(file.metadata["backbone"], pretrained or file.metadata.get("weights"))
+    require_same_clip(file, fingerprint(clip))
+    model = AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block, **file.options)
+    model.load_adapters(file)
+    export_published(published, model.adapters, model.text_tower)
+    logger.info("Adapters of %s written to %s in the published layout.", adapters, published)
+
+
+def _require_expressible(file: AdapterFile, published: Path) -> None:
+    """Check that the published layout can say what the adapters are."""
+    missing = [name for name in ADAPTERS if name not in file.adapters]
+    options = {"mode": "alternating", "context": True, "topk": PUBLISHED_TOPK} | file.options
+    problem = ""
+    if published.suffix == ".safetensors":
+        problem = f"The published layout is no safetensors file; name {published} otherwise, such as epoch_15.pth"
+    elif file.published or "backbone" not in file.metadata:
+        problem = f"{file.path} is no adapters.safetensors of a training: its header names no backbone. Give that file"
+    elif missing:
+        problem = f"The published layout holds all three adapters, and {file.path} lacks {missing}. Train all three"
+    elif options["mode"] != "alternating" or not options["context"]:
+        problem = (
+            f"{file.path} was trained with mode={options['mode']!r} and context={options['context']}. The published "
+            "layout cannot say so and would be misread: it means 'alternating' and True. Keep the safetensors file"
+        )
+    if problem:
+        msg = f"{problem}."
+        raise ValueError(msg)
+    if options["topk"] != PUBLISHED_TOPK:
+        logger.warning("The layout cannot say topk=%d: others will take %d.", options["topk"], PUBLISHED_TOPK)
+
+
+def _numbers(rows: str | None) -> list[int] | None:
+    try:
+        return None if rows is None else [int(number) for number in rows.split(",")]
+    except ValueError as error:
+        msg = f"rows must be numbers separated by commas, such as 0,4,7; got {rows!r}."
+        raise ValueError(msg) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
