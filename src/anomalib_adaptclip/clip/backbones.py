@@ -131,7 +131,7 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
     """
     backbone = get_backbone(name)
     pretrained = pretrained or backbone.pretrained
-    if name == "tiny" and pretrained == backbone.pretrained:
+    if name == "tiny" and str(pretrained) == backbone.pretrained:
         clip, weights = build_tiny(), str(pretrained)
     elif str(pretrained) in open_clip.list_pretrained_tags_by_model(name):
         clip, weights = _load_tag(backbone, str(pretrained)), str(pretrained)
