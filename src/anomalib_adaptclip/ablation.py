@@ -256,7 +256,7 @@ def build_table(results: Sequence[Result], title: str) -> Table:
 def _model_parser() -> ArgumentParser:
     """Reads the section ``model`` as anomalib's command line does."""
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(AdaptCLIPTraining, "model", required=True)
+    parser.add_argument("--model", type=AdaptCLIPTraining, required=True)
     return parser
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from .ablation import build_table, find_configs, read_rows, run_rows
@@ -54,10 +54,10 @@ def ablation(
     rows: str | None = None,
     output: Path = Path("results/ablation"),
     backbone: str | None = None,
-    pretrained: Path | str | None = None,
+    pretrained: str | None = None,
     image_size: int | tuple[int, int] | None = None,
     epochs: int | None = None,
-    cache_dir: Path | str | None = None,
+    cache_dir: Path | None = None,
     accelerator: str = "auto",
     precision: str | None = None,
     **data: Any,  # noqa: ANN401
@@ -92,8 +92,9 @@ def ablation(
     given = {"backbone": backbone, "pretrained": pretrained, "image_size": image_size}
     given |= {"epochs": epochs, "cache_dir": cache_dir}
     chosen = read_rows(configs or find_configs(), _numbers(rows))
+    overrides = Namespace({key: value for key, value in given.items() if value is not None})
     for row in chosen:
-        row.config.model.init_args.update({key: value for key, value in given.items() if value is not None})
+        row.config.model.init_args.update(overrides)
     results = run_rows(chosen, data, output, accelerator=accelerator, precision=precision)
     console = Console()
     console.print(build_table(results, f"{datamodule.name}, in percent"))
@@ -103,7 +104,7 @@ def ablation(
     return int(bool(failed))
 
 
-def export_adapters(adapters: Path, published: Path, pretrained: Path | str | None = None) -> None:
+def export_adapters(adapters: Path, published: Path, pretrained: str | None = None) -> None:
     """Convert adapters trained here to the layout of the published files, for other implementations.
 
     Args:
