@@ -97,6 +97,28 @@ def test_images_of_several_sizes_fit_into_a_batch(copied: Path) -> None:
     assert batch.gt_mask.shape == (17, 56, 56)
 
 
+class Store:
+    """Stored tokens, the same for every file."""
+
+    def read(self, path: str) -> torch.Tensor:
+        del path
+        return torch.zeros(5, 8)
+
+
+def test_stored_tokens_stand_in_for_images_and_masks_stay_the_same(copied: Path) -> None:
+    for path in sorted((copied / "gear").rglob("*.png")):
+        if "test" in path.parts or "ground_truth" in path.parts:
+            Image.open(path).resize((96, 80)).save(path)
+    datamodule = pairs(copied, train_batch_size=sum(SIZES.values()))
+    read = next(iter(datamodule.train_dataloader()))
+    datamodule.use_tokens(Store())
+    stored = next(iter(datamodule.train_dataloader()))
+    assert stored.image is None
+    assert stored.tokens.shape == stored.prompt_tokens.shape == (sum(SIZES.values()), 5, 8)
+    assert stored.image_path == read.image_path
+    torch.testing.assert_close(stored.gt_mask, read.gt_mask, rtol=0, atol=0)
+
+
 class TestDraws:
     @staticmethod
     def draw(epoch: int = 0, **options: Any) -> list[Pair]:
