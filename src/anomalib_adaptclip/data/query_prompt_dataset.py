@@ -15,7 +15,6 @@ import torch
 from anomalib.data import AnomalibDataset, ImageBatch, ImageItem
 from anomalib.data.utils import LabelName, read_mask
 from torch.utils.data import DistributedSampler, default_collate
-from torchvision.transforms.v2.functional import resize
 from torchvision.tv_tensors import Image, Mask
 
 from anomalib_adaptclip.data.sources import Samples
@@ -70,13 +69,10 @@ class QueryPromptBatch(ImageBatch):
 
     @classmethod
     def collate(cls, items: list[QueryPromptItem]) -> "QueryPromptBatch":  # type: ignore[override]
-        """Put items into a batch; without images their masks are brought to a common size here, the largest."""
+        """Put items into a batch; without images there is nothing to bring to a common size."""
         if items[0].image is not None:
             return cast("QueryPromptBatch", super().collate(list[ImageItem](items)))
-        fields: dict[str, Any] = {key: [getattr(item, key) for item in items] for key in vars(items[0])}
-        if items[0].gt_mask is not None:
-            size = max((mask.shape for mask in fields["gt_mask"]), key=max)
-            fields["gt_mask"] = [resize(mask, size) for mask in fields["gt_mask"]]
+        fields = {key: [getattr(item, key) for item in items] for key in vars(items[0])}
         present = {key: default_collate(values) for key, values in fields.items() if values[0] is not None}
         return cls(**{"image": None} | present)
 
