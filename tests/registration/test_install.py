@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wheel and editable installs in new environments, on the real anomalib."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,13 @@ def test_uninstalling_leaves_nothing(tmp_path: Path, dependencies: Path, argumen
     environment.pip("uninstall", "--quiet", "--yes", "anomalib-adaptclip")
     assert environment.files() == before
     assert environment.run("import sys; assert 'anomalib_adaptclip' not in str(sys.meta_path)").stderr == ""
+
+
+def test_the_command_of_a_wheel_brings_its_rows(wheel_environment: Environment, tmp_path: Path) -> None:
+    """Nothing is read of the repository: the row named is missing among those that the wheel holds."""
+    command = [str(wheel_environment.root / "bin" / "anomalib-adaptclip"), "ablation", "--base", "MVTecAD"]
+    command += ["--target", "Visa", "--rows", "9"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    shipped = wheel_environment.site_packages / "anomalib_adaptclip/configs/ablation"
+    assert f"{shipped} holds the rows [0, 1, 2, 3, 4, 5, 6, 7], expected [9] as well" in finished.stderr
