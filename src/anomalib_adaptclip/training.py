@@ -27,7 +27,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 
 from .adapter_choice import NONE
-from .clip import Clip, ImageTokens, fingerprint
+from .clip import Clip, ImageTokens
 from .data.query_prompt import QueryPromptDataModule
 from .data.query_prompt_dataset import QueryPromptBatch
 from .distributed import synchronize_batch_norms
@@ -35,7 +35,7 @@ from .fusion import Fusion
 from .lightning_model import AdaptCLIP
 from .loss import OpinionLoss, opinion_loss
 from .target_evaluation import TargetEvaluation, align_pairs
-from .token_cache import TokenCache, pack_tokens, unpack_tokens
+from .token_cache import TokenCache, module_digest, pack_tokens, packed_rows, unpack_tokens
 from .torch_model import ADAPTERS, AdapterName, Mode, require_options
 from .weights import ADAPTER_FILE, HEADER_OPTIONS, write_adapter_file
 
@@ -156,6 +156,9 @@ class AdaptCLIPTraining(AdaptCLIP):
     def setup(self, stage: str) -> None:
         """Check the data module, and set what depends on the trainer."""
         super().setup(stage)
+        self.token_cache = None  # of another run, with other images perhaps
+        if isinstance(datamodule := getattr(self.trainer, "datamodule", None), QueryPromptDataModule):
+            datamodule.use_tokens(None)
         if stage != "fit":
             return
         self._datamodule()
@@ -321,17 +324,10 @@ class AdaptCLIPTraining(AdaptCLIP):
 
     def _use_cache(self, folder: Path, datamodule: QueryPromptDataModule) -> None:
         """Compute the tokens that are missing, and let the data sets read them instead of images."""
-        rows, columns = self._grid()
-        shape = (len(self.model.taps) * (rows * columns + 1) + 1, self.model.static_pair.shape[1])
-        clip = (self.backbone.name, fingerprint(self.model.clip), self.model.taps, self.model.first_vv_block)
+        shape = (packed_rows(len(self.model.taps), self._grid()), self.model.static_pair.shape[1])
+        clip = (self.backbone.name, module_digest(self.model.clip.visual), self.model.taps, self.model.first_vv_block)
         cache = TokenCache(folder, [*map(str, clip), repr(self.pre_processor)], shape)
-        files = datamodule.image_files()
-        missing = cache.missing(files)
-        if missing:
-            cache.require_space(len(missing))
-            own = missing[self.global_rank :: self.trainer.world_size]
-            cache.fill(own, self._pack_files, datamodule.eval_batch_size)
-        self.trainer.strategy.barrier()
+        cache.complete(datamodule.image_files(), self._pack_files, datamodule.eval_batch_size, self.trainer)
         self.token_cache = cache
         datamodule.use_tokens(cache)
 

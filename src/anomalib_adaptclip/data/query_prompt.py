@@ -212,8 +212,8 @@ class QueryPromptDataModule(AnomalibDataModule):
         queries = [str(path) for samples in found for path in samples.queries.image_path]
         return sorted({*queries, *prompts})
 
-    def use_tokens(self, store: TokenStore) -> None:
-        """Read stored tokens from now on, in place of images."""
+    def use_tokens(self, store: TokenStore | None) -> None:
+        """Read stored tokens from now on, in place of images; or images again."""
         for name in ("train_data", "val_data"):
             if hasattr(self, name):
                 getattr(self, name).token_store = store
