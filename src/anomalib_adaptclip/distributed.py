@@ -1,11 +1,15 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Training in several processes: batch norms over the global batch, on any device."""
+"""Training in several processes: batch norms over the global batch, on any device; one folder of results."""
 
+import shutil
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 from torch.distributed.nn.functional import all_reduce  # with a gradient
 
@@ -71,3 +75,28 @@ def synchronize_batch_norms(module: ModuleT) -> ModuleT:
         elif type(child) is nn.BatchNorm2d:
             child.__class__ = SynchronizedBatchNorm2d
     return module
+
+
+def results_name(name: str) -> str:
+    """Name for the folder of the results, in which anomalib makes a new version in each process.
+
+    Args:
+        name: What the first process takes.
+
+    Returns:
+        A hidden folder for each of the others, so that they do not take the versions and the link of the first.
+    """
+    return f"{name}/.process-{rank_zero_only.rank}" if rank_zero_only.rank else name
+
+
+def share_results_folder(trainer: Trainer) -> None:
+    """Let all processes use the results folder of the first, and remove the empty ones of the others.
+
+    Args:
+        trainer: Whose processes are connected already.
+    """
+    own = Path(trainer.default_root_dir)
+    shared = trainer.strategy.broadcast(str(own))
+    if own.parent.name == f".process-{trainer.global_rank}":
+        trainer._default_root_dir = shared  # noqa: SLF001  # has no setter
+        shutil.rmtree(own.parent, ignore_errors=True)

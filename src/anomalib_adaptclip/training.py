@@ -22,6 +22,7 @@ import torch
 from anomalib import LearningType
 from anomalib.metrics import Evaluator
 from anomalib.visualization import Visualizer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
@@ -30,10 +31,11 @@ from .adapter_choice import NONE
 from .clip import Clip, ImageTokens
 from .data.query_prompt import QueryPromptDataModule
 from .data.query_prompt_dataset import QueryPromptBatch
-from .distributed import synchronize_batch_norms
+from .distributed import share_results_folder, synchronize_batch_norms
 from .fusion import Fusion
 from .lightning_model import AdaptCLIP
 from .loss import OpinionLoss, opinion_loss
+from .resuming import require_same_options
 from .target_evaluation import TargetEvaluation, align_pairs
 from .token_cache import TokenCache, module_digest, pack_tokens, packed_rows, unpack_tokens
 from .torch_model import ADAPTERS, AdapterName, Mode, require_options
@@ -156,6 +158,7 @@ class AdaptCLIPTraining(AdaptCLIP):
     def setup(self, stage: str) -> None:
         """Check the data module, and set what depends on the trainer."""
         super().setup(stage)
+        share_results_folder(self.trainer)
         self.token_cache = None  # of another run, with other images perhaps
         if isinstance(datamodule := getattr(self.trainer, "datamodule", None), QueryPromptDataModule):
             datamodule.use_tokens(None)
@@ -170,6 +173,16 @@ class AdaptCLIPTraining(AdaptCLIP):
             logger.info("The trainer's max_epochs was not set: training for %d epochs.", self.epochs)
         if self.trainer.world_size > 1:
             self.model.adapters = synchronize_batch_norms(self.model.adapters)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what a checkpoint holds; training goes on with the options that it began with only.
+
+        Raises:
+            ValueError: If the options differ, or the checkpoint belongs to another CLIP.
+        """
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            require_same_options(checkpoint.get("hyper_parameters", {}), self.hparams)
+        super().on_load_checkpoint(checkpoint)
 
     def _datamodule(self) -> QueryPromptDataModule:
         datamodule = getattr(self.trainer, "datamodule", None)

@@ -21,11 +21,13 @@ from torch.utils.data import DataLoader
 
 from anomalib_adaptclip.data.query_prompt_dataset import (
     QueryPromptDataset,
+    QueryPromptLoader,
     QueryPromptSampler,
     TargetDataset,
     TokenStore,
 )
 from anomalib_adaptclip.data.sources import DataSource, Samples
+from anomalib_adaptclip.distributed import results_name
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class QueryPromptDataModule(AnomalibDataModule):
     @property
     def name(self) -> str:  # type: ignore[override]
         """Name for the folder of the results: base and target."""
-        return f"{self.base.label}-{self.target.label}" if self.target else self.base.label
+        return results_name(f"{self.base.label}-{self.target.label}" if self.target else self.base.label)
 
     def prepare_data(self) -> None:
         """Let the data modules download what is missing."""
@@ -162,7 +164,7 @@ class QueryPromptDataModule(AnomalibDataModule):
         sampler = QueryPromptSampler(
             self.train_data.prompt_counts(), self.train_batch_size, replicas, rank, seed=self.seed
         )
-        return DataLoader(
+        return QueryPromptLoader(
             self.train_data,
             self.train_batch_size,
             sampler=sampler,

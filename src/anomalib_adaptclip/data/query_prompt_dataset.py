@@ -14,7 +14,7 @@ import PIL.Image
 import torch
 from anomalib.data import AnomalibDataset, ImageBatch, ImageItem
 from anomalib.data.utils import LabelName, read_mask
-from torch.utils.data import DistributedSampler, default_collate
+from torch.utils.data import DataLoader, DistributedSampler, default_collate
 from torchvision.tv_tensors import Image, Mask
 
 from anomalib_adaptclip.data.sources import Samples
@@ -193,6 +193,7 @@ class QueryPromptSampler(DistributedSampler[Pair]):
         self.prompt_counts = torch.tensor(prompt_counts, dtype=torch.float64)
         if num_replicas == 1 and len(prompt_counts) % batch_size == 1:
             self.num_samples = self.total_size = len(prompt_counts) - 1
+        self.skipped = 0
 
     def __iter__(self) -> Iterator[Pair]:
         """Pairs of this process, in the order of this epoch; ``set_epoch`` sets it."""
@@ -201,8 +202,47 @@ class QueryPromptSampler(DistributedSampler[Pair]):
         draws = torch.rand(len(order), generator=generator, dtype=torch.float64)
         prompts = (draws * self.prompt_counts[order]).long()
         padded = torch.arange(self.total_size) % len(order)  # the last round of processes starts over
-        own = padded[self.rank :: self.num_replicas]
+        own = padded[self.rank :: self.num_replicas][self.skipped :]
         return (Pair(query, prompt) for query, prompt in zip(order[own].tolist(), prompts[own].tolist(), strict=True))
+
+
+class QueryPromptLoader(DataLoader[Any]):
+    """Batches of pairs. A checkpoint in mid-epoch holds the place, and training goes on with the next batch."""
+
+    _start = 0
+    _place = 0
+
+    def __iter__(self) -> Iterator[QueryPromptBatch]:  # type: ignore[override]
+        """Batches of this epoch, from the place that was loaded on."""
+        self._place, self._start = self._start, 0
+        cast("QueryPromptSampler", self.sampler).skipped = self._place * (self.batch_size or 1)
+        for batch in super().__iter__():
+            self._place += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Batches of this epoch that were taken, and what they depend on."""
+        return {"place": self._place, "drawing": self._drawing()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin the next epoch at the place of a checkpoint.
+
+        Raises:
+            ValueError: If the pairs are drawn in another way now, so that the place means nothing.
+        """
+        self._start = state["place"] % len(self)
+        if self._start and state["drawing"] != self._drawing():
+            msg = (
+                f"The checkpoint is of the middle of an epoch drawn with {state['drawing']}, and now it is "
+                f"{self._drawing()}. Give the data module the options of that run, or take a checkpoint of an epoch's end."
+            )
+            raise ValueError(msg)
+
+    def _drawing(self) -> dict[str, int | None]:
+        sampler = cast("QueryPromptSampler", self.sampler)
+        replicas = sampler.num_replicas
+        queries = len(sampler.prompt_counts)
+        return {"seed": sampler.seed, "batch_size": self.batch_size, "processes": replicas, "queries": queries}
 
 
 def _size_of(path: str) -> tuple[int, int]:

@@ -1,0 +1,152 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Query-prompt pairs out of products, much varied, so that more than the generator's own look is learned.
+
+Letters: B pairs, N pixels a side. All draws come from torch's global generator.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
+
+from anomalib_adaptclip.data.rendering import get_category
+
+from .products import NORMAL_SLOTS, SLOTS, TRAINED, Products
+
+NORMAL_SHARE = 0.6
+SYNTHETIC_SHARE = 0.3
+
+
+class Pairs(NamedTuple):
+    """A batch of queries, each with a normal image of the same product.
+
+    Attributes:
+        query: ``(B, 3, N, N)`` in [0, 1].
+        prompt: ``(B, 3, N, N)`` in [0, 1].
+        mask: 1 where the query is abnormal, ``(B, 1, N, N)``.
+        category: Indices into `TRAINED`, ``(B,)``.
+    """
+
+    query: torch.Tensor
+    prompt: torch.Tensor
+    mask: torch.Tensor
+    category: torch.Tensor
+
+
+def draw_pairs(products: Products, count: int, size: int) -> Pairs:
+    """Draw ``count`` pairs of ``size`` pixels a side."""
+    rows = torch.randint(len(products.categories), (count,)).tolist()
+    normal = _uniform(count) < NORMAL_SHARE
+    slots = torch.where(normal, torch.randint(NORMAL_SLOTS, (count,)), torch.randint(NORMAL_SLOTS, SLOTS, (count,)))
+    prompt_slots = torch.where(normal, NORMAL_SLOTS - 1 - slots, torch.randint(NORMAL_SLOTS, (count,)))
+    query, prompt = _pick(products, rows, slots), _pick(products, rows, prompt_slots)
+    masks = np.stack([products.masks[row, slot] for row, slot in zip(rows, slots.tolist(), strict=True)])
+    category = torch.tensor([products.categories[row] for row in rows])
+    frames = _common_frames(category)
+    query = _move(torch.cat([query, torch.from_numpy(masks)[:, None].float()], dim=1), frames, size)
+    query, mask = query[:, :3], query[:, 3:].clamp(0, 1)
+    prompt = _move(prompt, frames, size)
+    query, mask = _damage(query, mask)
+    query, prompt = _recolour(query, prompt)
+    return Pairs(_expose(query), _expose(prompt), (mask > 0.5).float(), category)
+
+
+def _uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+    return low + (high - low) * torch.rand(*shape)
+
+
+def _pick(products: Products, rows: list[int], slots: torch.Tensor) -> torch.Tensor:
+    images = np.stack([products.images[row, slot] for row, slot in zip(rows, slots.tolist(), strict=True)])
+    return torch.from_numpy(images).movedim(-1, 1).float() / 255
+
+
+def _common_frames(category: torch.Tensor) -> torch.Tensor:
+    """Quarter turns, mirroring and zoom that query and prompt share: ``(B, 2, 2)``. Textures are zoomed into."""
+    count = len(category)
+    texture = torch.tensor([get_category(TRAINED[index]).kind == "texture" for index in category.tolist()])
+    zoom = torch.where(texture, _uniform(count, low=0.6), _uniform(count, low=0.85, high=1.1))
+    mirror = torch.randint(2, (count,)) * 2.0 - 1
+    return _rotations(torch.randint(4, (count,)) * torch.pi / 2) * torch.stack([zoom * mirror, zoom], -1)[:, None]
+
+
+def _rotations(angles: torch.Tensor) -> torch.Tensor:
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)  # (B, 2, 2)
+
+
+def _move(images: torch.Tensor, frames: torch.Tensor, size: int) -> torch.Tensor:
+    """Sample images in their frames, each a little turned, scaled and shifted on its own."""
+    count = len(images)
+    turn = _rotations(_uniform(count, low=-0.25, high=0.25) * (_uniform(count) < 0.7))
+    scale = _uniform(count, 1, 1, low=0.92, high=1.05)
+    shift = _uniform(count, 2, 1, low=-0.06, high=0.06)
+    grid = affine_grid(torch.cat([frames @ turn * scale, shift], -1), [count, 1, size, size], align_corners=False)
+    return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def _damage(images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Add blobs and cracks of other texture, colour or brightness to some of the images."""
+    count, _, size, _ = images.shape
+    field, other = _noise(count, size), _noise(count, size)
+    centre = _uniform(count, 2, 1, 1, low=-0.7, high=0.7)
+    axis = torch.linspace(-1, 1, size)
+    squared = (axis[None, :, None] - centre[:, 0]) ** 2 + (axis[None, None, :] - centre[:, 1]) ** 2
+    window = 1 - squared[:, None] / _uniform(count, 1, 1, 1, low=0.08, high=0.6) ** 2
+    blob = (window + field) > 0.6
+    crack = (other.abs() < _uniform(count, 1, 1, 1, low=0.03, high=0.12)) & (window > 0)
+    chosen = torch.where(_uniform(count, 1, 1, 1) < 0.6, blob, crack) & (_uniform(count, 1, 1, 1) < SYNTHETIC_SHARE)
+    filling = _filling(images)
+    visible = (filling - images).abs().amax(dim=1, keepdim=True) > 0.06
+    soft = avg_pool2d(chosen.float(), 3, 1, 1) * _uniform(count, 1, 1, 1, low=0.6)
+    return images + soft * (filling - images), torch.maximum(masks, (chosen & visible).float())
+
+
+def _noise(count: int, size: int) -> torch.Tensor:
+    """Smooth noise around 0, ``(B, 1, N, N)``."""
+    cells = int(torch.randint(3, 12, (1,)))
+    return interpolate(torch.randn(count, 1, cells, cells), size=(size, size), mode="bicubic", align_corners=False)
+
+
+def _filling(images: torch.Tensor) -> torch.Tensor:
+    """What a defect is made of: another image, the same elsewhere, one colour, darker or brighter."""
+    count, _, size, _ = images.shape
+    kinds = [
+        images.roll(1, 0),
+        images.roll((size // 3, size // 4), (2, 3)).flip(2),
+        _uniform(count, 3, 1, 1).expand_as(images),
+        images * _uniform(count, 1, 1, 1, low=0.2, high=0.75),
+        (images * _uniform(count, 1, 1, 1, low=1.3, high=2.0)).clamp(max=1),
+    ]
+    return torch.stack(kinds)[torch.randint(len(kinds), (count,)), torch.arange(count)]
+
+
+def _recolour(query: torch.Tensor, prompt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Swap channels, or take colour away, in both images of a pair alike."""
+    count = len(query)
+    order = torch.rand(count, 3).argsort(dim=1)[:, :, None, None]
+    grey = (_uniform(count, 1, 1, 1) < 0.3).float()
+    both = []
+    for images in (query, prompt):
+        swapped = images.gather(1, order.expand_as(images))
+        both.append(swapped + grey * (swapped.mean(dim=1, keepdim=True) - swapped))
+    return both[0], both[1]
+
+
+def _expose(images: torch.Tensor) -> torch.Tensor:
+    """Vary brightness, contrast, colour cast, lighting, sharpness and noise of each image on its own."""
+    count, _, size, _ = images.shape
+    strength = _uniform(count, 1, 1, 1)
+    gamma = torch.exp(strength * _uniform(count, 1, 1, 1, low=-0.35, high=0.35))
+    gain = 1 + strength * _uniform(count, 1, 1, 1, low=-0.25, high=0.25)
+    cast = 1 + strength * _uniform(count, 3, 1, 1, low=-0.06, high=0.06)
+    axis = torch.linspace(-1, 1, size)
+    slope = strength * _uniform(count, 2, 1, 1, low=-0.15, high=0.15)
+    lighting = 1 + slope[:, :1] * axis[:, None] + slope[:, 1:] * axis
+    images = images.clamp(1e-3, 1) ** gamma * gain * cast * lighting
+    blur = (_uniform(count, 1, 1, 1) < 0.3).float()
+    images = images + blur * (avg_pool2d(images, 3, 1, 1, count_include_pad=False) - images)
+    noise = strength * _uniform(count, 1, 1, 1, high=0.04) * torch.randn_like(images)
+    return (images + noise).clamp(0, 1)
