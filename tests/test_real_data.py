@@ -32,11 +32,13 @@ def test_one_shot_on_hazelnut(real_data: Path, tmp_path: Path, monkeypatch: pyte
     assert metrics["pixel_AUROC"] >= 0.95
 
     [checkpoint] = tmp_path.rglob("model.ckpt")
-    for kind, expected in (("colour", True), ("good", False)):
+    # The threshold is the score of the least abnormal image, which may fall on either side when predicted on its own.
+    for kind, expected, on_threshold in (("colour", True, 1), ("good", False, 0)):
         folder = real_data / "hazelnut" / "test" / kind
         arguments = ["--data", str(folder), "--ckpt_path", str(checkpoint), "--return_predictions", "true"]
         done = AnomalibCLI(["predict", "--model", "AdaptCLIP", "--model.backbone", "tiny", *arguments])
         assert isinstance(done.model, AdaptCLIP)
         assert done.model.prompt_files[0].endswith("009.png")
         labels = [bool(batch.pred_label) for batch in done.engine.trainer.predict_loop.predictions]
-        assert sum(label == expected for label in labels) / len(labels) >= 0.95
+        wrong = sum(label != expected for label in labels)
+        assert wrong <= on_threshold

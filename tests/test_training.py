@@ -26,7 +26,9 @@ from anomalib_adaptclip.weights import read_adapter_file
 from tests.conftest import GOLDEN
 
 FEW = {"image_size": 64, "num_train_images": 3, "num_normal_test_images": 3, "num_images_per_defect": 1}
-PARTS = [f"{name}_{part}" for name in ("visual", "textual", "prompt_query") for part in ("classification", "segmentation")]
+PARTS = [
+    f"{name}_{part}" for name in ("visual", "textual", "prompt_query") for part in ("classification", "segmentation")
+]
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +282,9 @@ class Poison(Callback):
 
 def test_nan_stops_the_run_and_keeps_the_last_good_adapters(root: Path, engine: Callable[..., Engine]) -> None:
     used = engine(max_epochs=3, callbacks=[Poison()])
-    with pytest.raises(FloatingPointError, match=r"(?s)became nan with this batch.*gear/test/.* with prompt .*train/good"):
+    with pytest.raises(
+        FloatingPointError, match=r"(?s)became nan with this batch.*gear/test/.* with prompt .*train/good"
+    ):
         used.fit(tiny(), datamodule=pairs(root))
     kept = read_adapter_file(adapters_of(used))
     assert kept.metadata["epochs"] == "1"
@@ -314,7 +318,9 @@ class TestArguments:
         [optimizer] = done.engine.trainer.optimizers
         assert isinstance(optimizer, torch.optim.SGD)
         assert done.engine.trainer.num_training_batches == 2
-        assert (tmp_path / "results/AdaptCLIPTraining/SyntheticDefects/v0/weights/lightning/adapters.safetensors").is_file()
+        assert (
+            tmp_path / "results/AdaptCLIPTraining/SyntheticDefects/v0/weights/lightning/adapters.safetensors"
+        ).is_file()
 
     def test_another_data_module_is_refused(self, root: Path, engine: Callable[..., Engine]) -> None:
         with pytest.raises(TypeError, match="learns from pairs of queries and prompts and got MVTecAD. Wrap"):

@@ -25,15 +25,19 @@ def list_models():
 }
 PLUGIN = {
     "anomalib_adaptclip/__init__.py": """
-from .data import SyntheticDefects
+from .data import QueryPromptDataModule, SyntheticDefects
 from .lightning_model import AdaptCLIP
 from .registration import register
 register()
 """,
-    "anomalib_adaptclip/data.py": "class SyntheticDefects: ...",
+    "anomalib_adaptclip/data.py": "class QueryPromptDataModule: ...\nclass SyntheticDefects: ...",
     "anomalib_adaptclip/lightning_model.py": """
 from anomalib.models.components import AnomalibModule
 class AdaptCLIP(AnomalibModule): ...
+""",
+    "anomalib_adaptclip/training.py": """
+from .lightning_model import AdaptCLIP
+class AdaptCLIPTraining(AdaptCLIP): ...
 """,
     "anomalib_adaptclip/registration.py": (SOURCE / "anomalib_adaptclip" / "registration.py").read_text(),
 }
@@ -41,18 +45,18 @@ STATE = """
 import anomalib.data, anomalib.models
 result = {
     "listed": anomalib.models.list_models(),
-    "model": hasattr(anomalib.models, "AdaptCLIP"),
-    "data": hasattr(anomalib.data, "SyntheticDefects"),
+    "models": [name for name in dir(anomalib.models) if name.startswith("AdaptCLIP")],
+    "data": [name for name in dir(anomalib.data) if name[0].isupper()],
     "allowed": sorted(anomalib.models.ALLOWED_MODULES),
 }
 """
 REGISTERED = {
     "listed": ["AdaptCLIP"],
-    "model": True,
-    "data": True,
+    "models": ["AdaptCLIP", "AdaptCLIPTraining"],
+    "data": ["QueryPromptDataModule", "SyntheticDefects"],
     "allowed": ["anomalib.models", "anomalib_adaptclip"],
 }
-UNTOUCHED = {"listed": [], "model": False, "data": False, "allowed": ["anomalib.models"]}
+UNTOUCHED = {"listed": [], "models": [], "data": [], "allowed": ["anomalib.models"]}
 
 Packages = Callable[[dict[str, str]], str]
 
