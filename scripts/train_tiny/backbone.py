@@ -43,28 +43,38 @@ STATES = (("flawless", "perfect", "undamaged"), ("damaged", "broken", "defective
 ENSEMBLE = create_prompt_ensemble("object")
 
 
-class Calibration(nn.Module):
-    """Scale and threshold of alignment scores; needed in training alone."""
+class Heads(nn.Module):
+    """What is needed in training alone: scale and threshold of alignment scores, and linear probes.
 
-    def __init__(self, taps: int) -> None:
+    The probes let tokens tell normal from abnormal long before the texts, which start out alike, could ask for it.
+    """
+
+    def __init__(self, taps: int, width: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.full((taps,), math.log(12.0)))
         self.threshold = nn.Parameter(torch.full((taps,), 0.25))
+        self.probes = nn.ModuleDict({name: nn.Linear(width, 1) for name in ("image", "patch")})
 
-    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+    def probe(self, name: str, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits ``(...)`` of tokens ``(..., D)``."""
+        logits: torch.Tensor = self.probes[name](8 * normalize(tokens, dim=-1)).squeeze(-1)
+        return logits
+
+    def calibrate(self, scores: torch.Tensor) -> torch.Tensor:
         """Logits of scores ``(S, ...)``."""
         shape = (-1, *[1] * (scores.ndim - 1))
         return self.scale.exp().view(shape) * (scores - self.threshold.view(shape))
 
 
-def train_backbone(products: Products, checkpoint: Path, steps: int, save_every: int = 100) -> Clip:
+def train_backbone(products: Products, checkpoint: Path, steps: int, save_every: int = 50) -> Clip:
     """Train `tiny` from its seed, or go on from ``checkpoint``.
 
     Images grow from 112 to the full 224 pixels a side. Each step seeds its own draws, so a run that was interrupted
     ends like one that was not. In float32: processors without bfloat16 are slowed down by it.
     """
+    torch.manual_seed(0)
     clip = build_tiny().train()
-    heads = Calibration(len(get_backbone("tiny").taps) + 1)
+    heads = Heads(len(get_backbone("tiny").taps) + 1, clip.visual.proj.shape[1])
     model = nn.ModuleDict({"clip": clip, "heads": heads})
     table = clip.token_embedding.weight  # not decayed: rows that no prompt uses keep the values of the seed
     decayed = [parameter for parameter in model.parameters() if parameter is not table]
@@ -115,14 +125,17 @@ def _rate(step: int, steps: int) -> float:
     return RATE * min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01)
 
 
-def _losses(clip: Clip, heads: Calibration, pairs: Pairs) -> dict[str, torch.Tensor]:
+def _losses(clip: Clip, heads: Heads, pairs: Pairs) -> dict[str, torch.Tensor]:
     images = standardize(torch.cat([pairs.query, pairs.prompt]), list(CLIP_MEAN), list(CLIP_STD))
     backbone = get_backbone("tiny")
     tokens = encode_image(clip.visual, images, backbone.taps, backbone.first_vv_block)
     share, label = _patch_targets(pairs.mask)
     alignment, image = _alignment_losses(tokens, heads, share, label)
+    count = len(label)
+    probe = binary_cross_entropy_with_logits(heads.probe("image", tokens.global_token[:count]), label.float())
+    probe = probe + _balanced(heads.probe("patch", tokens.taps[-1][:count, 1:]), share)
     texts = _text_losses(clip, tokens, share, label, pairs.category)
-    return {"alignment": alignment, "image": 0.5 * image, **texts}
+    return {"alignment": alignment, "image": 0.5 * image, "probes": 0.5 * probe, **texts}
 
 
 def _patch_targets(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,14 +146,14 @@ def _patch_targets(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _alignment_losses(
-    tokens: ImageTokens, heads: Calibration, share: torch.Tensor, label: torch.Tensor
+    tokens: ImageTokens, heads: Heads, share: torch.Tensor, label: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Alignment scores of each tap and of their harmonic mean, by patch; and the largest of an image."""
     scores = []
     for tap in tokens.taps:
         query, prompt = normalize(tap[:, 1:].float(), dim=-1).chunk(2)
         scores.append(1 - (query @ prompt.mT).amax(dim=-1).clamp(max=1 - 1e-4))
-    logits = heads(torch.stack([*scores, harmonic_mean(scores)]))  # (S + 1, B, L)
+    logits = heads.calibrate(torch.stack([*scores, harmonic_mean(scores)]))  # (S + 1, B, L)
     patches = torch.stack([_balanced(tap, share) for tap in logits])
     largest = logits[-1].topk(3, dim=-1).values.mean(dim=-1)
     return patches[:-1].mean() + patches[-1], binary_cross_entropy_with_logits(largest, label.float())

@@ -4,12 +4,13 @@
 """Which adapters to take, and whether they have seen the data under test."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch import LightningDataModule
 
-from .clip import Backbone
-from .weights import PUBLISHED_ADAPTERS, fetch_published
+from .clip import TINY_FOLDER, TINY_WEIGHTS, Backbone
+from .weights import ADAPTER_FILE, PUBLISHED_ADAPTERS, fetch_published
 
 logger = logging.getLogger(__name__)
 
@@ -24,25 +25,32 @@ def choose_adapters(backbone: Backbone, datamodule: LightningDataModule | None) 
         datamodule: Data under test, if known.
 
     Returns:
-        For a backbone with published adapters ``"mvtec"``, or ``"visa"`` where the data under test is MVTec AD. For
-        others ``"none"``.
+        The first of the backbone's adapters, the second where the first were trained on the data under test: for
+        ViT-L-14-336 ``"mvtec"``, or ``"visa"`` on MVTec AD. ``"none"`` where there are none.
     """
-    if not backbone.published_adapters:
-        return NONE
-    seen = is_base(PUBLISHED_ADAPTERS["mvtec"].base, datamodule)
-    return "visa" if seen else "mvtec"
+    names = [*backbone.adapters, NONE]
+    seen = names[0] in PUBLISHED_ADAPTERS and is_base(PUBLISHED_ADAPTERS[names[0]].base, datamodule)
+    return names[int(seen)]
 
 
-def is_base(base: str | None, datamodule: LightningDataModule | None) -> bool:
-    """Whether a data module is the base data set ``base``, named by its class, or a subclass of it."""
-    return base is not None and base in {cls.__name__ for cls in type(datamodule).__mro__}
+def is_base(base: str | None, datamodule: LightningDataModule | None, categories: Sequence[str] = ()) -> bool:
+    """Whether a data module shows what was trained on.
+
+    Args:
+        base: Base data set, named by its class.
+        datamodule: Data under test; that class, or a subclass of it.
+        categories: Those of the base, if not all of them were trained on.
+    """
+    same = base is not None and base in {cls.__name__ for cls in type(datamodule).__mro__}
+    category = getattr(datamodule, "category", None)
+    return same and (not categories or category is None or category in categories)
 
 
 def locate_adapters(source: str | Path, backbone: Backbone, revision: str | None) -> Path:
     """Find the file of adapters that were named.
 
     Args:
-        source: ``"mvtec"``, ``"visa"`` or a path.
+        source: ``"mvtec"``, ``"visa"``, ``"generated"`` for those of `tiny`, or a path.
         backbone: Backbone in use.
         revision: Of the published files.
 
@@ -53,15 +61,16 @@ def locate_adapters(source: str | Path, backbone: Backbone, revision: str | None
         ValueError: If there are no published adapters for the backbone.
         ConnectionError: If the download fails.
     """
-    if source not in PUBLISHED_ADAPTERS:
+    if source not in {*PUBLISHED_ADAPTERS, TINY_WEIGHTS}:
         return Path(source)
-    if not backbone.published_adapters:
+    if source not in backbone.adapters:
+        owner = "ViT-L-14-336" if source in PUBLISHED_ADAPTERS else "tiny with its usual weights"
         msg = (
-            f"The published adapters {source!r} belong to ViT-L-14-336, and the backbone is {backbone.name}. Use that "
+            f"The adapters {source!r} belong to {owner}, and the backbone is {backbone.name}. Use that "
             "backbone, a file of adapters trained for this one, or adapters='none'."
         )
         raise ValueError(msg)
-    return fetch_published(str(source), revision)
+    return TINY_FOLDER / ADAPTER_FILE if source == TINY_WEIGHTS else fetch_published(str(source), revision)
 
 
 def warn_of_absence(backbone: Backbone) -> None:
@@ -74,9 +83,11 @@ def warn_of_absence(backbone: Backbone) -> None:
     )
 
 
-def warn_of_leakage(source: str, base: str | None, datamodule: LightningDataModule | None) -> None:
-    """Log loudly if the adapters were trained on the data under test."""
-    if is_base(base, datamodule):
+def warn_of_leakage(
+    source: str, base: str | None, datamodule: LightningDataModule | None, categories: Sequence[str] = ()
+) -> None:
+    """Log loudly if the adapters were trained on the data under test; arguments as for :func:`is_base`."""
+    if is_base(base, datamodule, categories):
         logger.warning(
             "LEAKAGE: the adapters %r were trained on the test images of %s, which is the data under test. The figures "
             "will be too good and say nothing about new data. Use adapters='auto', or others.",

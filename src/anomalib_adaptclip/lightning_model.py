@@ -6,8 +6,8 @@
 Glue only: what is computed stands in :mod:`anomalib_adaptclip.torch_model`.
 """
 
+import json
 import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Res
 
 from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence, warn_of_leakage
 from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
+from .data.query_prompt import no_batches
 from .fusion import Fusion
 from .images import is_sixteen_bit, read_image
 from .prompts import prompts_from_datamodule, require_shots
@@ -51,7 +52,7 @@ class AdaptCLIP(AnomalibModule):
         backbone: ``"ViT-L-14-336"``, ``"ViT-B-16-plus-240"``, ``"tiny"`` or another standard ViT of open_clip.
         pretrained: open_clip's tag of CLIP's weights, or a local file. The backbone's usual weights by default.
         adapters: ``"auto"`` takes the published ones that were not trained on the data under test, where there are
-            any. ``"mvtec"``, ``"visa"``, ``"none"`` or a file.
+            any, and for `tiny` the shipped ones. ``"mvtec"``, ``"visa"``, ``"generated"``, ``"none"`` or a file.
         seed: Of the draw of prompts; the paper's are 10, 20 and 30.
         image_size: Height and width of the input in pixels, multiples of the patch. The backbone's usual by default.
         revision: Branch, tag or commit of the published adapters.
@@ -128,8 +129,9 @@ class AdaptCLIP(AnomalibModule):
     def _configure_adapters(self, clip: Clip, source: str, names: Sequence[AdapterName]) -> None:
         """Build the model with the adapters that were asked for. Published ones wait until the data is known."""
         self.adapter_source, self.adapter_sha256, self.adapter_base = NONE, "", ""
+        self.adapter_categories: list[str] = []
         self._automatic = source == AUTO
-        if source == NONE or (self._automatic and not self.backbone.published_adapters):
+        if source == NONE or (self._automatic and not self.backbone.adapters):
             names = ()
         elif not self._automatic:
             file = read_adapter_file(locate_adapters(source, self.backbone, self.revision))
@@ -149,6 +151,7 @@ class AdaptCLIP(AnomalibModule):
         published = PUBLISHED_ADAPTERS.get(source)
         self.adapter_source, self.adapter_sha256 = source, file.sha256
         self.adapter_base = published.base if published else file.metadata.get("base", "")
+        self.adapter_categories = json.loads(file.metadata.get("base_categories", "[]"))
         logger.info("Adapters %s loaded from %s, SHA-256 %s.", source, file.path, file.sha256)
 
     def setup(self, stage: str) -> None:
@@ -189,7 +192,7 @@ class AdaptCLIP(AnomalibModule):
         datamodule = _datamodule_of(self)
         if self._automatic:
             self._take_adapters(choose_adapters(self.backbone, datamodule))
-        warn_of_leakage(self.adapter_source, self.adapter_base, datamodule)
+        warn_of_leakage(self.adapter_source, self.adapter_base, datamodule, self.adapter_categories)
         self.model.encode_texts()
         if self.k_shot and not self._prompts_restored:
             files = self._choose_prompts(datamodule)
@@ -277,8 +280,7 @@ class AdaptCLIP(AnomalibModule):
 
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
-        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")  # as intended
-        return []
+        return no_batches()
 
     def configure_optimizers(self) -> None:
         """Nothing is optimized."""
@@ -294,7 +296,12 @@ class AdaptCLIP(AnomalibModule):
         checkpoint[CHECKPOINT_KEY] = {
             "version": __version__,
             **self._clip_record(),
-            "adapters": {"source": self.adapter_source, "sha256": self.adapter_sha256, "base": self.adapter_base},
+            "adapters": {
+                "source": self.adapter_source,
+                "sha256": self.adapter_sha256,
+                "base": self.adapter_base,
+                "categories": list(self.adapter_categories),
+            },
             "options": dict(self._options),
             "prompt_files": list(self.prompt_files),
         }
@@ -314,7 +321,9 @@ class AdaptCLIP(AnomalibModule):
         if record["options"] != self._options:
             self._options = dict(record["options"])
             self.model = self._build(self.model.clip)
-        self.adapter_source, self.adapter_sha256, self.adapter_base = record["adapters"].values()
+        adapters = record["adapters"]
+        self.adapter_source, self.adapter_sha256 = adapters["source"], adapters["sha256"]
+        self.adapter_base, self.adapter_categories = adapters["base"], adapters["categories"]
         self._automatic = False
         self.prompt_files = list(record["prompt_files"])
         self._prompts_restored = bool(self.prompt_files)

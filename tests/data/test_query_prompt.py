@@ -368,5 +368,5 @@ def test_a_target_may_lack_masks(drawn: Path) -> None:
 
 def test_a_base_needs_masks(drawn: Path) -> None:
     scans = {**folder("scans"), "mask_dir": None}
-    with pytest.raises(ValueError, match="category scans of scans has 4 abnormal images without a mask.*foreign_part"):
+    with pytest.raises(ValueError, match=r"category scans of scans has 4 abnormal images without a mask.*foreign_part"):
         pairs(drawn / "gear", base="Folder", base_args=scans)

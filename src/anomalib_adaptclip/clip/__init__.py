@@ -3,7 +3,18 @@
 
 """Images to tokens and prompts to embeddings: a frozen CLIP, read by hand."""
 
-from .backbones import BACKBONES, CLIP_MEAN, CLIP_STD, Backbone, LoadedClip, fingerprint, get_backbone, load_clip
+from .backbones import (
+    BACKBONES,
+    CLIP_MEAN,
+    CLIP_STD,
+    TINY_FOLDER,
+    TINY_WEIGHTS,
+    Backbone,
+    LoadedClip,
+    fingerprint,
+    get_backbone,
+    load_clip,
+)
 from .checks import require_blocks, require_image_size, require_standard_clip
 from .image_encoder import ImageTokens, encode_image
 from .text_encoder import encode_contexts, static_text_pair
@@ -13,6 +24,8 @@ __all__ = [
     "BACKBONES",
     "CLIP_MEAN",
     "CLIP_STD",
+    "TINY_FOLDER",
+    "TINY_WEIGHTS",
     "Backbone",
     "Clip",
     "ImageTokens",

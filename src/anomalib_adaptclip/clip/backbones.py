@@ -7,7 +7,7 @@ import hashlib
 import logging
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 TINY_SEED = 0
+TINY_WEIGHTS = "generated"  # name of the weights that the package ships, and of their adapters
+TINY_FOLDER = Path(__file__).parents[1] / "tiny"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Backbone:
         patch_size: Side of a patch in pixels.
         pretrained: Weights taken by default, as open_clip's tag. ``None`` where the user has to say.
         quick_gelu: Whether the weights need QuickGELU whatever open_clip's configuration says, as all of OpenAI's do.
-        published_adapters: Whether adapters for it were released with the paper.
+        adapters: Names of the adapters that can be had for it, the usual ones first.
     """
 
     name: str
@@ -47,7 +49,7 @@ class Backbone:
     patch_size: int
     pretrained: str | None = None
     quick_gelu: bool = False
-    published_adapters: bool = False
+    adapters: tuple[str, ...] = ()
 
 
 class LoadedClip(NamedTuple):
@@ -67,13 +69,13 @@ class LoadedClip(NamedTuple):
 BACKBONES = {
     backbone.name: backbone
     for backbone in (
-        Backbone("ViT-L-14-336", (6, 12, 18, 24), 6, 518, 14, "openai", quick_gelu=True, published_adapters=True),
+        Backbone("ViT-L-14-336", (6, 12, 18, 24), 6, 518, 14, "openai", True, ("mvtec", "visa")),
         Backbone("ViT-B-16-plus-240", (3, 6, 9, 12), 4, 512, 16, "laion400m_e31"),
-        Backbone("tiny", (2, 4, 6, 8), 3, 224, 14, f"seed-{TINY_SEED}"),
+        Backbone("tiny", (2, 4, 6, 8), 3, 224, 14, TINY_WEIGHTS, adapters=(TINY_WEIGHTS,)),
     )
 }
 
-# A few million parameters, most of them in the token embedding. Built from a seed, it needs no download.
+# A few million parameters, half of them in the token embedding.
 _TINY_CONFIG: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {"image_size": 224, "layers": 8, "width": 192, "head_width": 64, "patch_size": 14},
@@ -120,7 +122,8 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
     Args:
         name: Backbone, see :func:`get_backbone`.
         pretrained: open_clip's tag of the weights, or the path of a local file: a state dict (``.safetensors``,
-            ``.pt``, ``.bin``), or OpenAI's own archive. The backbone's usual weights by default.
+            ``.pt``, ``.bin``), or OpenAI's own archive. The backbone's usual weights by default. `tiny` has
+            ``"generated"``, trained on generated images, and ``"seed-0"``, untrained.
 
     Returns:
         The CLIP and how to read it.
@@ -131,8 +134,10 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
     """
     backbone = get_backbone(name)
     pretrained = pretrained or backbone.pretrained
-    if name == "tiny" and str(pretrained) == backbone.pretrained:
-        clip, weights = build_tiny(), str(pretrained)
+    if name == "tiny" and str(pretrained) != TINY_WEIGHTS:
+        backbone = replace(backbone, adapters=())  # they belong to the shipped weights
+    if name == "tiny" and str(pretrained) in {TINY_WEIGHTS, f"seed-{TINY_SEED}"}:
+        clip, weights = load_tiny() if pretrained == TINY_WEIGHTS else build_tiny(), str(pretrained)
     elif str(pretrained) in open_clip.list_pretrained_tags_by_model(name):
         clip, weights = _load_tag(backbone, str(pretrained)), str(pretrained)
     else:
@@ -146,6 +151,15 @@ def build_tiny() -> Clip:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(TINY_SEED)
         return open_clip.CLIP(**_TINY_CONFIG)
+
+
+def load_tiny(path: Path = TINY_FOLDER / "backbone.safetensors") -> Clip:
+    """Build the small CLIP with the trained weights. Words that it was not trained on have those of the seed."""
+    clip, state = build_tiny(), read_safetensors(path)[0]
+    table = clip.token_embedding.weight.detach().clone()
+    table[state.pop("token_embedding.ids").long()] = state.pop("token_embedding.rows").float()
+    clip.load_state_dict(state | {"token_embedding.weight": table})
+    return clip
 
 
 def fingerprint(clip: Clip) -> str:
@@ -187,7 +201,8 @@ def _load_tag(backbone: Backbone, tag: str) -> Clip:
 def _require_weights(backbone: Backbone, pretrained: str | Path | None) -> Path:
     if pretrained and Path(pretrained).is_file():
         return Path(pretrained)
-    tags = open_clip.list_pretrained_tags_by_model(backbone.name) or [backbone.pretrained]
+    own = [TINY_WEIGHTS, f"seed-{TINY_SEED}"] if backbone.name == "tiny" else []
+    tags = open_clip.list_pretrained_tags_by_model(backbone.name) or own
     what = f"pretrained={str(pretrained)!r} is neither a tag nor a file" if pretrained else "pretrained is not given"
     msg = f"Which weights of {backbone.name} to take? {what}. Its tags are {tags}; or give the path of a local file."
     raise ValueError(msg)

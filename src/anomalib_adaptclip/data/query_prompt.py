@@ -9,6 +9,7 @@ Example:
 """
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ class QueryPromptDataModule(AnomalibDataModule):
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Images of the target, none of them twice however many processes there are."""
         if not hasattr(self, "val_data"):
-            return []
+            return no_batches()
         replicas, rank = self._processes()
         return DataLoader(
             self.val_data,
@@ -243,6 +244,12 @@ class QueryPromptDataModule(AnomalibDataModule):
     def _processes(self) -> tuple[int, int]:
         """Number of processes, and which this one is."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+
+def no_batches() -> list[Any]:
+    """A data loader without data, on purpose: Lightning does not warn of it."""
+    warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+    return []
 
 
 def _arguments(root: Path | str | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:

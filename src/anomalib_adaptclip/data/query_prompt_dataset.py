@@ -234,7 +234,7 @@ class QueryPromptLoader(DataLoader[Any]):
         if self._start and state["drawing"] != self._drawing():
             msg = (
                 f"The checkpoint is of the middle of an epoch drawn with {state['drawing']}, and now it is "
-                f"{self._drawing()}. Give the data module the options of that run, or take a checkpoint of an epoch's end."
+                f"{self._drawing()}. Give the data module the options of that run, or take the checkpoint of an epoch."
             )
             raise ValueError(msg)
 

@@ -1,0 +1,82 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Training of the adapters for the trained backbone: as on any base data set, on pairs that are drawn without end."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from anomalib.engine import Engine
+from torch.utils.data import DataLoader, IterableDataset
+
+from anomalib_adaptclip import AdaptCLIPTraining, QueryPromptDataModule
+from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
+from anomalib_adaptclip.weights import ADAPTER_FILE
+
+from .augment import draw_pairs
+from .products import HELD_OUT, TRAINED, Products
+
+EPOCHS, STEPS, BATCH, SIDE = 8, 125, 8, 224
+FEW = {"num_train_images": 1, "num_normal_test_images": 1, "num_images_per_defect": 1}
+
+
+class DrawnPairs(IterableDataset[QueryPromptBatch]):
+    """Batches of one epoch; each seeds its own draws."""
+
+    def __init__(self, products: Products, epoch: int) -> None:
+        self.products, self.epoch = products, epoch
+
+    def __iter__(self) -> Iterator[QueryPromptBatch]:
+        """Draw the batches."""
+        for step in range(STEPS):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1_000_000 + self.epoch * STEPS + step)
+                pairs = draw_pairs(self.products, BATCH, SIDE)
+            mask = pairs.mask[:, 0] > 0.5
+            names = [TRAINED[index] for index in pairs.category.tolist()]
+            yield QueryPromptBatch(
+                image=pairs.query,
+                prompt_image=pairs.prompt,
+                gt_label=mask.flatten(1).any(dim=1).long(),
+                gt_mask=mask,
+                image_path=names,
+                prompt_path=names,
+            )
+
+
+class GeneratedPairs(QueryPromptDataModule):
+    """Trains on the products that the backbone was trained on, validates on categories that it has never seen."""
+
+    def __init__(self, products: Products, root: Path) -> None:
+        super().__init__(
+            "SyntheticDefects",
+            root / "base",
+            TRAINED,
+            FEW,
+            "SyntheticDefects",
+            root / "target",
+            HELD_OUT,
+            num_workers=0,
+        )
+        self.products = products
+
+    def train_dataloader(self) -> DataLoader[QueryPromptBatch]:
+        """Pairs of this epoch."""
+        return DataLoader(DrawnPairs(self.products, self.trainer.current_epoch), batch_size=None)
+
+
+def train_adapters(products: Products, work: Path, path: Path) -> None:
+    """Train the adapters and write them to ``path``."""
+    engine = Engine(
+        default_root_dir=work / "adapters",
+        accelerator="cpu",
+        devices=1,
+        max_epochs=EPOCHS,
+        reload_dataloaders_every_n_epochs=1,
+        limit_train_batches=STEPS,
+        logger=False,
+    )
+    engine.fit(AdaptCLIPTraining("tiny"), datamodule=GeneratedPairs(products, work / "generated"))
+    shutil.copy(Path(engine.trainer.checkpoint_callback.dirpath) / ADAPTER_FILE, path)
