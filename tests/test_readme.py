@@ -31,8 +31,9 @@ def test_commands_parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[1])
     parsed = AnomalibCLI(shlex.split(command, comments=True)[1:], run=False)
     subcommand = parsed.config[parsed.config["subcommand"]]
-    assert subcommand["model"]["class_path"] == "anomalib_adaptclip.AdaptCLIP"
+    name = "AdaptCLIPTraining" if parsed.config["subcommand"] == "fit" else "AdaptCLIP"
+    assert subcommand["model"]["class_path"] == f"anomalib_adaptclip.{name}"
 
 
 def test_there_are_commands() -> None:
-    assert {command.split()[1] for command in COMMANDS} >= {"train", "predict", "test"}
+    assert {command.split()[1] for command in COMMANDS} >= {"train", "predict", "test", "fit"}

@@ -16,18 +16,11 @@ from .backbone import export_backbone, train_backbone
 from .products import open_products, render_products
 
 
-def main(
-    work: Path = Path("results/train_tiny"),
-    output: Path = TINY_FOLDER,
-    products: int = 50,
-    steps: int = 1000,
-    workers: int = 2,
-) -> None:
+def main(work: Path = Path("results/train_tiny"), products: int = 50, steps: int = 800, workers: int = 2) -> None:
     """Train the backbone and its adapters. A run that was broken off goes on where it was.
 
     Args:
         work: Folder for rendered products and checkpoints.
-        output: Folder for the two files.
         products: Products to render of each category.
         steps: Steps of the backbone's training.
         workers: Processes that render.
@@ -35,8 +28,8 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     render_products(work / "products", products, workers)
     drawn = open_products(work / "products")
-    export_backbone(train_backbone(drawn, work / "backbone.pt", steps), output / "backbone.safetensors")
-    train_adapters(drawn, work, output / ADAPTER_FILE)
+    export_backbone(train_backbone(drawn, work / "backbone.pt", steps), TINY_FOLDER / "backbone.safetensors")
+    train_adapters(drawn, work, TINY_FOLDER / ADAPTER_FILE)
 
 
 if __name__ == "__main__":

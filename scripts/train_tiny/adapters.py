@@ -18,7 +18,7 @@ from anomalib_adaptclip.weights import ADAPTER_FILE
 from .augment import draw_pairs
 from .products import HELD_OUT, TRAINED, Products
 
-EPOCHS, STEPS, BATCH, SIDE = 8, 125, 8, 224
+EPOCHS, STEPS, BATCH, SIDE = 6, 100, 8, 224
 FEW = {"num_train_images": 1, "num_normal_test_images": 1, "num_images_per_defect": 1}
 
 
@@ -33,7 +33,7 @@ class DrawnPairs(IterableDataset[QueryPromptBatch]):
         for step in range(STEPS):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(1_000_000 + self.epoch * STEPS + step)
-                pairs = draw_pairs(self.products, BATCH, SIDE)
+                pairs = draw_pairs(self.products, BATCH, SIDE, varied=step % 2 == 0)
             mask = pairs.mask[:, 0] > 0.5
             names = [TRAINED[index] for index in pairs.category.tolist()]
             yield QueryPromptBatch(

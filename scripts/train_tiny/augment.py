@@ -36,8 +36,8 @@ class Pairs(NamedTuple):
     category: torch.Tensor
 
 
-def draw_pairs(products: Products, count: int, size: int) -> Pairs:
-    """Draw ``count`` pairs of ``size`` pixels a side."""
+def draw_pairs(products: Products, count: int, size: int, *, varied: bool = True) -> Pairs:
+    """Draw ``count`` pairs of ``size`` pixels a side; if not varied, they keep the look of the generator."""
     rows = torch.randint(len(products.categories), (count,)).tolist()
     normal = _uniform(count) < NORMAL_SHARE
     slots = torch.where(normal, torch.randint(NORMAL_SLOTS, (count,)), torch.randint(NORMAL_SLOTS, SLOTS, (count,)))
@@ -49,9 +49,10 @@ def draw_pairs(products: Products, count: int, size: int) -> Pairs:
     query = _move(torch.cat([query, torch.from_numpy(masks)[:, None].float()], dim=1), frames, size)
     query, mask = query[:, :3], query[:, 3:].clamp(0, 1)
     prompt = _move(prompt, frames, size)
-    query, mask = _damage(query, mask)
-    query, prompt = _recolour(query, prompt)
-    return Pairs(_expose(query), _expose(prompt), (mask > 0.5).float(), category)
+    if varied:
+        query, mask = _damage(query, mask)
+        query, prompt = (_expose(images) for images in _recolour(query, prompt))
+    return Pairs(query, prompt, (mask > 0.5).float(), category)
 
 
 def _uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:

@@ -89,10 +89,10 @@ def ablation(
     if datamodule.target is None:
         msg = "There is nothing to test on. Give --target Visa, for instance, or --holdout_categories."
         raise ValueError(msg)
-    given = {"backbone": backbone, "pretrained": pretrained, "image_size": image_size}
+    given: dict[str, Any] = {"backbone": backbone, "pretrained": pretrained, "image_size": image_size}
     given |= {"epochs": epochs, "cache_dir": cache_dir}
     chosen = read_rows(configs or find_configs(), _numbers(rows))
-    overrides = Namespace({key: value for key, value in given.items() if value is not None})
+    overrides = Namespace(**{key: value for key, value in given.items() if value is not None})
     for row in chosen:
         row.config.model.init_args.update(overrides)
     results = run_rows(chosen, data, output, accelerator=accelerator, precision=precision)

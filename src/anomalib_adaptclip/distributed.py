@@ -86,7 +86,8 @@ def results_name(name: str) -> str:
     Returns:
         A hidden folder for each of the others, so that they do not take the versions and the link of the first.
     """
-    return f"{name}/.process-{rank_zero_only.rank}" if rank_zero_only.rank else name
+    rank = cast("Any", rank_zero_only).rank
+    return f"{name}/.process-{rank}" if rank else name
 
 
 def share_results_folder(trainer: Trainer) -> None:
@@ -98,5 +99,5 @@ def share_results_folder(trainer: Trainer) -> None:
     own = Path(trainer.default_root_dir)
     shared = trainer.strategy.broadcast(str(own))
     if own.parent.name == f".process-{trainer.global_rank}":
-        trainer._default_root_dir = shared  # noqa: SLF001  # has no setter
+        cast("Any", trainer)._default_root_dir = shared  # noqa: SLF001  # has no setter
         shutil.rmtree(own.parent, ignore_errors=True)
