@@ -112,7 +112,9 @@ def main() -> None:
             medians = time_shots(args)
         for shots, seconds in medians.items():
             limit = f" (limit {TIME_LIMITS[shots]:.2f})" if shots in TIME_LIMITS else ""
-            print(f"K = {shots:2}: {seconds / medians[0]:5.2f} x zero-shot{limit}, batch {args.batch}, {seconds:7.3f} s")
+            print(
+                f"K = {shots:2}: {seconds / medians[0]:5.2f} x zero-shot{limit}, batch {args.batch}, {seconds:7.3f} s"
+            )
 
 
 if __name__ == "__main__":

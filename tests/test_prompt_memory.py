@@ -130,10 +130,9 @@ def test_the_choice_of_patches_leaves_random_numbers_alone() -> None:
 
 @pytest.mark.parametrize(("budget", "rows"), [(None, 10), (100, 10), (30, 10), (29, 9), (12, 4), (3, 1)])
 def test_budget(budget: int | None, rows: int) -> None:
-    tokens = unit(2, 3, 10, 8)
-    condensed = condense(tokens, budget)
+    pool = unit(2, 30, 8)
+    condensed = condense(pool, 3, budget)
     assert condensed.shape == (2, 3, rows, 8)
-    pool = tokens.flatten(1, 2)
     for tap, condensed_tap in zip(pool, condensed.flatten(1, 2), strict=True):
         cosine, position = (condensed_tap @ tap.T).max(dim=-1)
         torch.testing.assert_close(cosine, torch.ones(3 * rows))
@@ -153,8 +152,8 @@ def test_the_budget_holds_in_the_model(golden_clip: Any, golden: Golden) -> None
     ("make", "message"),
     [
         (lambda: PromptMemory("float64"), "Unknown prompt_precision 'float64'; choose one of"),  # type: ignore[arg-type]
-        (lambda: PromptMemory(budget=0), "prompt_budget must be the number of patches to keep.* got 0"),
-        (lambda: condense(unit(2, 3, 4, 8), 2), "prompt_budget=2 patches is less than one for each of the 3"),
+        (lambda: PromptMemory(budget=0), r"prompt_budget is the number of patches to keep .* Got 0 for 0"),
+        (lambda: condense(unit(2, 12, 8), 3, 2), "at least one for each. Got 2 for 3 images"),
     ],
 )
 def test_wrong_arguments(make: Callable[[], object], message: str) -> None:

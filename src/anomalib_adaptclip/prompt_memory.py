@@ -38,12 +38,7 @@ class PromptMemory(nn.Module):
 
     def __init__(self, precision: Precision = "float32", budget: int | None = None) -> None:
         super().__init__()
-        if precision not in get_args(Precision):
-            msg = f"Unknown prompt_precision {precision!r}; choose one of {list(get_args(Precision))}."
-            raise ValueError(msg)
-        if budget is not None and budget < 1:
-            msg = f"prompt_budget must be the number of patches to keep, 1 or more, or none for all; got {budget}."
-            raise ValueError(msg)
+        require_memory(precision, budget)
         self.precision = precision
         self.budget = budget
         self.register_buffer("tokens", torch.empty(0, 0, 0, 0))
@@ -62,7 +57,7 @@ class PromptMemory(nn.Module):
     @torch.no_grad()
     def store(self, tokens: torch.Tensor) -> None:
         """Remember packed tokens ``(S, K, L, D)``, within the budget; what was there is forgotten."""
-        self.tokens = condense(tokens, self.budget)
+        self.tokens = condense(tokens.flatten(1, 2), tokens.shape[1], self.budget)
 
     def clear(self) -> None:
         """Forget all prompts."""
@@ -92,30 +87,28 @@ def align_taps(taps: Sequence[torch.Tensor], tokens: torch.Tensor) -> list[Align
     return [align(normalized_patches(tap), prompt.flatten(0, 1)) for tap, prompt in zip(taps, tokens, strict=True)]
 
 
-def condense(tokens: torch.Tensor, budget: int | None) -> torch.Tensor:
-    """Keep the patches that represent all others best.
-
-    The same patches are kept at all taps.
+def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor:
+    """Keep the patches that represent all others best, the same at all taps.
 
     Args:
-        tokens: Packed prompts ``(S, K, L, D)``.
+        pool: Patches ``(S, N, D)`` of all images.
+        shots: Number K of images that they come from.
         budget: Patches to keep at most; ``None`` keeps all.
 
     Returns:
-        ``(S, K, budget // K, D)``: the patches of all images together, in K rows of equal length.
+        ``(S, K, L, D)``: K rows of equal length L, together no more than the budget. If nothing had to go, a row is an
+        image.
 
     Raises:
         ValueError: If there are more images than patches to keep.
     """
-    shots, patches = tokens.shape[1:3]
-    if budget is None or budget >= shots * patches:
-        return tokens
-    if budget < shots:
-        msg = f"prompt_budget={budget} patches is less than one for each of the {shots} normal images. Raise it."
-        raise ValueError(msg)
-    pool = tokens.flatten(1, 2)  # (S, N, D)
-    kept = representative_patches(pool, budget // shots * shots)
-    return pool[:, kept].unflatten(1, (shots, -1))
+    patches = pool.shape[1]
+    if budget is not None:
+        require_budget(budget, shots)
+    count = min(patches, budget or patches) // shots * shots
+    if count < patches:
+        pool = pool[:, representative_patches(pool, count)]
+    return pool.unflatten(1, (shots, -1))
 
 
 def representative_patches(pool: torch.Tensor, count: int) -> torch.Tensor:
@@ -135,3 +128,35 @@ def representative_patches(pool: torch.Tensor, count: int) -> torch.Tensor:
         torch.manual_seed(0)
         kept = sampler.select_coreset_idxs()
     return torch.tensor(sorted(kept), device=pool.device)
+
+
+def require_memory(precision: str, budget: int | None, shots: int = 0) -> None:
+    """Check the options of a memory.
+
+    Args:
+        precision: Of the tokens.
+        budget: Patches to keep at most, ``None`` for all.
+        shots: Images to remember, where known.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+    if precision not in get_args(Precision):
+        msg = f"Unknown prompt_precision {precision!r}; choose one of {list(get_args(Precision))}."
+        raise ValueError(msg)
+    if budget is not None:
+        require_budget(budget, shots)
+
+
+def require_budget(budget: int, shots: int) -> None:
+    """Check that a budget is at least one patch, and one for each image.
+
+    Raises:
+        ValueError: If it is less.
+    """
+    if budget < max(shots, 1):
+        msg = (
+            f"prompt_budget is the number of patches to keep of all normal images together, at least one for each. Got "
+            f"{budget} for {shots} images. Raise it, or leave it out to keep all."
+        )
+        raise ValueError(msg)
