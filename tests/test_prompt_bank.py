@@ -246,7 +246,7 @@ def test_a_bank_of_another_model_is_refused(bank: PromptBank, golden_clip: Any, 
 
 def test_what_is_no_bank_is_refused(golden_model: AdaptCLIPModel, tmp_path: Path) -> None:
     path = tmp_path / "bank.safetensors"
-    with pytest.raises(FileNotFoundError, match="There is no prompt bank .*bank-add"):
+    with pytest.raises(FileNotFoundError, match=r"There is no prompt bank .*bank-add"):
         PromptBank.load(path, golden_model)
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="damaged or no safetensors file"):

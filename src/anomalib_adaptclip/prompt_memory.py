@@ -108,7 +108,7 @@ def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor
     count = min(patches, budget or patches) // shots * shots
     if count < patches:
         pool = pool[:, representative_patches(pool, count)]
-    return pool.unflatten(1, (shots, -1))
+    return pool.reshape(pool.shape[0], shots, -1, pool.shape[-1])
 
 
 def representative_patches(pool: torch.Tensor, count: int) -> torch.Tensor:

@@ -119,5 +119,5 @@ def nearest_patches(query: torch.Tensor, prompt: torch.Tensor, chunk: int) -> to
 def take_patches(prompt: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
     """Rows ``(B, L, D)`` of ``(N, D)`` or ``(B, N, D)`` patches by their indices ``(B, L)``."""
     if prompt.ndim == 2:
-        return prompt.index_select(0, indices.flatten()).unflatten(0, indices.shape)
+        return prompt.index_select(0, indices.flatten()).view(*indices.shape, -1)
     return prompt.gather(1, indices.unsqueeze(-1).expand(-1, -1, prompt.shape[-1]))
