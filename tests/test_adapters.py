@@ -79,7 +79,8 @@ def test_visual_adapter_drops_the_class_position() -> None:
 @pytest.mark.parametrize("context", [True, False])
 def test_joint_feature(context: bool) -> None:
     adapter = PromptQueryAdapter(2, num_taps=1, hidden_dim=4, context=context, topk=1)
-    alignment = Alignment(torch.tensor([[[1.0, 0.2]]]), torch.tensor([[[0.4, 0.5]]]), torch.zeros(1, 1))
+    nearest, prompt = torch.tensor([[1]]), torch.tensor([[9.0, 9.0], [0.4, 0.5]])
+    alignment = Alignment(torch.tensor([[[1.0, 0.2]]]), prompt, nearest, torch.zeros(1, 1))
     expected = torch.tensor([[[1.6, 0.5]]]) if context else torch.tensor([[[0.6, 0.3]]])
     torch.testing.assert_close(adapter.joint_feature(alignment), expected)
 
@@ -92,7 +93,7 @@ def test_pool_averages_the_mean_with_the_largest(topk: int, expected: float) -> 
 
 def test_heads_are_shared_by_the_taps() -> None:
     adapter = PromptQueryAdapter(4, num_taps=2, hidden_dim=4, context=True, topk=1).eval()
-    alignment = Alignment(torch.rand(1, 6, 4), torch.rand(1, 6, 4), torch.zeros(1, 6))
+    alignment = Alignment(torch.rand(1, 6, 4), torch.rand(6, 4), torch.arange(6).unsqueeze(0), torch.zeros(1, 6))
     first, second = adapter([alignment, alignment], (2, 3))
     assert first.patch_map.shape == (1, 1, 8, 12)
     torch.testing.assert_close(first, second)

@@ -8,6 +8,7 @@ Importing the package registers its models and data modules with anomalib.
 
 from .data import QueryPromptDataModule, SyntheticDefects
 from .lightning_model import AdaptCLIP
+from .prompt_bank import PromptBank
 from .registration import register
 from .torch_model import AdaptCLIPModel
 from .training import AdaptCLIPTraining
@@ -17,6 +18,7 @@ __all__ = [
     "AdaptCLIP",
     "AdaptCLIPModel",
     "AdaptCLIPTraining",
+    "PromptBank",
     "QueryPromptDataModule",
     "SyntheticDefects",
     "__version__",

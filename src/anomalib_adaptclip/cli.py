@@ -1,11 +1,12 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The command ``anomalib-adaptclip``: ablations, and the export of adapters."""
+"""The command ``anomalib-adaptclip``: ablations, the export of adapters, and prompt banks."""
 
+import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from .ablation import build_table, find_configs, read_rows, run_rows
+from .bank_file import read_bank, read_header, write_bank
 from .clip import fingerprint, load_clip
 from .data import QueryPromptDataModule
+from .lightning_model import AdaptCLIP
+from .prompt_bank import PromptBank, without
+from .prompt_memory import Precision
+from .prompts import prompts_from_folder
 from .torch_model import ADAPTERS, AdaptCLIPModel
 from .weights import AdapterFile, export_published, read_adapter_file, require_same_clip
 
@@ -32,18 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 1 if a row of the ablations failed.
     """
+    commands: dict[str, tuple[Callable[..., int | None], bool]] = {  # and whether arguments go by position
+        "ablation": (ablation, False),
+        "export-adapters": (export_adapters, True),
+        "bank-add": (bank_add, True),
+        "bank-remove": (bank_remove, True),
+        "bank-list": (bank_list, True),
+    }
     parser = ArgumentParser(prog="anomalib-adaptclip", description=__doc__)
     subcommands = parser.add_subcommands()
-    for name, function, positional in (("ablation", ablation, False), ("export-adapters", export_adapters, True)):
+    for name, (function, positional) in commands.items():
         subparser = ArgumentParser(description=(function.__doc__ or "").splitlines()[0])
         subparser.add_function_arguments(function, as_group=False, as_positional=positional)
         subcommands.add_subcommand(name, subparser)  # type: ignore[no-untyped-call]
     parsed = parser.parse_args(arguments)
-    options = parsed[parsed.subcommand].as_dict()
     try:
-        if parsed.subcommand == "ablation":
-            return ablation(**options)
-        export_adapters(**options)
+        return commands[parsed.subcommand][0](**parsed[parsed.subcommand].as_dict()) or 0
     except (ValueError, OSError) as error:  # what is wrong with arguments and files
         parser.exit(2, f"anomalib-adaptclip: {error}\n")
     return 0
@@ -125,6 +135,81 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
     model.load_adapters(file)
     export_published(published, model.adapters, model.text_tower)
     logger.info("Adapters of %s written to %s in the published layout.", adapters, published)
+
+
+def bank_add(
+    bank: Path,
+    name: str,
+    folder: Path,
+    k_shot: int | None = None,
+    backbone: str | None = None,
+    pretrained: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    prompt_precision: Precision = "float32",
+    prompt_budget: int | None = None,
+) -> None:
+    """Add good images to a category of a prompt bank. The bank's file is made if need be.
+
+    Args:
+        bank: Safetensors file of the bank.
+        name: Of the category.
+        folder: Good images of it.
+        k_shot: How many of them to take, the first by name. All by default.
+        backbone: As for AdaptCLIP. By default the bank's.
+        pretrained: Tag or file of CLIP's weights.
+        image_size: Height and width of the input in pixels. By default the bank's.
+        prompt_precision: Of the tokens of a new category, float32 or float16.
+        prompt_budget: Patches of a category to keep at most.
+
+    Raises:
+        ValueError: If an argument or a file is wrong, or the bank was made with another model.
+        FileNotFoundError: If there is no such folder.
+        ConnectionError: If CLIP's weights cannot be downloaded.
+    """
+    files = prompts_from_folder(folder, k_shot, "folder")
+    header = read_header(bank) if bank.exists() else {}
+    model = AdaptCLIP(
+        backbone=backbone or header.get("backbone") or "ViT-L-14-336",
+        pretrained=pretrained,
+        adapters="none",
+        image_size=image_size or json.loads(header.get("image_size", "null")),
+        prompt_precision=prompt_precision,
+        prompt_budget=prompt_budget,
+        prompt_bank=bank if header else None,
+    )
+    prompts = model.prompt_bank or PromptBank(model.model, model.backbone.name)
+    prompts.add(name, model.read_images(files))
+    prompts.save(bank)
+    Console().print(f"{bank}: {name} has {prompts.k_shot(name)} good images.", markup=False, soft_wrap=True)
+
+
+def bank_remove(bank: Path, name: str) -> None:
+    """Remove a category from a prompt bank.
+
+    Args:
+        bank: Safetensors file of the bank.
+        name: Of the category.
+
+    Raises:
+        ValueError: If the file is no bank, or lacks the category.
+        FileNotFoundError: If there is no such file.
+    """
+    sets, header = read_bank(bank)
+    write_bank(bank, without(sets, name), header)
+
+
+def bank_list(bank: Path) -> None:
+    """Print the categories of a prompt bank.
+
+    Args:
+        bank: Safetensors file of the bank.
+
+    Raises:
+        ValueError: If the file is no bank.
+        FileNotFoundError: If there is no such file.
+    """
+    for name, tokens in read_bank(bank)[0].items():
+        Console().print(f"{name}: {tokens.shape[1]} good images", markup=False, highlight=False, soft_wrap=True)
 
 
 def _require_expressible(file: AdapterFile, published: Path) -> None:

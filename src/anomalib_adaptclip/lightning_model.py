@@ -8,7 +8,7 @@ Glue only: what is computed stands in :mod:`anomalib_adaptclip.torch_model`.
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,13 @@ from torch import nn
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence, warn_of_leakage
+from .categories import categories_by_path, categories_of
 from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
 from .data.query_prompt import no_batches
 from .fusion import Fusion
 from .images import is_sixteen_bit, read_image
+from .prompt_bank import PromptBank, UnknownCategory, require_bank
+from .prompt_memory import Precision, require_memory
 from .prompts import prompts_from_datamodule, require_shots
 from .torch_model import ADAPTERS, AdaptCLIPModel, AdapterName, require_options
 from .version import __version__
@@ -60,10 +63,21 @@ class AdaptCLIP(AnomalibModule):
         context: Let the prompt-query adapter see the query itself, not only the aligned residual.
         topk: Largest positions that its image head pools.
         fusion: ``"published"``, or ``"paper"`` for plain averages.
+        prompt_precision: Of the prompts in memory, ``"float32"`` or ``"float16"``.
+        prompt_budget: Patches of the prompts to keep at most, all images together; the most representative ones.
+        prompt_bank: File of a :class:`PromptBank`: prompts of many categories, instead of ``k_shot``. Each image is
+            compared with those of its category, which its batch names, its data set's column ``category``, or its
+            folder; or ``category_of``, if that is set.
+        unknown_category: Of images that the bank has no prompts for: ``"zero_shot"``, with a warning, or ``"error"``.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
         post_processor: Post-processor or flag to use the default.
         evaluator: Evaluator or flag to use the default.
         visualizer: Visualizer or flag to use the default.
+
+    Attributes:
+        prompt_bank: The bank, if there is one. Good images may be added while it serves:
+            ``model.prompt_bank.add("bottle", model.read_images(files))``.
+        category_of: A function that tells the category by an image's path. ``None`` by default.
 
     Raises:
         ValueError: If an argument is out of range, or a file does not fit.
@@ -99,12 +113,18 @@ class AdaptCLIP(AnomalibModule):
         context: bool = True,
         topk: int = 10,
         fusion: Fusion = "published",
+        prompt_precision: Precision = "float32",
+        prompt_budget: int | None = None,
+        prompt_bank: Path | str | None = None,
+        unknown_category: UnknownCategory = "zero_shot",
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = True,
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
         require_options(adapter_names, fusion)
+        require_memory(prompt_precision, prompt_budget, k_shot)
+        require_bank(prompt_bank, unknown_category, k_shot)
         spec = get_backbone(backbone)
         size = require_image_size(image_size or spec.image_size, spec.patch_size)
         source_files = require_shots(k_shot, few_shot_source)
@@ -122,9 +142,17 @@ class AdaptCLIP(AnomalibModule):
         self.prompt_files: list[str] = []
         self._source_files = source_files
         self._prompts_restored = False
+        self._categories: dict[str, str] = {}
         clip, self.backbone, self.weights = load_clip(backbone, pretrained)
+        self._memory: dict[str, Any] = {"prompt_precision": prompt_precision, "prompt_budget": prompt_budget}
         self._options: dict[str, Any] = {"context": context, "topk": topk, "fusion": fusion, "class_name": class_name}
         self._configure_adapters(clip, str(adapters), adapter_names)
+        self.category_of: Callable[[str], str] | None = None
+        self.prompt_bank: PromptBank | None = None
+        if prompt_bank is not None:
+            self.prompt_bank = PromptBank.load(
+                prompt_bank, self.model, self.backbone.name, unknown_category, self.input_size or size
+            )
 
     def _configure_adapters(self, clip: Clip, source: str, names: Sequence[AdapterName]) -> None:
         """Build the model with the adapters that were asked for. Published ones wait until the data is known."""
@@ -143,7 +171,8 @@ class AdaptCLIP(AnomalibModule):
             self._load_adapters(source, file)
 
     def _build(self, clip: Clip) -> AdaptCLIPModel:
-        return AdaptCLIPModel(clip, self.backbone.taps, self.backbone.first_vv_block, **self._options).eval()
+        options = self._options | self._memory
+        return AdaptCLIPModel(clip, self.backbone.taps, self.backbone.first_vv_block, **options).eval()
 
     def _load_adapters(self, source: str, file: AdapterFile) -> None:
         require_same_clip(file, fingerprint(self.model.clip))
@@ -194,6 +223,9 @@ class AdaptCLIP(AnomalibModule):
             self._take_adapters(choose_adapters(self.backbone, datamodule))
         warn_of_leakage(self.adapter_source, self.adapter_base, datamodule, self.adapter_categories)
         self.model.encode_texts()
+        if self.prompt_bank:
+            self.prompt_bank.to(self.device)
+            self._categories = categories_by_path(datamodule)
         if self.k_shot and not self._prompts_restored:
             files = self._choose_prompts(datamodule)
             if files != self.prompt_files:
@@ -220,11 +252,25 @@ class AdaptCLIP(AnomalibModule):
         return prompts_from_datamodule(datamodule, self.k_shot, self.seed)
 
     def _remember(self, files: list[str]) -> None:
-        self.model.set_prompts(torch.cat([self._load_image(file) for file in files]).to(self.device))
+        self.model.set_prompts(self.read_images(files))
         self.prompt_files = files
         logger.info("Few-shot prompts (%d): %s", len(files), ", ".join(files))
 
-    def _load_image(self, path: str) -> torch.Tensor:
+    def read_images(self, files: Sequence[str | Path]) -> torch.Tensor:
+        """Read and pre-process images, for prompts.
+
+        Args:
+            files: K image files.
+
+        Returns:
+            ``(K, 3, H, W)``, where the model is.
+
+        Raises:
+            ValueError: If one cannot be read.
+        """
+        return torch.cat([self._load_image(file) for file in files]).to(self.device)
+
+    def _load_image(self, path: str | Path) -> torch.Tensor:
         """Read and pre-process an image: ``(1, 3, H, W)``."""
         image = read_image(path).unsqueeze(0)
         transform = getattr(self.pre_processor, "transform", None)
@@ -240,7 +286,10 @@ class AdaptCLIP(AnomalibModule):
     def predict_step(self, batch: Batch[Any], batch_idx: int, dataloader_idx: int = 0) -> STEP_OUTPUT:
         """Predict a batch whose images the pre-processor has seen."""
         self._reread_sixteen_bit(batch)
-        return super().predict_step(batch, batch_idx, dataloader_idx)
+        if self.prompt_bank is None:
+            return super().predict_step(batch, batch_idx, dataloader_idx)
+        categories = categories_of(batch, self.prompt_bank.names, self._categories, self.category_of)
+        return batch.update(**self.prompt_bank.predict(torch.as_tensor(batch.image), categories)._asdict())
 
     def test_step(self, batch: Batch[Any], batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
         """Predict a batch, for metrics."""
@@ -269,7 +318,17 @@ class AdaptCLIP(AnomalibModule):
 
         Returns:
             Scores, maps, labels and masks.
+
+        Raises:
+            ValueError: If there is a prompt bank: images alone do not tell their categories.
         """
+        if self.prompt_bank is not None:
+            msg = (
+                "With a prompt bank each image needs its category, and images alone do not tell it. Predict with the "
+                "Engine, or call model.prompt_bank.predict(images, categories) on pre-processed images. To export, "
+                "give the prompts of one category by k_shot and few_shot_source instead."
+            )
+            raise ValueError(msg)
         if not self._is_prepared():
             self.prepare()
         return super().forward(batch, *args, **kwargs)
@@ -293,6 +352,8 @@ class AdaptCLIP(AnomalibModule):
         }
         # What these two brought is in the checkpoint: it must load where their files are missing.
         checkpoint["hyper_parameters"] |= {"few_shot_source": None, "adapters": NONE}
+        if bank := checkpoint["hyper_parameters"].get("prompt_bank"):
+            checkpoint["hyper_parameters"]["prompt_bank"] = str(bank)  # a file of its own, and no path object
         checkpoint[CHECKPOINT_KEY] = {
             "version": __version__,
             **self._clip_record(),
@@ -321,6 +382,8 @@ class AdaptCLIP(AnomalibModule):
         if record["options"] != self._options:
             self._options = dict(record["options"])
             self.model = self._build(self.model.clip)
+            if self.prompt_bank:
+                self.prompt_bank.model = self.model
         adapters = record["adapters"]
         self.adapter_source, self.adapter_sha256 = adapters["source"], adapters["sha256"]
         self.adapter_base, self.adapter_categories = adapters["base"], adapters["categories"]
@@ -350,7 +413,7 @@ class AdaptCLIP(AnomalibModule):
     @property
     def learning_type(self) -> LearningType:
         """Few-shot with prompts, zero-shot without: nothing is trained."""
-        return LearningType.FEW_SHOT if self.k_shot else LearningType.ZERO_SHOT
+        return LearningType.FEW_SHOT if self.k_shot or self.prompt_bank else LearningType.ZERO_SHOT
 
     @property
     def trainer_arguments(self) -> dict[str, Any]:

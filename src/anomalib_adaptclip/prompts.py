@@ -40,26 +40,27 @@ def require_shots(k_shot: int, source: Path | str | None) -> list[str]:
     return prompts_from_folder(source, k_shot)
 
 
-def prompts_from_folder(source: str | Path, k_shot: int) -> list[str]:
+def prompts_from_folder(source: str | Path, k_shot: int | None = None, argument: str = "few_shot_source") -> list[str]:
     """Take the first K images of a folder, in file-name order.
 
     Args:
         source: Folder of normal images, searched as anomalib does for prediction, or a single image.
-        k_shot: Number K of images.
+        k_shot: Number K of images. All by default.
+        argument: What the user calls the folder, for the errors.
 
     Returns:
         K paths. The images can be read.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it holds fewer than K images, or one of the first K cannot be read.
+        ValueError: If it holds fewer than K images, or none, or one of the first K cannot be read.
     """
     source = Path(source)
     if not source.exists():
-        msg = f"few_shot_source must be a folder of normal images, but {source} does not exist."
+        msg = f"{argument} must be a folder of normal images, but {source} does not exist."
         raise FileNotFoundError(msg)
     files = [source] if source.is_file() else [path for path in source.rglob("*") if is_image_file(path)]
-    require_enough(len(files), k_shot, f"few_shot_source {source}")
+    require_enough(len(files), 1 if k_shot is None else k_shot, f"{argument} {source}")
     chosen = sorted(str(path) for path in files)[:k_shot]
     for path in chosen:
         read_image(path)

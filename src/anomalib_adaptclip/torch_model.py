@@ -18,7 +18,7 @@ from torch import nn
 from .adapters import Alignment, Opinion, PromptQueryAdapter, TextualAdapter, VisualAdapter, compare_with_text
 from .clip import Clip, ImageTokens, TextTower, encode_image, require_blocks, require_standard_clip, static_text_pair
 from .fusion import Fusion, alignment_map, fuse, predict
-from .prompt_memory import PromptMemory
+from .prompt_memory import Precision, PromptMemory
 from .weights import AdapterFile, load_adapter_file, read_adapter_file
 
 AdapterName = Literal["visual", "textual", "prompt_query"]
@@ -47,6 +47,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         class_name: What the images show, for the static texts. The published adapters were trained with ``"object"``.
         mode: ``"alternating"``: the visual adapter sees the static texts, the textual one tokens as CLIP has them.
             ``"joint"`` (line 3): both see adapted tokens and learned texts. To be used as it was trained.
+        prompt_precision: Of the tokens of normal images in memory, ``"float32"`` or ``"float16"``.
+        prompt_budget: Patches of normal images to keep at most, all images together; the most representative ones.
 
     Raises:
         TypeError: If ``clip`` is no CLIP with standard towers.
@@ -80,6 +82,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         adapters: Sequence[AdapterName] = ADAPTERS,
         class_name: str = "object",
         mode: Mode = "alternating",
+        prompt_precision: Precision = "float32",
+        prompt_budget: int | None = None,
     ) -> None:
         super().__init__()
         require_standard_clip(clip)
@@ -101,7 +105,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             self.adapters["prompt_query"] = PromptQueryAdapter(
                 width, len(self.taps), hidden_dim, context=context, topk=topk
             )
-        self.prompt_memory = PromptMemory()
+        self.prompt_memory = PromptMemory(prompt_precision, prompt_budget)
         # The text pairs depend on no image. They are computed when first needed and kept, in checkpoints too.
         self.register_buffer("static_pair", torch.empty(0, width))
         self.register_buffer("learned_pair", torch.empty(0, width))
@@ -143,8 +147,6 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self._forget_learned_pair()
         return file
 
-    @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
-    @torch.no_grad()
     def set_prompts(self, images: torch.Tensor) -> None:
         """Remember normal images, in place of any before.
 
@@ -154,13 +156,29 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Raises:
             ValueError: If the shape is another.
         """
+        self.prompt_memory.store(self.encode_prompts(images))
+
+    @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
+    @torch.no_grad()
+    def encode_prompts(self, images: torch.Tensor) -> torch.Tensor:
+        """Tokens of normal images in the form that :class:`PromptMemory` stores.
+
+        Args:
+            images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
+
+        Returns:
+            Normalised patch tokens ``(S, K, L, D)``, S taps.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
         if images.ndim != 4 or len(images) == 0:
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
         with torch.autocast(images.device.type, enabled=False):  # what is kept serves other precisions too
             # a few at a time, so that many fit in memory
-            chunks = [self.encode(chunk, self.taps).taps for chunk in torch.split(images, 8)]
-            self.prompt_memory.store([torch.cat(tap) for tap in zip(*chunks, strict=True)])
+            chunks = torch.split(images, 8)
+            return torch.cat([self.prompt_memory.pack(self.encode(chunk, self.taps).taps) for chunk in chunks], dim=1)
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""

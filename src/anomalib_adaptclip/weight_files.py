@@ -7,7 +7,8 @@ import hashlib
 import os
 import pickle
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,25 @@ def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
     Raises:
         ValueError: If the file is damaged.
     """
+    with _opened(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def read_safetensors_header(path: Path) -> dict[str, str]:
+    """Header alone of a safetensors file.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         msg = f"{path} is damaged or no safetensors file: {error}. Get it again."
         raise ValueError(msg) from error
