@@ -4,7 +4,7 @@
 """How fast AdaptCLIP is, beside plain CLIP and anomalib's WinCLIP: one CSV and a Markdown table, all from one run.
 
 Random weights and random images: speed depends on neither. Each case lives in a process of its own, which tells its
-peak memory; in every round each process is asked in turn, so that a busy machine slows all alike. Ratios are of medians.
+peak memory; in every round each process is asked in turn, so that a busy machine slows all alike.
 
     python benchmarks/speed.py --output results/measured     # needs the extra `openvino`
     python benchmarks/speed.py --cases winclip zero_shot     # some of the cases
@@ -106,7 +106,7 @@ def build_adaptclip(clip: Any, case: Case) -> AdaptCLIPModel:  # noqa: ANN401
 
 
 def build_winclip(shots: int) -> nn.Module:
-    """anomalib's WinCLIP, without a download."""
+    """Anomalib's WinCLIP, without a download."""
     from anomalib.models.image.winclip import torch_model  # noqa: PLC0415  imports all models
 
     torch_model.PRETRAINED = None  # type: ignore[assignment]
@@ -208,7 +208,10 @@ def write(rows: list[dict[str, Any]], output: Path) -> str:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    lines = ["| case | pixels | batch | shots | runs by | precision | s an image | faster than | peak memory |", "|---" * 9 + "|"]
+    lines = [
+        "| case | pixels | batch | shots | runs by | precision | s an image | faster than | peak memory |",
+        "|---" * 9 + "|",
+    ]
     for row in rows:
         compared = "" if row["reference"] == row["name"] else f"{row['times_faster']:.2f} x `{row['reference']}`"
         lines.append(
@@ -232,7 +235,7 @@ def main() -> None:
     print(write(rows, arguments.output))
     for row in rows:
         if row["limit"] and row["times_faster"] < row["limit"]:
-            print(f"{row['name']} should be {row['limit']} times faster than {row['reference']} and is {row['times_faster']}.")
+            print(f"{row['name']}: {row['times_faster']} x {row['reference']}, and at least {row['limit']} is wanted.")
 
 
 if __name__ == "__main__":

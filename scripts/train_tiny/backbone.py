@@ -69,8 +69,8 @@ class Heads(nn.Module):
 def train_backbone(products: Products, checkpoint: Path, steps: int, save_every: int = 50) -> Clip:
     """Train `tiny` from its seed, or go on from ``checkpoint``.
 
-    Images grow from 112 to 168 pixels a side, which halves the work of the full 224. Each step seeds its own draws, so a run that was interrupted
-    ends like one that was not. In float32: processors without bfloat16 are slowed down by it.
+    Images grow from 112 to 168 pixels a side, which halves the work of the full 224. Each step seeds its own draws: a
+    run that was interrupted ends like one that was not. In float32: processors without bfloat16 are slowed down by it.
     """
     torch.manual_seed(0)
     clip = build_tiny().train()
