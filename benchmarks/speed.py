@@ -101,7 +101,7 @@ def build_adaptclip(clip: Any, case: Case) -> AdaptCLIPModel:  # noqa: ANN401
     model.encode_texts()
     if case.shots:
         tokens = torch.randn(case.shots, 1 + (case.size // backbone.patch_size) ** 2, clip.visual.proj.shape[1])
-        model.prompt_memory.store([tokens] * len(backbone.taps))
+        model.prompt_memory.store(model.prompt_memory.pack([tokens] * len(backbone.taps)))
     return model
 
 

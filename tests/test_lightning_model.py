@@ -310,7 +310,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def _published_tiny(backbone: Any) -> Any:
     from dataclasses import replace  # noqa: PLC0415
 
-    return replace(backbone, published_adapters=True)
+    return replace(backbone, adapters=("mvtec", "visa"))
 
 
 def mvtec_of(datamodule: SyntheticDefects) -> MVTecAD:

@@ -56,7 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return commands[parsed.subcommand][0](**parsed[parsed.subcommand].as_dict()) or 0
     except (ValueError, OSError) as error:  # what is wrong with arguments and files
         parser.exit(2, f"anomalib-adaptclip: {error}\n")
-    return 0
 
 
 def ablation(
@@ -102,7 +101,7 @@ def ablation(
     given: dict[str, Any] = {"backbone": backbone, "pretrained": pretrained, "image_size": image_size}
     given |= {"epochs": epochs, "cache_dir": cache_dir}
     chosen = read_rows(configs or find_configs(), _numbers(rows))
-    overrides = Namespace(**{key: value for key, value in given.items() if value is not None})
+    overrides = Namespace(**{key: value for key, value in given.items() if value is not None})  # type: ignore[no-untyped-call]
     for row in chosen:
         row.config.model.init_args.update(overrides)
     results = run_rows(chosen, data, output, accelerator=accelerator, precision=precision)

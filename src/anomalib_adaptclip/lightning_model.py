@@ -289,7 +289,9 @@ class AdaptCLIP(AnomalibModule):
         if self.prompt_bank is None:
             return super().predict_step(batch, batch_idx, dataloader_idx)
         categories = categories_of(batch, self.prompt_bank.names, self._categories, self.category_of)
-        return batch.update(**self.prompt_bank.predict(torch.as_tensor(batch.image), categories)._asdict())
+        output = self.prompt_bank.predict(torch.as_tensor(batch.image), categories)
+        updated: STEP_OUTPUT = batch.update(**output._asdict())
+        return updated
 
     def test_step(self, batch: Batch[Any], batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
         """Predict a batch, for metrics."""

@@ -204,8 +204,8 @@ class PromptBank:
         bank = cls(model, backbone, unknown_category)
         bank.image_size = image_size
         require_same_header(Path(path), header, bank.header())
-        height, width = json.loads(header["image_size"]) or (None, None)
-        bank.image_size = (height, width) if height else image_size
+        if stored := json.loads(header["image_size"]):
+            bank.image_size = (stored[0], stored[1])
         device = model.static_pair.device
         bank._sets = {name: tokens.to(device) for name, tokens in sets.items()}
         return bank

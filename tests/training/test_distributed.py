@@ -40,7 +40,7 @@ def run(norm: nn.Module, images: torch.Tensor, gradient: torch.Tensor) -> dict[s
 def process(rank: int, kind: type[nn.Module], folder: str) -> None:
     torch.distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=len(SHARES))
     norm, images, gradient = joined(kind)
-    own = (torch.split(tensor, SHARES)[rank].clone() for tensor in (images, gradient))
+    own = (torch.split(tensor, [*SHARES])[rank].clone() for tensor in (images, gradient))
     torch.save(run(synchronize_batch_norms(norm), *own), f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 

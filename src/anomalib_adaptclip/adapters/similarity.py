@@ -106,7 +106,8 @@ def nearest_patches(query: torch.Tensor, prompt: torch.Tensor, chunk: int) -> to
     Returns:
         Indices ``(B, L)``.
     """
-    first, *others = prompt.split(chunk, dim=-2)
+    first, *others = torch.split(prompt, chunk, dim=-2)
+    nearest: torch.Tensor
     cosine, nearest = (query @ first.to(query.dtype).mT).max(dim=-1)  # (B, L)
     for number, block in enumerate(others, start=1):
         other, index = (query @ block.to(query.dtype).mT).max(dim=-1)
