@@ -23,6 +23,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
+from anomalib_adaptclip.clip import load_clip
 from tests.conftest import save_published
 
 SIZE = 56  # pixels, small and fast; 4 x 4 patches
@@ -47,7 +48,8 @@ def engine(tmp_path: Path) -> Callable[[], Engine]:
 
 
 def tiny(**options: Any) -> AdaptCLIP:
-    defaults: dict[str, Any] = {"backbone": "tiny", "image_size": SIZE, "visualizer": False}
+    defaults: dict[str, Any] = {"backbone": "tiny", "pretrained": "seed-0", "image_size": SIZE}
+    defaults["visualizer"] = False
     return AdaptCLIP(**defaults | options)
 
 
@@ -203,7 +205,8 @@ def test_another_backbone_is_refused(
 ) -> None:
     first = engine()
     first.validate(tiny(), datamodule=datamodule)
-    monkeypatch.setattr("anomalib_adaptclip.clip.backbones.TINY_SEED", 1)  # other weights under the same name
+    other = load_clip("tiny").clip
+    monkeypatch.setattr("anomalib_adaptclip.clip.backbones.build_tiny", lambda: other)  # under the same name
     with pytest.raises(ValueError, match="made with the backbone tiny and weights seed-0, the model has tiny"):
         AdaptCLIP.load_from_checkpoint(checkpoint_of(first))
     checkpoint = torch.load(checkpoint_of(first), weights_only=True)
@@ -294,6 +297,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     downloads: list[str] = []
     monkeypatch.setitem(BACKBONES, "tiny", _published_tiny(BACKBONES["tiny"]))
+    monkeypatch.setattr("anomalib_adaptclip.clip.backbones.TINY_WEIGHTS", "seed-0")  # to which adapters belong
 
     def download(repo_id: str, filename: str, revision: str | None) -> str:
         del repo_id, revision

@@ -30,7 +30,7 @@ def objects(name: str, k_shot: int, root: Path) -> tuple[AnomalibModule, Anomali
     data = SyntheticDefects(
         root / "data", "terrazzo", image_size=64, num_train_images=3, num_normal_test_images=3, num_images_per_defect=1
     )
-    model = get_model(name, backbone="tiny", image_size=56, k_shot=k_shot)
+    model = get_model(name, backbone="tiny", pretrained="seed-0", image_size=56, k_shot=k_shot)
     engine = Engine(logger=False, default_root_dir=root / str(k_shot), max_epochs=1, devices=1, accelerator="cpu")
     return model, data, engine, {"model": model, "datamodule": data}
 
