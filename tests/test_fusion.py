@@ -70,7 +70,6 @@ def test_predict_averages_probabilities_not_logits() -> None:
 
 
 def test_alignment_map_is_harmonic_over_taps() -> None:
-    taps = [
-        Alignment(*torch.zeros(2, 1, 1, 1), torch.zeros(1, 1).long(), torch.tensor([[value]])) for value in (0.2, 0.6)
-    ]
+    patch, index = torch.zeros(1, 1, 1), torch.zeros(1, 1).long()
+    taps = [Alignment(patch, patch, index, torch.tensor([[value]])) for value in (0.2, 0.6)]
     torch.testing.assert_close(alignment_map(taps, (1, 1), (2, 2)), torch.full((1, 1, 2, 2), 0.3))
