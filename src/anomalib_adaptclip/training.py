@@ -14,6 +14,7 @@ import json
 import logging
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,13 @@ class AdaptCLIPTraining(AdaptCLIP):
         """One-class: the only type for which anomalib trains."""
         return LearningType.ONE_CLASS
 
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
+        """Let Lightning accept what anomalib's ``--optimizer`` sets: the method of a partial, into which it looks."""
+        function = getattr(value, "__func__", None)
+        if name == "configure_optimizers" and isinstance(function, partial):
+            function.__wrapped__ = function.func  # type: ignore[attr-defined]
+        super().__setattr__(name, value)
+
     @property
     def trainer_arguments(self) -> dict[str, Any]:
         """No sanity check: a few images of the target have no AUROC."""
@@ -198,13 +206,13 @@ class AdaptCLIPTraining(AdaptCLIP):
     def on_fit_start(self) -> None:
         """Log what is trained on, fill the cache, and encode the static texts."""
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # CLIP, as intended
-        self.model.train()
         datamodule = self._datamodule()
         for line in datamodule.summary().splitlines():
             rank_zero_info(line)
         if self.cache_dir is not None:
             self._use_cache(self.cache_dir, datamodule)
         self.model.encode_texts()
+        self.model.train()  # last: it forgets the learned texts, which the first validation would take otherwise
 
     def training_step(self, batch: QueryPromptBatch, batch_idx: int) -> torch.Tensor:
         """Loss of a batch: the sum over adapters, their taps, and both parts.

@@ -61,16 +61,17 @@ def test_batch_norms_see_the_joined_batch(kind: type[nn.Module], tmp_path: Path)
                 torch.testing.assert_close(part, tensor)
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same training by one process, and by two."""
+    data, one, two = (tmp_path_factory.mktemp(name) for name in ("data", "one", "two"))
+    fit(one, data)
+    fit(two, data, "--trainer.strategy", "ddp", "--trainer.devices", 2, "--data.train_batch_size", 2)
+    return one, two
+
+
 class TestRun:
     """A whole run by command line; the target has seven images, an uneven number."""
-
-    @pytest.fixture(scope="class")
-    def runs(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-        data, one, two = (tmp_path_factory.mktemp(name) for name in ("data", "one", "two"))
-        fit(one, data)
-        processes = ["--trainer.strategy", "ddp", "--trainer.devices", 2, "--data.train_batch_size", 2]
-        fit(two, data, *processes)
-        return one, two
 
     def test_losses_of_every_step(self, runs: tuple[Path, Path]) -> None:
         one, two = (column(rows(run), "train_loss_step") for run in runs)

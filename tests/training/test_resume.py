@@ -78,7 +78,7 @@ def test_a_finished_run_stays_as_it_is(data: Path, unbroken: Path, tmp_path: Pat
     [
         ("hidden_dim", 64, "hidden_dim was 128 and is 64"),
         ("mode", "joint", 'mode was "alternating" and is "joint"'),
-        ("pretrained", "seed-1", "Build the model with backbone='tiny' and those weights"),
+        ("pretrained", "generated", "Build the model with backbone='tiny' and those weights"),
     ],
 )
 def test_other_options_are_refused(
