@@ -293,8 +293,12 @@ def test_what_is_kept_under_autocast_serves_full_precision(golden_model: AdaptCL
 
 
 def test_training_forgets_the_learned_pair(golden_model: AdaptCLIPModel, golden: Golden) -> None:
+    """Also if only the flags were set, as Lightning does after a validation."""
     before = golden_model(golden["query"]).pred_score
-    golden_model.train()
+    tokens = golden_model.encode(golden["query"], golden_model.taps)
+    for module in golden_model.modules():
+        module.training = True
+    golden_model.opinions(tokens)
     with torch.no_grad():
         golden_model.adapters["textual"].get_parameter("contexts").neg_()
     golden_model.eval()

@@ -222,7 +222,7 @@ def test_a_seed_repeats_a_run(root: Path, engine: Callable[..., Engine]) -> None
 def test_loggers(root: Path, engine: Callable[..., Engine], tmp_path: Path) -> None:
     loggers = [CSVLogger(tmp_path, "csv"), TensorBoardLogger(tmp_path, "board")]
     engine(logger=loggers, log_every_n_steps=1).fit(tiny(), datamodule=pairs(root))
-    rows = list(csv.DictReader((tmp_path / "csv/version_0/metrics.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "csv/version_0/metrics.csv").read_text().splitlines()))
     assert {f"train_{part}_step" for part in PARTS} <= {key for row in rows for key, value in row.items() if value}
     assert float(rows[-1]["train_loss_epoch"]) > 0
     assert list((tmp_path / "board").rglob("events.out.*"))

@@ -36,8 +36,11 @@ class Pairs(NamedTuple):
     category: torch.Tensor
 
 
-def draw_pairs(products: Products, count: int, size: int, *, varied: bool = True) -> Pairs:
-    """Draw ``count`` pairs of ``size`` pixels a side; if not varied, they keep the look of the generator."""
+def draw_pairs(products: Products, count: int, size: int, *, varied: bool = True, share: float = 1.0) -> Pairs:
+    """Draw ``count`` pairs of ``size`` pixels a side; if not varied, they keep the look of the generator.
+
+    ``share`` of the side of an image is seen: cut-outs that are as sharp as images of more pixels.
+    """
     rows = torch.randint(len(products.categories), (count,)).tolist()
     normal = _uniform(count) < NORMAL_SHARE
     slots = torch.where(normal, torch.randint(NORMAL_SLOTS, (count,)), torch.randint(NORMAL_SLOTS, SLOTS, (count,)))
@@ -45,10 +48,10 @@ def draw_pairs(products: Products, count: int, size: int, *, varied: bool = True
     query, prompt = _pick(products, rows, slots), _pick(products, rows, prompt_slots)
     masks = np.stack([products.masks[row, slot] for row, slot in zip(rows, slots.tolist(), strict=True)])
     category = torch.tensor([products.categories[row] for row in rows])
-    frames = _common_frames(category)
-    query = _move(torch.cat([query, torch.from_numpy(masks)[:, None].float()], dim=1), frames, size)
+    frames = _common_frames(category) * share
+    query = _move(torch.cat([query, torch.from_numpy(masks)[:, None].float()], dim=1), frames, size, share)
     query, mask = query[:, :3], query[:, 3:].clamp(0, 1)
-    prompt = _move(prompt, frames, size)
+    prompt = _move(prompt, frames, size, share)
     if varied:
         query, mask = _damage(query, mask)
         query, prompt = (_expose(images) for images in _recolour(query, prompt))
@@ -78,12 +81,13 @@ def _rotations(angles: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)  # (B, 2, 2)
 
 
-def _move(images: torch.Tensor, frames: torch.Tensor, size: int) -> torch.Tensor:
+def _move(images: torch.Tensor, frames: torch.Tensor, size: int, share: float) -> torch.Tensor:
     """Sample images in their frames, each a little turned, scaled and shifted on its own."""
     count = len(images)
     turn = _rotations(_uniform(count, low=-0.25, high=0.25) * (_uniform(count) < 0.7))
     scale = _uniform(count, 1, 1, low=0.92, high=1.05)
-    shift = _uniform(count, 2, 1, low=-0.06, high=0.06)
+    reach = 0.06 + (1 - share) / 2
+    shift = _uniform(count, 2, 1, low=-reach, high=reach)
     grid = affine_grid(torch.cat([frames @ turn * scale, shift], -1), [count, 1, size, size], align_corners=False)
     return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 

@@ -1,9 +1,9 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Training of the backbone: alignment of pairs as few-shot detection does it, and contrast of images and texts.
+"""Training of the backbone: patches learn how they look, images and patches what texts say of them.
 
-Letters: B pairs, L patches, S taps, D joint embedding width, C categories.
+Letters: B images, L patches, S taps, D joint embedding width, C categories.
 """
 
 import logging
@@ -14,97 +14,94 @@ from pathlib import Path
 import torch
 from anomalib.models.image.winclip.prompting import create_prompt_ensemble
 from safetensors.torch import save_file
-from torch import nn
-from torch.nn.functional import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    max_pool2d,
-    normalize,
-)
+from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, cross_entropy, max_pool2d, normalize, unfold
 from torchvision.transforms.v2.functional import normalize as standardize
 
 from anomalib_adaptclip.adapters.similarity import text_logits
-from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Clip, ImageTokens, encode_image, get_backbone
+from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Clip, encode_image, get_backbone
 from anomalib_adaptclip.clip.backbones import build_tiny
 from anomalib_adaptclip.clip.text_encoder import encode_prompts, tokenize
 from anomalib_adaptclip.data.rendering import get_category
-from anomalib_adaptclip.fusion import harmonic_mean
 from anomalib_adaptclip.weight_files import replace_file
 
 from .augment import Pairs, draw_pairs
+from .look import SPREAD, Look
 from .products import TRAINED, Products
 
 logger = logging.getLogger(__name__)
 
-BATCH = 16
-RATE = 8e-4
-WARM_UP = 100
+BATCH = 32
+RATE = 1.2e-3
+WARM_UP = 50
 STATES = (("flawless", "perfect", "undamaged"), ("damaged", "broken", "defective"))
 ENSEMBLE = create_prompt_ensemble("object")
-
-
-class Heads(nn.Module):
-    """What is needed in training alone: scale and threshold of alignment scores, and linear probes.
-
-    The probes let tokens tell normal from abnormal long before the texts, which start out alike, could ask for it.
-    """
-
-    def __init__(self, taps: int, width: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.full((taps,), math.log(12.0)))
-        self.threshold = nn.Parameter(torch.full((taps,), 0.25))
-        self.probes = nn.ModuleDict({name: nn.Linear(width, 1) for name in ("image", "patch")})
-
-    def probe(self, name: str, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits ``(...)`` of tokens ``(..., D)``."""
-        logits: torch.Tensor = self.probes[name](8 * normalize(tokens, dim=-1)).squeeze(-1)
-        return logits
-
-    def calibrate(self, scores: torch.Tensor) -> torch.Tensor:
-        """Logits of scores ``(S, ...)``."""
-        shape = (-1, *[1] * (scores.ndim - 1))
-        return self.scale.exp().view(shape) * (scores - self.threshold.view(shape))
 
 
 def train_backbone(products: Products, checkpoint: Path, steps: int, save_every: int = 50) -> Clip:
     """Train `tiny` from its seed, or go on from ``checkpoint``.
 
-    Images grow from 112 to 168 pixels a side, which halves the work of the full 224. Each step seeds its own draws: a
-    run that was interrupted ends like one that was not. In float32: processors without bfloat16 are slowed down by it.
+    Cut-outs of half the side come first, whole images after them. Each step seeds its own draws: a run that was
+    interrupted ends like one that was not. In float32: processors without bfloat16 are slowed down by it.
     """
     torch.manual_seed(0)
     clip = build_tiny().train()
-    heads = Heads(len(get_backbone("tiny").taps) + 1, clip.visual.proj.shape[1])
-    model = nn.ModuleDict({"clip": clip, "heads": heads})
-    table = clip.token_embedding.weight  # not decayed: rows that no prompt uses keep the values of the seed
-    decayed = [parameter for parameter in model.parameters() if parameter is not table]
-    groups = [{"params": decayed, "weight_decay": 0.02}, {"params": [table], "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
+    look = Look(get_backbone("tiny").patch_size, clip.visual.proj.shape[1])
+    images = draw_pairs(products, 256, 224).query
+    look.fit(images)
+    _whiten(clip, images)
+    optimizers = _optimizers(clip)
     start = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        clip.load_state_dict(state["model"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         start = state["step"]
     began, recent = time.monotonic(), []
     for step in range(start, steps):
         torch.manual_seed(step)
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(step, steps)
-        parts = _losses(clip, heads, draw_pairs(products, BATCH, _side(step, steps)))
-        optimizer.zero_grad()
+        parts = _losses(clip, look, _draw(products, step / steps))
+        clip.zero_grad()
         torch.stack([*parts.values()]).sum().backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(step, steps)
+            optimizer.step()
         recent.append(torch.stack([*parts.values()]).detach())
         if (step + 1) % save_every == 0 or step + 1 == steps:
             means = torch.stack(recent).mean(dim=0).tolist()
             figures = ", ".join(f"{name} {value:.3f}" for name, value in zip(parts, means, strict=True))
             logger.info("Step %d of %d, %.0f s: %s", step + 1, steps, time.monotonic() - began, figures)
             recent = []
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            saved = [optimizer.state_dict() for optimizer in optimizers]
+            state = {"model": clip.state_dict(), "optimizers": saved, "step": step + 1}
             replace_file(checkpoint, lambda draft, state=state: torch.save(state, draft))  # type: ignore[misc]
     return clip.eval()
+
+
+def _optimizers(clip: Clip) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices of the image tower, which it trains in far fewer steps, and AdamW for all else."""
+    matrices = [parameter for parameter in clip.visual.transformer.parameters() if parameter.ndim == 2]
+    known = {id(parameter) for parameter in matrices}
+    others = [parameter for parameter in clip.parameters() if id(parameter) not in known]
+    muon = torch.optim.Muon(matrices, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+    # not decayed: rows of the token embedding that no prompt uses keep the values of the seed
+    return muon, torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)
+
+
+@torch.no_grad()
+def _whiten(clip: Clip, images: torch.Tensor) -> None:
+    """Start from the principal components of patches, all equally strong: details are as easy to see as brightness.
+
+    A constant of the same length stands beside them in the positions, or `ln_pre` would hide how strong they are.
+    """
+    weight = clip.visual.conv1.weight
+    patches = unfold(standardize(images, list(CLIP_MEAN), list(CLIP_STD)), weight.shape[-1], stride=weight.shape[-1])
+    values, vectors = torch.linalg.eigh(patches.movedim(1, 0).flatten(1).cov())
+    components = vectors[:, -len(weight) :] / (values[-len(weight) :] + 0.01 * values.mean()).sqrt()
+    weight.copy_(components.T.view_as(weight))
+    positions = clip.visual.positional_embedding
+    positions += torch.tensor([1.0, -1.0]).repeat(positions.shape[1] // 2)
 
 
 def export_backbone(clip: Clip, path: Path) -> None:
@@ -116,48 +113,50 @@ def export_backbone(clip: Clip, path: Path) -> None:
     replace_file(path, lambda draft: save_file(state, draft, {"format": "pt"}))
 
 
-def _side(step: int, steps: int) -> int:
-    """Pixels a side: small images for the first half of the steps."""
-    return 112 if step < 0.5 * steps else 168
+def _draw(products: Products, done: float) -> Pairs:
+    if done < 0.75:
+        return draw_pairs(products, BATCH, 112, share=0.5)
+    return draw_pairs(products, BATCH // 2, 224)
 
 
 def _rate(step: int, steps: int) -> float:
-    """Learning rate: a warm-up, then a cosine that ends at a tenth."""
-    return RATE * min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(0.8 * math.pi * step / steps)) + 0.01)
+    """Learning rate: a warm-up, then a cosine that ends at a few hundredths."""
+    return RATE * min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(0.9 * math.pi * step / steps)))
 
 
-def _losses(clip: Clip, heads: Heads, pairs: Pairs) -> dict[str, torch.Tensor]:
-    images = standardize(torch.cat([pairs.query, pairs.prompt]), list(CLIP_MEAN), list(CLIP_STD))
-    backbone = get_backbone("tiny")
-    tokens = encode_image(clip.visual, images, backbone.taps, backbone.first_vv_block)
-    share, label = _patch_targets(pairs.mask)
-    alignment, image = _alignment_losses(tokens, heads, share, label)
-    count = len(label)
-    probe = binary_cross_entropy_with_logits(heads.probe("image", tokens.global_token[:count]), label.float())
-    probe = probe + _balanced(heads.probe("patch", tokens.taps[-1][:count, 1:]), share)
-    texts = _text_losses(clip, tokens, share, label, pairs.category)
-    return {"alignment": alignment, "image": 0.5 * image, "probes": 0.5 * probe, **texts}
+def _losses(clip: Clip, look: Look, pairs: Pairs) -> dict[str, torch.Tensor]:
+    backbone, images = get_backbone("tiny"), pairs.query
+    tokens = encode_image(
+        clip.visual,
+        standardize(images, list(CLIP_MEAN), list(CLIP_STD)),
+        backbone.taps,
+        backbone.first_vv_block,
+    )
+    share = avg_pool2d(pairs.mask, backbone.patch_size).flatten(1)  # abnormal share of each patch, (B, L)
+    label = (share.amax(dim=1) > 0.05).long()
+    patches = torch.stack([tap[:, 1:] for tap in tokens.taps])  # (S, B, L, D)
+    seen, target = look.subspace(patches), look(images)
+    unlike = torch.stack([1 - (normalize(one, dim=-1) * target).sum(dim=-1).mean() for one in (*patches[:-1], seen[-1])])
+    pair, states = _state_pair(clip)
+    captions = normalize(encode_prompts(clip, _captions()), dim=-1)  # (2 * C, D)
+    similar = normalize(tokens.global_token, dim=-1) @ captions.T / 0.07
+    difference = text_logits(patches[-1], pair) @ torch.tensor([-1.0, 1.0])
+    return {
+        "look": 2 * unlike.mean() / SPREAD**2,
+        "texts": 0.1 * states,
+        "state": 0.5 * cross_entropy(text_logits(tokens.global_token, pair), label),
+        "patches": 1.0 * _balanced(difference, share),
+        "captions": 0.1 * cross_entropy(similar, pairs.category + len(TRAINED) * label),
+    }
 
 
-def _patch_targets(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Abnormal share of each patch ``(B, L)``, and the label of each image ``(B,)``."""
-    side = get_backbone("tiny").patch_size
-    share = torch.nn.functional.avg_pool2d(mask, side).flatten(1)
-    return share, (share.amax(dim=1) > 0.05).long()
-
-
-def _alignment_losses(
-    tokens: ImageTokens, heads: Heads, share: torch.Tensor, label: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Alignment scores of each tap and of their harmonic mean, by patch; and the largest of an image."""
-    scores = []
-    for tap in tokens.taps:
-        query, prompt = normalize(tap[:, 1:].float(), dim=-1).chunk(2)
-        scores.append(1 - (query @ prompt.mT).amax(dim=-1).clamp(max=1 - 1e-4))
-    logits = heads.calibrate(torch.stack([*scores, harmonic_mean(scores)]))  # (S + 1, B, L)
-    patches = torch.stack([_balanced(tap, share) for tap in logits])
-    largest = logits[-1].topk(3, dim=-1).values.mean(dim=-1)
-    return patches[:-1].mean() + patches[-1], binary_cross_entropy_with_logits(largest, label.float())
+def _state_pair(clip: Clip) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pair of texts that inference uses, of some of its prompts; and how badly it tells their states apart."""
+    drawn = [[prompts[index] for index in torch.randperm(len(prompts))[:12]] for prompts in ENSEMBLE]
+    embeddings = torch.stack([encode_prompts(clip, prompts) for prompts in drawn])  # (2, 12, D)
+    pair = embeddings.mean(dim=1)
+    logits = text_logits(embeddings.flatten(0, 1), pair)
+    return pair, cross_entropy(logits, torch.arange(2).repeat_interleave(12))
 
 
 def _balanced(logits: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
@@ -169,24 +168,6 @@ def _balanced(logits: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
     return 0.5 * sum(  # type: ignore[return-value]
         (loss * weight).sum() / weight.sum().clamp(min=1) for weight in (normal, abnormal)
     )
-
-
-def _text_losses(
-    clip: Clip, tokens: ImageTokens, share: torch.Tensor, label: torch.Tensor, category: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """Images and patches against the pair that inference uses, and images against captions of all categories."""
-    count = len(label)
-    ensemble = [[prompts[index] for index in torch.randperm(len(prompts))[:12]] for prompts in ENSEMBLE]
-    pair = torch.stack([encode_prompts(clip, prompts).mean(dim=0) for prompts in ensemble]).float()
-    globals_, patches = tokens.global_token[:count].float(), tokens.taps[-1][:count, 1:].float()
-    difference = text_logits(patches, pair) @ torch.tensor([-1.0, 1.0])
-    captions = normalize(encode_prompts(clip, _captions()).float(), dim=-1)  # (2 * C, D)
-    similar = normalize(globals_, dim=-1) @ captions.T / 0.07
-    return {
-        "state": 0.5 * cross_entropy(text_logits(globals_, pair), label),
-        "patches": 0.5 * _balanced(difference, share),
-        "captions": 0.2 * cross_entropy(similar, category + len(TRAINED) * label),
-    }
 
 
 def _captions() -> list[str]:

@@ -125,8 +125,6 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """Set the mode of the adapters. CLIP stays in eval mode."""
         super().train(mode)
         self.clip.eval()
-        if mode:
-            self._forget_learned_pair()  # training moves it
         return self
 
     def load_adapters(self, source: str | Path | AdapterFile) -> AdapterFile:
@@ -259,7 +257,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if "visual" in self.adapters:
             adapted = self.adapters["visual"](tokens.global_token, tokens.taps[-1])
         if "textual" in self.adapters and self.training:
-            learned_pair = self.adapters["textual"](self.text_tower)  # it moves with every step, and carries a gradient
+            learned_pair = self.adapters["textual"](self.text_tower)  # it carries a gradient
+            self._forget_learned_pair()  # each step moves it
         joint = self.mode == "joint"
         if "visual" in self.adapters:
             pair = learned_pair if joint else self.static_pair

@@ -206,13 +206,13 @@ class AdaptCLIPTraining(AdaptCLIP):
     def on_fit_start(self) -> None:
         """Log what is trained on, fill the cache, and encode the static texts."""
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # CLIP, as intended
+        self.model.train()
         datamodule = self._datamodule()
         for line in datamodule.summary().splitlines():
             rank_zero_info(line)
         if self.cache_dir is not None:
             self._use_cache(self.cache_dir, datamodule)
         self.model.encode_texts()
-        self.model.train()  # last: it forgets the learned texts, which the first validation would take otherwise
 
     def training_step(self, batch: QueryPromptBatch, batch_idx: int) -> torch.Tensor:
         """Loss of a batch: the sum over adapters, their taps, and both parts.
