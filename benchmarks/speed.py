@@ -4,7 +4,8 @@
 """How fast AdaptCLIP is, beside plain CLIP and anomalib's WinCLIP: one CSV and a Markdown table, all from one run.
 
 Random weights and random images: speed depends on neither. Each case lives in a process of its own, which tells its
-peak memory; in every round each process is asked in turn, so that a busy machine slows all alike.
+peak memory. Cases with the same reference run side by side: in every round each process is asked in turn, so that a
+busy machine slows all alike.
 
     python benchmarks/speed.py --output results/measured     # needs the extra `openvino`
     python benchmarks/speed.py --cases winclip zero_shot     # some of the cases
@@ -173,32 +174,38 @@ def work(case: Case, pipe: Connection) -> None:
 
 
 def measure(cases: list[Case], rounds: int) -> list[dict[str, Any]]:
-    """Run all cases in turn, and put figures beside their names."""
+    """Run all cases, beside their references, and put figures beside their names."""
+    rows: dict[str, dict[str, Any]] = {}
+    for reference in dict.fromkeys(case.reference for case in cases):
+        group = [case for case in cases if reference in {case.name, case.reference}]
+        measured = measure_group(group, reference, rounds)
+        rows |= {name: row for name, row in measured.items() if row["reference"] == reference}
+    return [rows[case.name] for case in cases]
+
+
+def measure_group(cases: list[Case], reference: str, rounds: int) -> dict[str, dict[str, Any]]:
+    """Run cases in turn, each in its process. The times faster than the reference are medians of each round's."""
     context = multiprocessing.get_context("spawn")
     pipes = {}
     for case in cases:
         pipes[case.name], theirs = context.Pipe()
         context.Process(target=work, args=(case, theirs), daemon=True).start()
         pipes[case.name].recv()  # one builds at a time
-    seconds: dict[str, list[float]] = {case.name: [] for case in cases}
+    seconds: dict[str, list[float]] = {case.name: [] for case in cases}  # an image
     for _ in range(rounds):
-        for name, pipe in pipes.items():
-            pipe.send(True)
-            seconds[name].append(pipe.recv())
-    memory = {}
-    for name, pipe in pipes.items():
-        pipe.send(False)
-        memory[name] = pipe.recv()
-    each = {case.name: statistics.median(seconds[case.name]) / case.batch for case in cases}
-    return [
-        case._asdict()
-        | {
-            "seconds_per_image": round(each[case.name], 4),
-            "times_faster": round(each[case.reference] / each[case.name], 2),
-            "peak_memory_gb": round(memory[case.name], 2),
+        for case in cases:
+            pipes[case.name].send(True)
+            seconds[case.name].append(pipes[case.name].recv() / case.batch)
+    rows = {}
+    for case in cases:
+        pipes[case.name].send(False)
+        ratios = [theirs / own for theirs, own in zip(seconds[reference], seconds[case.name], strict=True)]
+        rows[case.name] = case._asdict() | {
+            "seconds_per_image": round(statistics.median(seconds[case.name]), 4),
+            "times_faster": round(statistics.median(ratios), 2),
+            "peak_memory_gb": round(pipes[case.name].recv(), 2),
         }
-        for case in cases
-    ]
+    return rows
 
 
 def write(rows: list[dict[str, Any]], output: Path) -> str:

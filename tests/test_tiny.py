@@ -78,22 +78,25 @@ class TestAutomaticAdapters:
 
 
 def test_generated_categories_that_it_was_not_trained_on(tmp_path: Path) -> None:
-    """Means over all of them, with the counts of the quick start. They hold what was reached; the goals are 0.75 for
-    zero-shot images and 0.90 for one-shot images."""
+    """Means over all of them, on the test images of the quick start."""
     found = {
-        shots: [figures(SyntheticDefects(tmp_path / "data", category), shots, tmp_path) for category in HELD_OUT]
+        shots: [
+            figures(SyntheticDefects(tmp_path / "data", category, num_train_images=4), shots, tmp_path)
+            for category in HELD_OUT
+        ]
         for shots in (0, 1)
     }
     means = {shots: torch.tensor(rows).mean(dim=0).tolist() for shots, rows in found.items()}
     print(means)
-    assert means[0][0] >= 0.70
-    assert means[1][0] >= 0.88
+    assert means[0][0] >= 0.75
+    assert means[1][0] >= 0.90
+    assert means[1][1] >= 0.95
 
 
 def test_photographs(real_data: Path, tmp_path: Path) -> None:
-    """Four-shot. They hold what was reached; the goal is a mean of 0.80."""
+    """Four-shot; the untrained network reaches 0.71."""
     categories = ("hazelnut", "cookie", "magnetic_tile")
     found = {name: figures(MVTecAD(real_data, name, num_workers=0), 4, tmp_path)[0] for name in categories}
     print(found)
-    assert found["hazelnut"] >= 0.99
-    assert sum(found.values()) / 3 >= 0.70
+    assert found["hazelnut"] == 1.0
+    assert sum(found.values()) / 3 >= 0.80

@@ -14,7 +14,14 @@ from pathlib import Path
 import torch
 from anomalib.models.image.winclip.prompting import create_prompt_ensemble
 from safetensors.torch import save_file
-from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, cross_entropy, max_pool2d, normalize, unfold
+from torch.nn.functional import (
+    avg_pool2d,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    max_pool2d,
+    normalize,
+    unfold,
+)
 from torchvision.transforms.v2.functional import normalize as standardize
 
 from anomalib_adaptclip.adapters.similarity import text_logits
@@ -135,8 +142,8 @@ def _losses(clip: Clip, look: Look, pairs: Pairs) -> dict[str, torch.Tensor]:
     share = avg_pool2d(pairs.mask, backbone.patch_size).flatten(1)  # abnormal share of each patch, (B, L)
     label = (share.amax(dim=1) > 0.05).long()
     patches = torch.stack([tap[:, 1:] for tap in tokens.taps])  # (S, B, L, D)
-    seen, target = look.subspace(patches), look(images)
-    unlike = torch.stack([1 - (normalize(one, dim=-1) * target).sum(dim=-1).mean() for one in (*patches[:-1], seen[-1])])
+    looks = torch.stack([*patches[:-1], look.subspace(patches[-1])])  # the last tap has room for what texts say
+    unlike = 1 - (normalize(looks, dim=-1) * look(images)).sum(dim=-1)
     pair, states = _state_pair(clip)
     captions = normalize(encode_prompts(clip, _captions()), dim=-1)  # (2 * C, D)
     similar = normalize(tokens.global_token, dim=-1) @ captions.T / 0.07
