@@ -18,7 +18,7 @@ from anomalib_adaptclip.weights import ADAPTER_FILE
 from .augment import draw_pairs
 from .products import HELD_OUT, TRAINED, Products
 
-EPOCHS, STEPS, BATCH, SIDE = 4, 100, 8, 224
+EPOCHS, STEPS, BATCH, SIDE = 6, 100, 8, 224
 FEW = {"num_train_images": 1, "num_normal_test_images": 1, "num_images_per_defect": 1}
 
 

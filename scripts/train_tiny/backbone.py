@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 BATCH = 32
 RATE = 1.2e-3
 WARM_UP = 50
+CONSTANT = 0.4  # what is left of it, once training is done
 STATES = (("flawless", "perfect", "undamaged"), ("damaged", "broken", "defective"))
 ENSEMBLE = create_prompt_ensemble("object")
 
@@ -83,6 +84,7 @@ def train_backbone(products: Products, checkpoint: Path, steps: int, save_every:
             saved = [optimizer.state_dict() for optimizer in optimizers]
             state = {"model": clip.state_dict(), "optimizers": saved, "step": step + 1}
             replace_file(checkpoint, lambda draft, state=state: torch.save(state, draft))  # type: ignore[misc]
+    _spread(clip, look)
     return clip.eval()
 
 
@@ -109,6 +111,16 @@ def _whiten(clip: Clip, images: torch.Tensor) -> None:
     weight.copy_(components.T.view_as(weight))
     positions = clip.visual.positional_embedding
     positions += torch.tensor([1.0, -1.0]).repeat(positions.shape[1] // 2)
+
+
+@torch.no_grad()
+def _spread(clip: Clip, look: Look) -> None:
+    """Shorten the constant that looks have in common, so that one minus their cosine grows.
+
+    Few-shot detection takes the harmonic mean of that and the adapters' probabilities, in which the smaller one rules.
+    """
+    projection, constant = clip.visual.proj, look.rotation[-1]
+    projection -= (1 - CONSTANT) * torch.outer(projection @ constant, constant)
 
 
 def export_backbone(clip: Clip, path: Path) -> None:

@@ -83,7 +83,8 @@ class Look(nn.Module):
         octaves = []
         for _ in range(OCTAVES):
             responses = conv2d(pad(grey, (reach,) * 4, mode="reflect"), self.filters)
-            amplitude = responses.unflatten(1, (2, -1)).square().sum(dim=1).sqrt()
+            even, odd = responses.chunk(2, dim=1)
+            amplitude = (even**2 + odd**2).sqrt()
             octaves.append(interpolate(amplitude, size=(size, size), mode="bilinear", align_corners=False))
             grey = avg_pool2d(grey, 2)
         return torch.cat(octaves, dim=1)
