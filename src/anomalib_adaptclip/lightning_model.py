@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from anomalib import LearningType
 from anomalib.data import AnomalibDataModule, Batch, InferenceBatch
+from anomalib.deploy.export import CompressionType
 from anomalib.metrics import AUPR, AUPRO, AUROC, Evaluator, F1Max
 from anomalib.models.components import AnomalibModule
+from anomalib.models.components.base.export_mixin import ExportMixin
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
@@ -29,8 +31,18 @@ from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_o
 from .categories import categories_by_path, categories_of
 from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
 from .data.query_prompt import no_batches
+from .export import (
+    ONNX_PACKAGES,
+    OPSET,
+    copy_structure,
+    drop_idle_parts,
+    require_compression,
+    require_packages,
+    write_whole,
+)
 from .fusion import Fusion
 from .images import is_sixteen_bit, read_image
+from .pre_processing import AntialiasPreProcessor
 from .prompt_bank import PromptBank, UnknownCategory, require_bank
 from .prompt_memory import Precision, require_memory
 from .prompts import prompts_from_datamodule, require_shots
@@ -324,6 +336,12 @@ class AdaptCLIP(AnomalibModule):
         Raises:
             ValueError: If there is a prompt bank: images alone do not tell their categories.
         """
+        self._require_one_category()
+        if not self._is_prepared():
+            self.prepare()
+        return super().forward(batch, *args, **kwargs)
+
+    def _require_one_category(self) -> None:
         if self.prompt_bank is not None:
             msg = (
                 "With a prompt bank each image needs its category, and images alone do not tell it. Predict with the "
@@ -331,13 +349,103 @@ class AdaptCLIP(AnomalibModule):
                 "give the prompts of one category by k_shot and few_shot_source instead."
             )
             raise ValueError(msg)
-        if not self._is_prepared():
-            self.prepare()
-        return super().forward(batch, *args, **kwargs)
 
     def _is_prepared(self) -> bool:
         has_prompts = self.model.prompt_memory.k_shot > 0 or self.k_shot == 0
         return has_prompts and (self.adapter_source != NONE or not self._options["adapters"])
+
+    def to_torch(self, export_root: Path | str, model_file_name: str = "model") -> Path:
+        """Export to a file for anomalib's ``TorchInferencer``.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the file, without ending.
+
+        Returns:
+            ``weights/torch/<name>.pt`` below the folder.
+
+        Raises:
+            ValueError: If there is a prompt bank.
+        """
+        model = self._for_export()
+        return write_whole(export_root, lambda draft: ExportMixin.to_torch(model, draft, model_file_name))
+
+    def to_onnx(
+        self,
+        export_root: Path | str,
+        model_file_name: str = "model",
+        input_size: tuple[int, int] | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Path:
+        """Export to ONNX: pre-processing, detection, post-processing; texts, prompts and thresholds are constants.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the file, without ending.
+            input_size: Height and width of the images that will come. Any size by default.
+            **kwargs: For ``torch.onnx.export``.
+
+        Returns:
+            ``weights/onnx/<name>.onnx`` below the folder. Its weights may be in a file beside it.
+
+        Raises:
+            ModuleNotFoundError: If a package is missing.
+            ValueError: If there is a prompt bank.
+        """
+        require_packages(ONNX_PACKAGES, "ONNX")
+        model, options = self._for_export(), {"opset_version": OPSET, **kwargs}
+        return write_whole(
+            export_root, lambda draft: ExportMixin.to_onnx(model, draft, model_file_name, input_size, **options)
+        )
+
+    def to_openvino(
+        self,
+        export_root: Path | str,
+        model_file_name: str = "model",
+        input_size: tuple[int, int] | None = None,
+        compression_type: CompressionType | None = None,
+        datamodule: AnomalibDataModule | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Path:
+        """Export to OpenVINO, by way of ONNX.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the files, without ending.
+            input_size: Height and width of the images that will come. Any size by default.
+            compression_type: Of the weights, float32 by default.
+            datamodule: Images to calibrate with, where the compression does.
+            **kwargs: As anomalib's ``to_openvino``.
+
+        Returns:
+            ``weights/openvino/<name>.xml`` below the folder, with its ``.bin`` beside it.
+
+        Raises:
+            ModuleNotFoundError: If a package is missing.
+            ValueError: If the compression is unknown or lacks its data, or there is a prompt bank.
+        """
+        require_compression(compression_type, has_data=datamodule is not None)
+        model = self._for_export()
+        return write_whole(
+            export_root,
+            lambda draft: ExportMixin.to_openvino(
+                model, draft, model_file_name, input_size, compression_type, datamodule, **kwargs
+            ),
+        )
+
+    def _for_export(self) -> "AdaptCLIP":
+        """A copy that predicts, and does nothing else. It shares its tensors with this model."""
+        self._require_one_category()
+        if isinstance(self.model.clip, nn.ModuleDict):
+            return self  # it is such a copy
+        if not self._is_prepared():
+            self.prepare()
+        self.model.encode_texts()
+        self._warn_if_uncalibrated()
+        model = copy_structure(self).eval()
+        drop_idle_parts(model.model)
+        model.evaluator = model.visualizer = None
+        return model
 
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
@@ -433,7 +541,7 @@ class AdaptCLIP(AnomalibModule):
             The pre-processor. Checkpoints restore it.
         """
         resize = Resize(image_size or (518, 518), interpolation=InterpolationMode.BICUBIC, antialias=True)
-        return PreProcessor(transform=Compose([resize, Normalize(mean=list(CLIP_MEAN), std=list(CLIP_STD))]))
+        return AntialiasPreProcessor(transform=Compose([resize, Normalize(mean=list(CLIP_MEAN), std=list(CLIP_STD))]))
 
     def configure_post_processor(self) -> PostProcessor:
         """anomalib's, which normalises and thresholds after a validation run."""
