@@ -156,6 +156,7 @@ class AdaptCLIP(AnomalibModule):
         self._prompts_restored = False
         self._categories: dict[str, str] = {}
         clip, self.backbone, self.weights = load_clip(backbone, pretrained)
+        self._fingerprint = fingerprint(clip)  # now, for a trainer may change the precision
         self._memory: dict[str, Any] = {"prompt_precision": prompt_precision, "prompt_budget": prompt_budget}
         self._options: dict[str, Any] = {"context": context, "topk": topk, "fusion": fusion, "class_name": class_name}
         self._configure_adapters(clip, str(adapters), adapter_names)
@@ -187,7 +188,7 @@ class AdaptCLIP(AnomalibModule):
         return AdaptCLIPModel(clip, self.backbone.taps, self.backbone.first_vv_block, **options).eval()
 
     def _load_adapters(self, source: str, file: AdapterFile) -> None:
-        require_same_clip(file, fingerprint(self.model.clip))
+        require_same_clip(file, self._fingerprint)
         self.model.load_adapters(file)
         published = PUBLISHED_ADAPTERS.get(source)
         self.adapter_source, self.adapter_sha256 = source, file.sha256
@@ -235,6 +236,8 @@ class AdaptCLIP(AnomalibModule):
             self._take_adapters(choose_adapters(self.backbone, datamodule))
         warn_of_leakage(self.adapter_source, self.adapter_base, datamodule, self.adapter_categories)
         self.model.encode_texts()
+        if isinstance(self.post_processor, nn.Module):
+            self.post_processor.float()  # thresholds are compared with float32, also where weights are 16 bits
         if self.prompt_bank:
             self.prompt_bank.to(self.device)
             self._categories = categories_by_path(datamodule)
@@ -507,11 +510,10 @@ class AdaptCLIP(AnomalibModule):
 
     def _clip_record(self) -> dict[str, str]:
         """What tells a CLIP from others."""
-        clip = self.model.clip
-        return {"backbone": self.backbone.name, "weights": self.weights, "fingerprint": fingerprint(clip)}
+        return {"backbone": self.backbone.name, "weights": self.weights, "fingerprint": self._fingerprint}
 
     def _require_same_clip(self, record: dict[str, Any]) -> None:
-        if record["backbone"] == self.backbone.name and record["fingerprint"] == fingerprint(self.model.clip):
+        if record["backbone"] == self.backbone.name and record["fingerprint"] == self._fingerprint:
             return
         msg = (
             f"The checkpoint was made with the backbone {record['backbone']} and weights {record['weights']}, the "

@@ -64,8 +64,9 @@ def resize_matrix(length: int, wanted: int, device: torch.device | None = None) 
         ``(wanted, length)``; each row sums up to 1.
     """
     scale = length / wanted
-    centres = (torch.arange(wanted, device=device) + 0.5) * scale
-    distances = torch.arange(length, device=device) + 0.5 - centres.unsqueeze(1)  # (wanted, length)
+    pixels = torch.arange(length, device=device, dtype=torch.float32) + 0.5
+    centres = (torch.arange(wanted, device=device, dtype=torch.float32) + 0.5) * scale
+    distances = pixels - centres.unsqueeze(1)  # (wanted, length)
     x = (distances / torch.sym_max(scale, 1.0)).abs()
     # Keys' cubic kernel with a = -0.5, which torchvision has with antialias, and -0.75 without
     near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
@@ -74,7 +75,7 @@ def resize_matrix(length: int, wanted: int, device: torch.device | None = None) 
 
 
 def exportable(transform: Transform | None) -> Transform | None:
-    """A form of a transform that exporters take: antialiased bicubic resizing by matrices, the rest as anomalib does."""
+    """A form of a transform that exporters take: bicubic resizing with antialias by matrices, the rest as anomalib's."""
     if isinstance(transform, Compose):
         return Compose([exportable(part) for part in transform.transforms])
     if isinstance(transform, Resize) and transform.antialias and len(transform.size or ()) == 2:  # noqa: SIM102

@@ -202,7 +202,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             images: Preprocessed images ``(B, 3, H, W)``, H and W multiples of the patch.
 
         Returns:
-            ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, H, W)``, both in [0, 1], 1 being abnormal.
+            ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, H, W)``, both in [0, 1], 1 being abnormal. They are
+            float32, also where CLIP is not.
 
         Raises:
             ValueError: If the shape is another.
@@ -226,9 +227,10 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             As :meth:`forward`.
         """
         opinions = self.opinions(tokens, alignments) or {"plain": [self.plain_opinion(tokens)]}
-        predictions = [predict(taps, size) for taps in opinions.values()]
-        alignment = alignment_map(alignments, tokens.grid, size) if alignments else None
-        score, anomaly_map = fuse(predictions, alignment, self.fusion)
+        with torch.autocast(tokens.global_token.device.type, enabled=False):  # float32 from here on
+            predictions = [predict(taps, size) for taps in opinions.values()]
+            alignment = alignment_map(alignments, tokens.grid, size) if alignments else None
+            score, anomaly_map = fuse(predictions, alignment, self.fusion)
         return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
 
     def encode(self, images: torch.Tensor, taps: Sequence[int]) -> ImageTokens:
@@ -241,7 +243,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
                 f"pixels; got {tuple(images.shape)}. Resize them, with the pre-processor for instance."
             )
             raise ValueError(msg)
-        return encode_image(self.clip.visual, images, taps, self.first_vv_block)
+        return encode_image(self.clip.visual, images.to(self.clip.visual.proj.dtype), taps, self.first_vv_block)
 
     def opinions(self, tokens: ImageTokens, alignments: Sequence[Alignment] = ()) -> dict[str, list[Opinion]]:
         """What the adapters say of a batch.
