@@ -14,6 +14,7 @@ import openvino
 import pytest
 import torch
 from anomalib.cli.cli import AnomalibCLI
+from anomalib.data.utils import read_image
 from anomalib.deploy import CompressionType, OpenVINOInferencer, TorchInferencer
 from anomalib.engine import Engine
 from anomalib.models.components.base.export_mixin import ExportMixin
@@ -49,11 +50,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     model = AdaptCLIP(k_shot=1, backbone="tiny", image_size=SIZE, visualizer=False)
     engine = Engine(default_root_dir=root / "results", accelerator="cpu", devices=1)
     engine.validate(model, datamodule=data)
-    predictions: Any = engine.predict(model, datamodule=data)
     checkpoint = Path(engine.trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
-    items: list[Any] = list(data.test_data)
-    labels = torch.tensor([int(item.gt_label) for item in items])
-    return Trained(model.eval(), checkpoint, torch.stack([item.image for item in items]), labels, predictions)
+    predictions: Any = engine.predict(model, data_path=data.root / "marble" / "test", ckpt_path=checkpoint)
+    files = [Path(path) for batch in predictions for path in batch.image_path]
+    images = torch.stack([torch.as_tensor(read_image(file, as_tensor=True)) for file in files])
+    labels = torch.tensor([int(file.parent.name != "good") for file in files])
+    return Trained(model.eval(), checkpoint, images, labels, predictions)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,7 @@ def test_the_engine_and_the_model_agree(trained: Trained) -> None:
     found: Any = trained.model(trained.images).anomaly_map
     torch.testing.assert_close(found.squeeze(1), expected.squeeze(1), rtol=0, atol=1e-4)
     assert found.std() > 0.01
+    assert trained.images.shape[-1] > SIZE
 
 
 @pytest.mark.parametrize("size", [(160, 160), (300, 90), (SIZE, SIZE)])

@@ -42,7 +42,7 @@ from .export import (
 )
 from .fusion import Fusion
 from .images import is_sixteen_bit, read_image
-from .pre_processing import AntialiasPreProcessor
+from .pre_processing import exportable
 from .prompt_bank import PromptBank, UnknownCategory, require_bank
 from .prompt_memory import Precision, require_memory
 from .prompts import prompts_from_datamodule, require_shots
@@ -148,6 +148,7 @@ class AdaptCLIP(AnomalibModule):
         )
         if getattr(self.pre_processor, "transform", None):
             require_image_size(self.input_size or size, spec.patch_size)
+        self._keep_antialias()
         self.k_shot = k_shot
         self.seed = seed
         self.revision = revision
@@ -487,6 +488,7 @@ class AdaptCLIP(AnomalibModule):
             ValueError: If the checkpoint is no AdaptCLIP's, or belongs to another backbone or other weights.
         """
         super().on_load_checkpoint(checkpoint)
+        self._keep_antialias()
         record = checkpoint.get(CHECKPOINT_KEY)
         if record is None:
             msg = "This is no checkpoint of AdaptCLIP: it lacks the record of backbone and adapters."
@@ -507,6 +509,11 @@ class AdaptCLIP(AnomalibModule):
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(self.prompt_files))
         own = self.state_dict()
         checkpoint["state_dict"] |= {key: tensor for key, tensor in own.items() if key.startswith(CLIP_PREFIX)}
+
+    def _keep_antialias(self) -> None:
+        """Let images that come without the Engine be resized as in it."""
+        if isinstance(self.pre_processor, PreProcessor):
+            self.pre_processor.export_transform = exportable(self.pre_processor.transform)
 
     def _clip_record(self) -> dict[str, str]:
         """What tells a CLIP from others."""
@@ -543,7 +550,7 @@ class AdaptCLIP(AnomalibModule):
             The pre-processor. Checkpoints restore it.
         """
         resize = Resize(image_size or (518, 518), interpolation=InterpolationMode.BICUBIC, antialias=True)
-        return AntialiasPreProcessor(transform=Compose([resize, Normalize(mean=list(CLIP_MEAN), std=list(CLIP_STD))]))
+        return PreProcessor(transform=Compose([resize, Normalize(mean=list(CLIP_MEAN), std=list(CLIP_STD))]))
 
     def configure_post_processor(self) -> PostProcessor:
         """anomalib's, which normalises and thresholds after a validation run."""

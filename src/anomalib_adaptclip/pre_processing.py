@@ -10,26 +10,10 @@ pixels, so here it is a product with two matrices, which every runtime knows.
 Letters: B batch, C channels, h and w pixels that come, H and W pixels that are wanted.
 """
 
-from typing import Any
-
 import torch
-from anomalib.pre_processing import PreProcessor
 from anomalib.pre_processing.utils.transform import get_exportable_transform
 from torch import nn
 from torchvision.transforms.v2 import Compose, InterpolationMode, Resize, Transform
-
-
-class AntialiasPreProcessor(PreProcessor):
-    """anomalib's pre-processor, with antialiasing also where there is no Engine."""
-
-    def __init__(self, transform: Transform | None = None) -> None:
-        super().__init__(transform)
-        self.export_transform = exportable(transform)
-
-    def load_checkpoint_config(self, config: dict[str, Any]) -> None:
-        """Restore what a checkpoint holds."""
-        super().load_checkpoint_config(config)
-        self.export_transform = exportable(self.transform)
 
 
 class AntialiasResize(nn.Module):
@@ -75,7 +59,10 @@ def resize_matrix(length: int, wanted: int, device: torch.device | None = None) 
 
 
 def exportable(transform: Transform | None) -> Transform | None:
-    """A form of a transform that exporters take: bicubic resizing with antialias by matrices, the rest as anomalib's."""
+    """A form of a transform that exporters take: bicubic, antialiased resizing by matrices, the rest as anomalib has it.
+
+    It serves as ``export_transform`` of anomalib's pre-processor.
+    """
     if isinstance(transform, Compose):
         return Compose([exportable(part) for part in transform.transforms])
     if isinstance(transform, Resize) and transform.antialias and len(transform.size or ()) == 2:  # noqa: SIM102
