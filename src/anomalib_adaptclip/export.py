@@ -59,7 +59,8 @@ def require_compression(compression_type: str | None, *, has_data: bool) -> None
         packages.append("nncf")
     require_packages(packages, "OpenVINO")
     if compression_type in CALIBRATED and not has_data:
-        msg = f"compression_type {str(compression_type)!r} calibrates with images: give a data module, or take 'int8'."
+        kind = CompressionType(compression_type).value
+        msg = f"compression_type {kind!r} calibrates with images: give a data module, or take 'int8'."
         raise ValueError(msg)
 
 

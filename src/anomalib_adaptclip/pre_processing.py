@@ -59,7 +59,7 @@ def resize_matrix(length: int, wanted: int, device: torch.device | None = None) 
 
 
 def exportable(transform: Transform | None) -> Transform | None:
-    """A form of a transform that exporters take: bicubic, antialiased resizing by matrices, the rest as anomalib has it.
+    """A form of a transform that exporters take: antialiased resizing by matrices, the rest as anomalib has it.
 
     It serves as ``export_transform`` of anomalib's pre-processor.
     """
