@@ -7,6 +7,7 @@ Letters: B batch, K normal prompt images (shots), D joint embedding width, H and
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -227,7 +228,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             As :meth:`forward`.
         """
         opinions = self.opinions(tokens, alignments) or {"plain": [self.plain_opinion(tokens)]}
-        with torch.autocast(tokens.global_token.device.type, enabled=False):  # float32 from here on
+        with _without_autocast(tokens.global_token.device.type):  # float32 from here on
             predictions = [predict(taps, size) for taps in opinions.values()]
             alignment = alignment_map(alignments, tokens.grid, size) if alignments else None
             score, anomaly_map = fuse(predictions, alignment, self.fusion)
@@ -278,6 +279,11 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     def _forget_learned_pair(self) -> None:
         self.learned_pair = self.learned_pair.new_empty(0, self.learned_pair.shape[1])
+
+
+def _without_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Nothing where there is no autocast, so that exporters see none."""
+    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
 
 
 def require_options(adapters: Sequence[str], fusion: str, mode: str = "alternating") -> None:
