@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from anomalib import LearningType
 from anomalib.data import AnomalibDataModule, Batch, InferenceBatch
+from anomalib.deploy.export import CompressionType
 from anomalib.metrics import AUPR, AUPRO, AUROC, Evaluator, F1Max
 from anomalib.models.components import AnomalibModule
+from anomalib.models.components.base.export_mixin import ExportMixin
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
@@ -29,8 +31,18 @@ from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_o
 from .categories import categories_by_path, categories_of
 from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
 from .data.query_prompt import no_batches
+from .export import (
+    ONNX_PACKAGES,
+    OPSET,
+    copy_structure,
+    drop_idle_parts,
+    require_compression,
+    require_packages,
+    write_whole,
+)
 from .fusion import Fusion
 from .images import is_sixteen_bit, read_image
+from .pre_processing import exportable
 from .prompt_bank import PromptBank, UnknownCategory, require_bank
 from .prompt_memory import Precision, require_memory
 from .prompts import prompts_from_datamodule, require_shots
@@ -136,6 +148,7 @@ class AdaptCLIP(AnomalibModule):
         )
         if getattr(self.pre_processor, "transform", None):
             require_image_size(self.input_size or size, spec.patch_size)
+        self._keep_antialias()
         self.k_shot = k_shot
         self.seed = seed
         self.revision = revision
@@ -144,6 +157,7 @@ class AdaptCLIP(AnomalibModule):
         self._prompts_restored = False
         self._categories: dict[str, str] = {}
         clip, self.backbone, self.weights = load_clip(backbone, pretrained)
+        self._fingerprint = fingerprint(clip)  # now, for a trainer may change the precision
         self._memory: dict[str, Any] = {"prompt_precision": prompt_precision, "prompt_budget": prompt_budget}
         self._options: dict[str, Any] = {"context": context, "topk": topk, "fusion": fusion, "class_name": class_name}
         self._configure_adapters(clip, str(adapters), adapter_names)
@@ -175,7 +189,7 @@ class AdaptCLIP(AnomalibModule):
         return AdaptCLIPModel(clip, self.backbone.taps, self.backbone.first_vv_block, **options).eval()
 
     def _load_adapters(self, source: str, file: AdapterFile) -> None:
-        require_same_clip(file, fingerprint(self.model.clip))
+        require_same_clip(file, self._fingerprint)
         self.model.load_adapters(file)
         published = PUBLISHED_ADAPTERS.get(source)
         self.adapter_source, self.adapter_sha256 = source, file.sha256
@@ -223,6 +237,8 @@ class AdaptCLIP(AnomalibModule):
             self._take_adapters(choose_adapters(self.backbone, datamodule))
         warn_of_leakage(self.adapter_source, self.adapter_base, datamodule, self.adapter_categories)
         self.model.encode_texts()
+        if isinstance(self.post_processor, nn.Module):
+            self.post_processor.float()  # thresholds are compared with float32, also where weights are 16 bits
         if self.prompt_bank:
             self.prompt_bank.to(self.device)
             self._categories = categories_by_path(datamodule)
@@ -324,6 +340,12 @@ class AdaptCLIP(AnomalibModule):
         Raises:
             ValueError: If there is a prompt bank: images alone do not tell their categories.
         """
+        self._require_one_category()
+        if not self._is_prepared():
+            self.prepare()
+        return super().forward(batch, *args, **kwargs)
+
+    def _require_one_category(self) -> None:
         if self.prompt_bank is not None:
             msg = (
                 "With a prompt bank each image needs its category, and images alone do not tell it. Predict with the "
@@ -331,13 +353,103 @@ class AdaptCLIP(AnomalibModule):
                 "give the prompts of one category by k_shot and few_shot_source instead."
             )
             raise ValueError(msg)
-        if not self._is_prepared():
-            self.prepare()
-        return super().forward(batch, *args, **kwargs)
 
     def _is_prepared(self) -> bool:
         has_prompts = self.model.prompt_memory.k_shot > 0 or self.k_shot == 0
         return has_prompts and (self.adapter_source != NONE or not self._options["adapters"])
+
+    def to_torch(self, export_root: Path | str, model_file_name: str = "model") -> Path:
+        """Export to a file for anomalib's ``TorchInferencer``.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the file, without ending.
+
+        Returns:
+            ``weights/torch/<name>.pt`` below the folder.
+
+        Raises:
+            ValueError: If there is a prompt bank.
+        """
+        model = self._for_export()
+        return write_whole(export_root, lambda draft: ExportMixin.to_torch(model, draft, model_file_name))
+
+    def to_onnx(
+        self,
+        export_root: Path | str,
+        model_file_name: str = "model",
+        input_size: tuple[int, int] | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Path:
+        """Export to ONNX: pre-processing, detection, post-processing; texts, prompts and thresholds are constants.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the file, without ending.
+            input_size: Height and width of the images that will come. Any size by default.
+            **kwargs: For ``torch.onnx.export``.
+
+        Returns:
+            ``weights/onnx/<name>.onnx`` below the folder. Its weights may be in a file beside it.
+
+        Raises:
+            ModuleNotFoundError: If a package is missing.
+            ValueError: If there is a prompt bank.
+        """
+        require_packages(ONNX_PACKAGES, "ONNX")
+        model, options = self._for_export(), {"opset_version": OPSET, **kwargs}
+        return write_whole(
+            export_root, lambda draft: ExportMixin.to_onnx(model, draft, model_file_name, input_size, **options)
+        )
+
+    def to_openvino(
+        self,
+        export_root: Path | str,
+        model_file_name: str = "model",
+        input_size: tuple[int, int] | None = None,
+        compression_type: CompressionType | None = None,
+        datamodule: AnomalibDataModule | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Path:
+        """Export to OpenVINO, by way of ONNX.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the files, without ending.
+            input_size: Height and width of the images that will come. Any size by default.
+            compression_type: Of the weights, float32 by default.
+            datamodule: Images to calibrate with, where the compression does.
+            **kwargs: As anomalib's ``to_openvino``.
+
+        Returns:
+            ``weights/openvino/<name>.xml`` below the folder, with its ``.bin`` beside it.
+
+        Raises:
+            ModuleNotFoundError: If a package is missing.
+            ValueError: If the compression is unknown or lacks its data, or there is a prompt bank.
+        """
+        require_compression(compression_type, has_data=datamodule is not None)
+        model = self._for_export()
+        return write_whole(
+            export_root,
+            lambda draft: ExportMixin.to_openvino(
+                model, draft, model_file_name, input_size, compression_type, datamodule, **kwargs
+            ),
+        )
+
+    def _for_export(self) -> "AdaptCLIP":
+        """A copy that predicts, and does nothing else. It shares its tensors with this model."""
+        self._require_one_category()
+        if isinstance(self.model.clip, nn.ModuleDict):
+            return self  # it is such a copy
+        if not self._is_prepared():
+            self.prepare()
+        self.model.encode_texts()
+        self._warn_if_uncalibrated()
+        model = copy_structure(self).eval()
+        drop_idle_parts(model.model)
+        model.evaluator = model.visualizer = None
+        return model
 
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
@@ -376,6 +488,7 @@ class AdaptCLIP(AnomalibModule):
             ValueError: If the checkpoint is no AdaptCLIP's, or belongs to another backbone or other weights.
         """
         super().on_load_checkpoint(checkpoint)
+        self._keep_antialias()
         record = checkpoint.get(CHECKPOINT_KEY)
         if record is None:
             msg = "This is no checkpoint of AdaptCLIP: it lacks the record of backbone and adapters."
@@ -397,13 +510,17 @@ class AdaptCLIP(AnomalibModule):
         own = self.state_dict()
         checkpoint["state_dict"] |= {key: tensor for key, tensor in own.items() if key.startswith(CLIP_PREFIX)}
 
+    def _keep_antialias(self) -> None:
+        """Let images that come without the Engine be resized as in it."""
+        if isinstance(self.pre_processor, PreProcessor):
+            self.pre_processor.export_transform = exportable(self.pre_processor.transform)
+
     def _clip_record(self) -> dict[str, str]:
         """What tells a CLIP from others."""
-        clip = self.model.clip
-        return {"backbone": self.backbone.name, "weights": self.weights, "fingerprint": fingerprint(clip)}
+        return {"backbone": self.backbone.name, "weights": self.weights, "fingerprint": self._fingerprint}
 
     def _require_same_clip(self, record: dict[str, Any]) -> None:
-        if record["backbone"] == self.backbone.name and record["fingerprint"] == fingerprint(self.model.clip):
+        if record["backbone"] == self.backbone.name and record["fingerprint"] == self._fingerprint:
             return
         msg = (
             f"The checkpoint was made with the backbone {record['backbone']} and weights {record['weights']}, the "

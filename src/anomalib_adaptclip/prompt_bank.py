@@ -64,6 +64,7 @@ class PromptBank:
         self.image_size: Size | None = None
         self._sets: Mapping[str, torch.Tensor] = {}
         self._warned: set[str] = set()
+        self._fingerprint = fingerprint(model.clip)  # now, for a trainer may change the precision
 
     @property
     def names(self) -> list[str]:
@@ -216,7 +217,7 @@ class PromptBank:
             "format": FORMAT,
             "version": __version__,
             "backbone": self.backbone,
-            "fingerprint": fingerprint(self.model.clip),
+            "fingerprint": self._fingerprint,
             "taps": json.dumps(self.model.taps),
             "first_vv_block": str(self.model.first_vv_block),
             "image_size": json.dumps(self.image_size),

@@ -7,6 +7,7 @@ Letters: B batch, K normal prompt images (shots), D joint embedding width, H and
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -200,7 +201,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             images: Preprocessed images ``(B, 3, H, W)``, H and W multiples of the patch.
 
         Returns:
-            ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, H, W)``, both in [0, 1], 1 being abnormal.
+            ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, H, W)``, both in [0, 1], 1 being abnormal. They are
+            float32, also where CLIP is not.
 
         Raises:
             ValueError: If the shape is another.
@@ -224,9 +226,10 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             As :meth:`forward`.
         """
         opinions = self.opinions(tokens, alignments) or {"plain": [self.plain_opinion(tokens)]}
-        predictions = [predict(taps, size) for taps in opinions.values()]
-        alignment = alignment_map(alignments, tokens.grid, size) if alignments else None
-        score, anomaly_map = fuse(predictions, alignment, self.fusion)
+        with _without_autocast(tokens.global_token.device.type):  # float32 from here on
+            predictions = [predict(taps, size) for taps in opinions.values()]
+            alignment = alignment_map(alignments, tokens.grid, size) if alignments else None
+            score, anomaly_map = fuse(predictions, alignment, self.fusion)
         return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
 
     def encode(self, images: torch.Tensor, taps: Sequence[int]) -> ImageTokens:
@@ -239,7 +242,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
                 f"pixels; got {tuple(images.shape)}. Resize them, with the pre-processor for instance."
             )
             raise ValueError(msg)
-        return encode_image(self.clip.visual, images, taps, self.first_vv_block)
+        return encode_image(self.clip.visual, images.to(self.clip.visual.proj.dtype), taps, self.first_vv_block)
 
     def opinions(self, tokens: ImageTokens, alignments: Sequence[Alignment] = ()) -> dict[str, list[Opinion]]:
         """What the adapters say of a batch.
@@ -275,6 +278,11 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     def _forget_learned_pair(self) -> None:
         self.learned_pair = self.learned_pair.new_empty(0, self.learned_pair.shape[1])
+
+
+def _without_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Nothing where there is no autocast, so that exporters see none."""
+    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
 
 
 def require_options(adapters: Sequence[str], fusion: str, mode: str = "alternating") -> None:

@@ -9,7 +9,7 @@ import torch
 
 
 class Opinion(NamedTuple):
-    """What an adapter puts out, in the form that its losses take.
+    """What an adapter puts out, in the form that its losses take: float32, whatever the precision of CLIP.
 
     Letters: B batch, h and w cells of the adapter's own grid.
 

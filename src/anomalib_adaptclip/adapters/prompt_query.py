@@ -83,4 +83,5 @@ class PromptQueryAdapter(nn.Module):
         return (positions.mean(dim=-1) + top.mean(dim=-1)) / 2
 
     def _judge(self, feature: torch.Tensor) -> Opinion:
-        return Opinion(self.image_head(self.pool(feature)), self.segmentation_head(feature).softmax(dim=1)[:, 1:])
+        logits, cells = self.image_head(self.pool(feature)), self.segmentation_head(feature)
+        return Opinion(logits.float(), cells.float().softmax(dim=1)[:, 1:])

@@ -25,9 +25,10 @@ def text_logits(tokens: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:
         pair: ``(2, D)``, normal first.
 
     Returns:
-        ``(..., 2)``, normal first.
+        ``(..., 2)``, normal first, float32.
     """
-    return normalize(tokens, dim=-1) @ normalize(pair, dim=-1).T / TEMPERATURE
+    cosines = normalize(tokens.float(), dim=-1) @ normalize(pair.float(), dim=-1).T
+    return cosines.float() / TEMPERATURE
 
 
 def compare_with_text(
@@ -55,7 +56,7 @@ class Alignment(NamedTuple):
         query: L2-normalised query tokens ``(B, L, D)``.
         prompt: L2-normalised prompt tokens ``(N, D)`` for all queries alike, or ``(B, N, D)``.
         nearest: For each query patch the index of the prompt patch of highest cosine, ``(B, L)``.
-        score: One minus that cosine, ``(B, L)``, from 0 to 2: how unlike anything normal.
+        score: One minus that cosine, ``(B, L)``, from 0 to 2, float32: how unlike anything normal.
     """
 
     query: torch.Tensor
@@ -90,7 +91,7 @@ def align(query: torch.Tensor, prompt: torch.Tensor, chunk: int = CHUNK) -> Alig
     """
     nearest = nearest_patches(query, prompt, chunk)
     # 1 - cos is half the squared distance: no cancellation, and how the search was cut leaves no trace
-    difference = query - take_patches(prompt, nearest).to(query.dtype)
+    difference = query.float() - take_patches(prompt, nearest).float()
     return Alignment(query, prompt, nearest, difference.square().sum(dim=-1) / 2)
 
 

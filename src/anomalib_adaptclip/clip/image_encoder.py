@@ -69,7 +69,7 @@ def embed_patches(visual: ImageTower, images: torch.Tensor) -> tuple[torch.Tenso
     """Turn ``(B, 3, H, W)`` pixels into the first block's input ``(B, T, W)``, and tell the grid."""
     patches = visual.conv1(images)  # (B, W, rows, columns)
     rows, columns = patches.shape[-2:]
-    class_token = visual.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+    class_token = visual.class_embedding.to(patches.dtype).expand(images.shape[0], 1, -1)
     x = torch.cat([class_token, patches.flatten(2).transpose(1, 2)], dim=1)  # (B, T, W)
     positions = resize_positions(visual.positional_embedding, visual.grid_size, (rows, columns))
     return visual.ln_pre(x + positions.to(x.dtype)), (rows, columns)

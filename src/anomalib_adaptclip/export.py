@@ -1,0 +1,108 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What export needs besides anomalib's exporters: checks before the work, a model without idle parts, whole files."""
+
+import copy
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from anomalib.deploy.export import CompressionType
+from lightning.pytorch import LightningModule
+from torch import nn
+
+from .torch_model import AdaptCLIPModel
+
+OPSET = 18  # the lowest that torch's exporter writes without converting
+ONNX_PACKAGES = ("onnx", "onnxscript")
+CALIBRATED = (CompressionType.INT8_PTQ, CompressionType.INT8_ACQ)
+
+Model = TypeVar("Model", bound=LightningModule)
+
+
+def require_packages(names: Sequence[str], what: str) -> None:
+    """Check that packages are installed, without importing them.
+
+    Args:
+        names: Of the packages.
+        what: The kind of export that needs them, for the message.
+
+    Raises:
+        ModuleNotFoundError: If one is missing.
+    """
+    if missing := [name for name in names if find_spec(name) is None]:
+        msg = f'Export to {what} needs {" and ".join(missing)}: pip install "anomalib-adaptclip[openvino]"'
+        raise ModuleNotFoundError(msg, name=missing[0])
+
+
+def require_compression(compression_type: str | None, *, has_data: bool) -> None:
+    """Check a compression of OpenVINO's weights, its packages and its data.
+
+    Args:
+        compression_type: anomalib's ``CompressionType`` or its value; ``None`` for float32.
+        has_data: Whether there is a data module.
+
+    Raises:
+        ValueError: If it is unknown, or lacks the data that it calibrates with.
+        ModuleNotFoundError: If a package is missing.
+    """
+    known = [kind.value for kind in CompressionType]
+    if compression_type is not None and compression_type not in known:
+        msg = f"Unknown compression_type {compression_type!r}; choose one of {known}, or leave it out for float32."
+        raise ValueError(msg)
+    packages = [*ONNX_PACKAGES, "openvino"]
+    if compression_type not in {None, CompressionType.FP16}:
+        packages.append("nncf")
+    require_packages(packages, "OpenVINO")
+    if compression_type in CALIBRATED and not has_data:
+        kind = CompressionType(compression_type).value
+        msg = f"compression_type {kind!r} calibrates with images: give a data module, or take 'int8'."
+        raise ValueError(msg)
+
+
+def copy_structure(model: Model) -> Model:
+    """Copy a model's modules but not its tensors, which the copy shares, nor its trainer.
+
+    The copy can be taken apart without harm to the model, and costs no memory worth naming.
+    """
+    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    trainer = model._trainer  # noqa: SLF001  # the property raises where there is none
+    return copy.deepcopy(model, {**shared, id(trainer): None})
+
+
+def drop_idle_parts(model: AdaptCLIPModel) -> None:
+    """Take out what a prepared model does not use when it predicts.
+
+    That is the text tower and the learned contexts, whose embeddings are kept, and without prompts the prompt-query
+    adapter. The model cannot be trained afterwards, nor take prompts that it had no adapter for.
+    """
+    model.clip = nn.ModuleDict({"visual": model.clip.visual})
+    if "textual" in model.adapters:
+        model.adapters["textual"] = nn.Identity()  # the name says that the learned pair is to be used
+    if "prompt_query" in model.adapters and model.prompt_memory.k_shot == 0:
+        del model.adapters["prompt_query"]
+
+
+def write_whole(root: Path | str, export: Callable[[Path], Path]) -> Path:
+    """Export into a draft, and put the files in place when all of them are written.
+
+    Args:
+        root: Folder of the exports, as anomalib has it. It is made if need be.
+        export: Exports below the folder that it is given, and returns the main file.
+
+    Returns:
+        The main file in its place.
+    """
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=root, prefix=".export-") as draft:
+        main = export(Path(draft))
+        target = root / main.parent.relative_to(draft)
+        target.mkdir(parents=True, exist_ok=True)
+        for file in sorted(main.parent.iterdir(), key=lambda file: file == main):  # the weights beside it first
+            file.replace(target / file.name)
+    return target / main.name
