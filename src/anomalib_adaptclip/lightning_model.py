@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from anomalib import LearningType
@@ -20,7 +20,7 @@ from anomalib.models.components import AnomalibModule
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import Callback, LightningDataModule
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
@@ -34,6 +34,7 @@ from .images import is_sixteen_bit, read_image
 from .prompt_bank import PromptBank, UnknownCategory, require_bank
 from .prompt_memory import Precision, require_memory
 from .prompts import prompts_from_datamodule, require_shots
+from .results_callback import ResultsCallback
 from .torch_model import ADAPTERS, AdaptCLIPModel, AdapterName, require_options
 from .version import __version__
 from .weights import PUBLISHED_ADAPTERS, AdapterFile, read_adapter_file, require_same_clip
@@ -69,6 +70,8 @@ class AdaptCLIP(AnomalibModule):
             compared with those of its category, which its batch names, its data set's column ``category``, or its
             folder; or ``category_of``, if that is set.
         unknown_category: Of images that the bank has no prompts for: ``"zero_shot"``, with a warning, or ``"error"``.
+        results: Table that prediction writes, ``.csv`` or ``.parquet``: path, score, label and boxes of marked regions,
+            row by row. Then prediction returns nothing, so that any number of images fits in memory.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
         post_processor: Post-processor or flag to use the default.
         evaluator: Evaluator or flag to use the default.
@@ -117,6 +120,7 @@ class AdaptCLIP(AnomalibModule):
         prompt_budget: int | None = None,
         prompt_bank: Path | str | None = None,
         unknown_category: UnknownCategory = "zero_shot",
+        results: Path | str | None = None,
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = True,
         evaluator: Evaluator | bool = True,
@@ -125,6 +129,7 @@ class AdaptCLIP(AnomalibModule):
         require_options(adapter_names, fusion)
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
+        results_callback = None if results is None else ResultsCallback(results)
         spec = get_backbone(backbone)
         size = require_image_size(image_size or spec.image_size, spec.patch_size)
         source_files = require_shots(k_shot, few_shot_source)
@@ -136,6 +141,7 @@ class AdaptCLIP(AnomalibModule):
         )
         if getattr(self.pre_processor, "transform", None):
             require_image_size(self.input_size or size, spec.patch_size)
+        self._results_callback = results_callback
         self.k_shot = k_shot
         self.seed = seed
         self.revision = revision
@@ -202,12 +208,12 @@ class AdaptCLIP(AnomalibModule):
     def on_test_start(self) -> None:
         """Prepare as for validation, and tell if thresholds are missing."""
         self.prepare()
-        self._warn_if_uncalibrated()
+        self.warn_if_uncalibrated()
 
     def on_predict_start(self) -> None:
         """Prepare as for validation, and tell if thresholds are missing."""
         self.prepare()
-        self._warn_if_uncalibrated()
+        self.warn_if_uncalibrated()
 
     def prepare(self) -> None:
         """Get what depends on the data: automatic adapters, text pairs and prompts.
@@ -276,7 +282,8 @@ class AdaptCLIP(AnomalibModule):
         transform = getattr(self.pre_processor, "transform", None)
         return image if transform is None else torch.as_tensor(transform(image))
 
-    def _warn_if_uncalibrated(self) -> None:
+    def warn_if_uncalibrated(self) -> None:
+        """Tell if thresholds are missing."""
         if isinstance(self.post_processor, PostProcessor) and self.post_processor.image_threshold.isnan():
             logger.warning(
                 "Nothing was calibrated, for want of validation data: scores and maps are raw, in [0, 1], and the "
@@ -343,6 +350,11 @@ class AdaptCLIP(AnomalibModule):
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
         return no_batches()
 
+    def configure_callbacks(self) -> list[Callback]:
+        """Pre-processor, post-processor and so on; then what writes results."""
+        own = [] if self._results_callback is None else [self._results_callback]
+        return [*cast("list[Callback]", super().configure_callbacks()), *own]
+
     def configure_optimizers(self) -> None:
         """Nothing is optimized."""
 
@@ -352,8 +364,8 @@ class AdaptCLIP(AnomalibModule):
         checkpoint["state_dict"] = {
             key: tensor for key, tensor in checkpoint["state_dict"].items() if not key.startswith(CLIP_PREFIX)
         }
-        # What these two brought is in the checkpoint: it must load where their files are missing.
-        checkpoint["hyper_parameters"] |= {"few_shot_source": None, "adapters": NONE}
+        # What the first two brought is in the checkpoint: it must load where their files are missing.
+        checkpoint["hyper_parameters"] |= {"few_shot_source": None, "adapters": NONE, "results": None}
         if bank := checkpoint["hyper_parameters"].get("prompt_bank"):
             checkpoint["hyper_parameters"]["prompt_bank"] = str(bank)  # a file of its own, and no path object
         checkpoint[CHECKPOINT_KEY] = {
