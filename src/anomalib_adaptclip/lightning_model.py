@@ -26,6 +26,7 @@ from torch import nn
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence, warn_of_leakage
+from .calibration import Calibration, Limits, apply_limits, normal_limits, require_calibration
 from .categories import categories_by_path, categories_of
 from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
 from .data.query_prompt import no_batches
@@ -70,6 +71,10 @@ class AdaptCLIP(AnomalibModule):
             compared with those of its category, which its batch names, its data set's column ``category``, or its
             folder; or ``category_of``, if that is set.
         unknown_category: Of images that the bank has no prompts for: ``"zero_shot"``, with a warning, or ``"error"``.
+        calibration: ``"labels"``: anomalib sets thresholds by labelled validation data. ``"normal"``: the prompts alone
+            set them, each judged by the others.
+        false_positive_rate: Share of normal images that are to exceed the image threshold of ``"normal"``, and to show
+            pixels that exceed the pixel threshold.
         results: Table that prediction writes, ``.csv`` or ``.parquet``: path, score, label and boxes of marked regions,
             row by row. Then prediction returns nothing, so that any number of images fits in memory.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
@@ -120,6 +125,8 @@ class AdaptCLIP(AnomalibModule):
         prompt_budget: int | None = None,
         prompt_bank: Path | str | None = None,
         unknown_category: UnknownCategory = "zero_shot",
+        calibration: Calibration = "labels",
+        false_positive_rate: float = 0.1,
         results: Path | str | None = None,
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = True,
@@ -129,6 +136,7 @@ class AdaptCLIP(AnomalibModule):
         require_options(adapter_names, fusion)
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
+        require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)
         results_callback = None if results is None else ResultsCallback(results)
         spec = get_backbone(backbone)
         size = require_image_size(image_size or spec.image_size, spec.patch_size)
@@ -145,6 +153,9 @@ class AdaptCLIP(AnomalibModule):
         self.k_shot = k_shot
         self.seed = seed
         self.revision = revision
+        self.calibration = calibration
+        self.false_positive_rate = false_positive_rate
+        self._limits: dict[str, Any] = {}
         self.prompt_files: list[str] = []
         self._source_files = source_files
         self._prompts_restored = False
@@ -236,6 +247,8 @@ class AdaptCLIP(AnomalibModule):
             files = self._choose_prompts(datamodule)
             if files != self.prompt_files:
                 self._remember(files)
+        if self.calibration == "normal":
+            self._calibrate()
 
     def _take_adapters(self, choice: str) -> None:
         if choice == NONE:
@@ -262,6 +275,31 @@ class AdaptCLIP(AnomalibModule):
         self.prompt_files = files
         logger.info("Few-shot prompts (%d): %s", len(files), ", ".join(files))
 
+    def _calibrate(self) -> None:
+        """Set the thresholds by the prompts, unless they are known from before."""
+        found_for = {"files": self.prompt_files, "rate": self.false_positive_rate}
+        if found_for.items() <= self._limits.items():
+            return
+        images = [read_image(file) for file in dict.fromkeys(self.prompt_files)]
+        limits = normal_limits(self.model, images, self._preprocess, self.false_positive_rate)
+        self._limits = {**found_for, "limits": list(limits)}
+        self._apply_limits()
+        logger.info(
+            "Calibrated on %d normal images for a false-positive rate of %g: image threshold %.4f, pixel threshold %.4f.",
+            len(images),
+            self.false_positive_rate,
+            *limits,
+        )
+
+    def _apply_limits(self) -> None:
+        if self._limits and isinstance(self.post_processor, PostProcessor):
+            apply_limits(self.post_processor, Limits(*self._limits["limits"]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep the thresholds of normal images where anomalib has just found others by labels."""
+        if self.calibration == "normal":
+            self._apply_limits()
+
     def read_images(self, files: Sequence[str | Path]) -> torch.Tensor:
         """Read and pre-process images, for prompts.
 
@@ -274,13 +312,16 @@ class AdaptCLIP(AnomalibModule):
         Raises:
             ValueError: If one cannot be read.
         """
-        return torch.cat([self._load_image(file) for file in files]).to(self.device)
+        return torch.cat([self._load_image(file) for file in files])
 
     def _load_image(self, path: str | Path) -> torch.Tensor:
         """Read and pre-process an image: ``(1, 3, H, W)``."""
-        image = read_image(path).unsqueeze(0)
+        return self._preprocess(read_image(path).unsqueeze(0))
+
+    def _preprocess(self, images: torch.Tensor) -> torch.Tensor:
+        """Pre-process images ``(B, 3, H, W)`` in [0, 1]."""
         transform = getattr(self.pre_processor, "transform", None)
-        return image if transform is None else torch.as_tensor(transform(image))
+        return (images if transform is None else torch.as_tensor(transform(images))).to(self.device)
 
     def warn_if_uncalibrated(self) -> None:
         """Tell if thresholds are missing."""
@@ -344,7 +385,8 @@ class AdaptCLIP(AnomalibModule):
 
     def _is_prepared(self) -> bool:
         has_prompts = self.model.prompt_memory.k_shot > 0 or self.k_shot == 0
-        return has_prompts and (self.adapter_source != NONE or not self._options["adapters"])
+        is_calibrated = self.calibration == "labels" or bool(self._limits)
+        return has_prompts and is_calibrated and (self.adapter_source != NONE or not self._options["adapters"])
 
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
@@ -379,6 +421,7 @@ class AdaptCLIP(AnomalibModule):
             },
             "options": dict(self._options),
             "prompt_files": list(self.prompt_files),
+            "normal_limits": dict(self._limits),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -404,6 +447,7 @@ class AdaptCLIP(AnomalibModule):
         self._automatic = False
         self.prompt_files = list(record["prompt_files"])
         self._prompts_restored = bool(self.prompt_files)
+        self._limits = dict(record.get("normal_limits", {}))
         if self.prompt_files:
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(self.prompt_files))
         own = self.state_dict()

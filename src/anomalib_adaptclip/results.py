@@ -57,7 +57,7 @@ def boxes_of(mask: torch.Tensor, path: str) -> list[Box]:
 
     Args:
         mask: ``(H, W)``, what is not 0 is marked. Pixels that touch at a corner belong together.
-        path: Of the image, which tells the size that the boxes are scaled to. That of the mask if there is no such file.
+        path: Of the image, to whose size the boxes are scaled. They stay as they are if there is no such file.
 
     Returns:
         A box a region, from top to bottom.

@@ -16,10 +16,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .results import Result
 from .weight_files import replace_file
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +92,7 @@ class ResultsFile:
         """Stop in between. The draft stays, and there is no table."""
         self._file.close()
 
-    def __enter__(self) -> "ResultsFile":
+    def __enter__(self) -> "Self":
         """Nothing more to do."""
         return self
 
