@@ -41,7 +41,7 @@ class Category(NamedTuple):
 
     variants: list[ImageTokens]
     prompts: torch.Tensor
-    tests: list[ImageTokens]
+    tests: ImageTokens
     labels: torch.Tensor
 
 
@@ -61,10 +61,15 @@ def encode(model: AdaptCLIP, category: str, args: argparse.Namespace) -> Categor
             core.encode(transform(variants(read_image(path))), core.taps) for path in data.train_data.samples.image_path
         ]
         samples = data.test_data.samples
-        tests = [core.encode(transform(read_image(path).unsqueeze(0)), core.taps) for path in samples.image_path]
+        tests = join([core.encode(transform(read_image(path).unsqueeze(0)), core.taps) for path in samples.image_path])
         labels = torch.tensor((samples.label_index == LabelName.ABNORMAL).to_numpy())
     packed = torch.cat([core.prompt_memory.pack([tap[:1] for tap in tokens.taps]) for tokens in train], dim=1)
     return Category(train, packed, tests, labels)
+
+
+def join(tokens: list[ImageTokens]) -> ImageTokens:
+    taps = tuple(torch.cat(tap) for tap in zip(*(one.taps for one in tokens), strict=True))
+    return ImageTokens(torch.cat([one.global_token for one in tokens]), taps, tokens[0].grid)
 
 
 def measure(model: AdaptCLIPModel, data: Category, drawn: list[int], size: tuple[int, int], rate: float) -> Measured:
@@ -76,7 +81,7 @@ def measure(model: AdaptCLIPModel, data: Category, drawn: list[int], size: tuple
     )
     limits = [upper_limit(part, rate) for part in values.unbind(dim=-1)]
     prompts = data.prompts[:, drawn]
-    found = torch.cat([left_out_values(model, tokens, prompts, size) for tokens in data.tests])  # (N, 2)
+    found = left_out_values(model, data.tests, prompts, size)  # (N, 2)
     normal = found[~data.labels]
     rates = [(normal[:, part] > limit).float().mean().item() for part, limit in enumerate(limits)]
     scores = found[:, 0]

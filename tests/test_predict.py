@@ -253,12 +253,12 @@ def test_a_folder_in_batches(checkpoint: Path, queries: Path, engine: Engine) ->
 
 
 def test_a_folder_without_checkpoint_and_with_damaged_images(queries: Path, engine: Engine, tmp_path: Path) -> None:
-    damage(queries / "000.png")
+    damage(queries / "005.png")
     table = tmp_path / "table.csv"
-    engine.predict(tiny(results=table), datamodule=PredictFolder(queries, unreadable="skip"))
+    engine.predict(tiny(results=table), datamodule=PredictFolder(queries, 2, unreadable="skip"))
     assert len(list(read_results(table))) == 6
-    with pytest.raises(ValueError, match=r"Cannot read the image .*000\.png"):
-        engine.predict(tiny(results=tmp_path / "other.csv"), datamodule=PredictFolder(queries))
+    with pytest.raises(ValueError, match=r"Cannot read the image .*005\.png"):
+        engine.predict(tiny(results=tmp_path / "other.csv"), datamodule=PredictFolder(queries, 2))
     assert not (tmp_path / "other.csv").exists()
     assert draft_of(tmp_path / "other.csv").exists()
 

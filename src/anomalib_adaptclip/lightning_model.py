@@ -137,7 +137,7 @@ class AdaptCLIP(AnomalibModule):
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
         require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)
-        results_callback = None if results is None else ResultsCallback(results)
+        results_callback = ResultsCallback(results)
         spec = get_backbone(backbone)
         size = require_image_size(image_size or spec.image_size, spec.patch_size)
         source_files = require_shots(k_shot, few_shot_source)
@@ -285,7 +285,7 @@ class AdaptCLIP(AnomalibModule):
         self._limits = {**found_for, "limits": list(limits)}
         self._apply_limits()
         logger.info(
-            "Calibrated on %d normal images for a false-positive rate of %g: image threshold %.4f, pixel threshold %.4f.",
+            "Calibrated on %d normal images for %g false positives: thresholds %.4f (image) and %.4f (pixels).",
             len(images),
             self.false_positive_rate,
             *limits,
@@ -394,8 +394,7 @@ class AdaptCLIP(AnomalibModule):
 
     def configure_callbacks(self) -> list[Callback]:
         """Pre-processor, post-processor and so on; then what writes results."""
-        own = [] if self._results_callback is None else [self._results_callback]
-        return [*cast("list[Callback]", super().configure_callbacks()), *own]
+        return [*cast("list[Callback]", super().configure_callbacks()), self._results_callback]
 
     def configure_optimizers(self) -> None:
         """Nothing is optimized."""

@@ -21,19 +21,22 @@ class ResultsCallback(Callback):
     Each process writes a table of its own, ``results-0-of-2.csv`` and so on. To come after the post-processor.
 
     Args:
-        path: Table, ``.csv`` or ``.parquet``.
+        path: Table, ``.csv`` or ``.parquet``. With ``None`` nothing is written: a model without a table has such a
+            callback too, because a Trainer keeps that of its last model until another takes its place.
 
     Raises:
         ValueError: If it is something else.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = require_results(path)
+    def __init__(self, path: Path | str | None) -> None:
+        self.path = None if path is None else require_results(path)
         self._file: ResultsFile | None = None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the table of this process, and let Lightning collect nothing."""
         del pl_module
+        if self.path is None:
+            return
         trainer.predict_loop.return_predictions = False
         self._file = ResultsFile(shard_of(self.path, trainer.global_rank, trainer.world_size))
 
@@ -51,11 +54,12 @@ class ResultsCallback(Callback):
             ValueError: If its images have no paths.
         """
         del trainer, pl_module, args, kwargs
+        if self._file is None:
+            return
         if outputs.image_path is None:
             msg = "A table of results names its images, and these have no image_path. Leave results out."
             raise ValueError(msg)
-        if self._file is not None:
-            self._file.write(results_of(outputs.image_path, outputs))
+        self._file.write(results_of(outputs.image_path, outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the table complete."""
