@@ -141,7 +141,7 @@ def upper_limit(values: torch.Tensor, rate: float) -> float:
     odds = values.double().clamp(_SMALLEST, 1 - _SMALLEST).logit()
     images = len(odds)
     between = odds.mean(dim=1).var() * (1 + 1 / images)
-    within = odds.var(dim=1).mean() if odds.shape[1] > 1 else torch.zeros(())
+    within = odds.var(dim=1, correction=0).mean()  # means of A variants vary by a part of it already
     quantile = float(student.ppf(1 - rate, images - 1))
     return float((odds.mean() + quantile * (between + within).sqrt()).sigmoid())
 

@@ -116,7 +116,8 @@ def predict(
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """Arguments of AdaptCLIP that are not its defaults."""
     defaults = {name: parameter.default for name, parameter in inspect.signature(AdaptCLIP).parameters.items()}
-    return {name: value for name, value in options.items() if value != defaults[name]}
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    return {name: value for name, value in plain.items() if value != defaults[name]}
 
 
 def _summary(results: Path, rows: int, left: int, found: int) -> str:
