@@ -86,9 +86,13 @@ def test_variants_are_mild_and_always_the_same() -> None:
 def test_each_image_is_judged_by_the_others(golden_model: AdaptCLIPModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the plain way, prompts set anew for each."""
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(
-        "anomalib_adaptclip.calibration.upper_limit", lambda values, _: seen.append(values) or float(len(seen))
-    )
+
+    def remember(values: torch.Tensor, rate: float) -> float:
+        assert rate == 0.1
+        seen.append(values)
+        return float(len(seen))
+
+    monkeypatch.setattr("anomalib_adaptclip.calibration.upper_limit", remember)
     images = list(torch.rand(3, 3, 56, 56, generator=torch.Generator().manual_seed(0)))
     limits = normal_limits(golden_model, images, lambda batch: batch * 2 - 1, 0.1)
     assert limits == Limits(1.0, 2.0)

@@ -7,7 +7,7 @@ Letters: B batch, H and W pixels of the map.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -48,7 +48,9 @@ def results_of(paths: Sequence[str], predictions: Any) -> list[Result]:  # noqa:
     scores = predictions.pred_score.flatten().tolist()
     labels = [None] * len(paths) if predictions.pred_label is None else predictions.pred_label.flatten().int().tolist()
     masks = predictions.pred_mask
-    boxes = [[]] * len(paths) if masks is None else map(boxes_of, masks.cpu().flatten(0, -3), paths)
+    boxes: Iterable[list[Box]] = [[]] * len(paths)
+    if masks is not None:
+        boxes = map(boxes_of, masks.cpu().flatten(0, -3), paths)
     return [Result(*row) for row in zip(map(str, paths), scores, labels, boxes, strict=True)]
 
 
