@@ -6,8 +6,9 @@
 Importing the package registers its models and data modules with anomalib.
 """
 
-from .data import QueryPromptDataModule, SyntheticDefects
+from .data import PredictFolder, QueryPromptDataModule, SyntheticDefects
 from .lightning_model import AdaptCLIP
+from .predictor import AdaptCLIPPredictor
 from .prompt_bank import PromptBank
 from .registration import register
 from .torch_model import AdaptCLIPModel
@@ -17,7 +18,9 @@ from .version import __version__
 __all__ = [
     "AdaptCLIP",
     "AdaptCLIPModel",
+    "AdaptCLIPPredictor",
     "AdaptCLIPTraining",
+    "PredictFolder",
     "PromptBank",
     "QueryPromptDataModule",
     "SyntheticDefects",

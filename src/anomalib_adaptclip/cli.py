@@ -1,8 +1,9 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The command ``anomalib-adaptclip``: ablations, the export of adapters, and prompt banks."""
+"""The command ``anomalib-adaptclip``: prediction to a table, ablations, the export of adapters, and prompt banks."""
 
+import inspect
 import json
 import logging
 import sys
@@ -17,10 +18,14 @@ from .ablation import build_table, find_configs, read_rows, run_rows
 from .bank_file import read_bank, read_header, write_bank
 from .clip import fingerprint, load_clip
 from .data import QueryPromptDataModule
+from .data.image_files import Unreadable, image_files, require_batch_size
 from .lightning_model import AdaptCLIP
+from .predictor import AdaptCLIPPredictor, require_device
 from .prompt_bank import PromptBank, without
 from .prompt_memory import Precision
 from .prompts import prompts_from_folder
+from .results import results_of
+from .results_file import ResultsFile, require_results
 from .torch_model import ADAPTERS, AdaptCLIPModel
 from .weights import AdapterFile, export_published, read_adapter_file, require_same_clip
 
@@ -39,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0, or 1 if a row of the ablations failed.
     """
     commands: dict[str, tuple[Callable[..., int | None], bool]] = {  # and whether arguments go by position
+        "predict": (predict, True),
         "ablation": (ablation, False),
         "export-adapters": (export_adapters, True),
         "bank-add": (bank_add, True),
@@ -56,6 +62,69 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return commands[parsed.subcommand][0](**parsed[parsed.subcommand].as_dict()) or 0
     except (ValueError, OSError) as error:  # what is wrong with arguments and files
         parser.exit(2, f"anomalib-adaptclip: {error}\n")
+
+
+def predict(
+    images: Path,
+    results: Path,
+    ckpt_path: Path | None = None,
+    batch_size: int = 8,
+    num_workers: int = 0,
+    unreadable: Unreadable = "error",
+    resume: bool = False,
+    device: str = "cpu",
+    **model: Any,  # noqa: ANN401
+) -> None:
+    """Predict the images of a folder, any number of them, and write a table: path, score, label, boxes.
+
+    The table appears when all is done; until then the rows stand in a draft beside it, which ``resume`` goes on from.
+
+    Args:
+        images: Folder, searched with all below it, or a single image.
+        results: Table to make or replace, .csv or .parquet.
+        ckpt_path: Checkpoint with adapters, prompts and thresholds.
+        batch_size: Images at a time.
+        num_workers: Worker processes that read images.
+        unreadable: What to do with damaged images: error, or skip them with a warning that names them.
+        resume: Go on with a run that was broken off, or predict what the table lacks. The arguments must be the same.
+        device: Where to compute: cpu, cuda, cuda:1 and so on.
+        **model: Arguments of AdaptCLIP. Those that are given win over the checkpoint's.
+
+    Raises:
+        ValueError: If an argument or a file is wrong.
+        FileNotFoundError: If a file or folder does not exist.
+        ConnectionError: If weights cannot be downloaded.
+    """
+    require_results(results)
+    require_batch_size(batch_size)
+    require_device(device)
+    files = image_files(images)
+    predictor = (
+        AdaptCLIPPredictor(AdaptCLIP(**model), device)
+        if ckpt_path is None
+        else AdaptCLIPPredictor.from_checkpoint(ckpt_path, device, **_given(model))
+    )
+    with ResultsFile(results, resume) as file:
+        left = [path for path in files if path not in file.paths]
+        rows = 0
+        for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
+            file.write(results_of(paths, predictions))
+            rows += len(paths)
+    Console().print(_summary(results, rows, len(left), len(files)), markup=False, highlight=False, soft_wrap=True)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of AdaptCLIP that are not its defaults."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(AdaptCLIP).parameters.items()}
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    return {name: value for name, value in plain.items() if value != defaults[name]}
+
+
+def _summary(results: Path, rows: int, left: int, found: int) -> str:
+    """What a prediction did: ``rows`` of ``left`` images, of the ``found`` that are there."""
+    before = f", {found - left} had one before" if left < found else ""
+    skipped = f", {left - rows} could not be read" if rows < left else ""
+    return f"{results}: {rows} new rows{before}{skipped}."
 
 
 def ablation(

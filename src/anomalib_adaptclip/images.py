@@ -32,7 +32,7 @@ def read_image(path: str | Path) -> torch.Tensor:
             if image.mode not in _SIXTEEN_BIT:
                 return torch.as_tensor(to_dtype(to_image(image.convert("RGB")), torch.float32, scale=True))
             grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / _SIXTEEN_BIT_MAX)
-    except OSError as error:
+    except Exception as error:  # decoders of damaged files raise what they like
         msg = f"Cannot read the image {path}: {error}. Remove it or replace it."
         raise ValueError(msg) from error
     return grey.clamp(0, 1).expand(3, -1, -1)

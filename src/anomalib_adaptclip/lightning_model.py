@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from anomalib import LearningType
@@ -22,12 +22,13 @@ from anomalib.models.components.base.export_mixin import ExportMixin
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import Callback, LightningDataModule
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence, warn_of_leakage
+from .calibration import Calibration, Limits, apply_limits, normal_limits, require_calibration
 from .categories import categories_by_path, categories_of
 from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
 from .data.query_prompt import no_batches
@@ -46,6 +47,7 @@ from .pre_processing import exportable
 from .prompt_bank import PromptBank, UnknownCategory, require_bank
 from .prompt_memory import Precision, require_memory
 from .prompts import prompts_from_datamodule, require_shots
+from .results_callback import ResultsCallback
 from .torch_model import ADAPTERS, AdaptCLIPModel, AdapterName, require_options
 from .version import __version__
 from .weights import PUBLISHED_ADAPTERS, AdapterFile, read_adapter_file, require_same_clip
@@ -81,6 +83,12 @@ class AdaptCLIP(AnomalibModule):
             compared with those of its category, which its batch names, its data set's column ``category``, or its
             folder; or ``category_of``, if that is set.
         unknown_category: Of images that the bank has no prompts for: ``"zero_shot"``, with a warning, or ``"error"``.
+        calibration: ``"labels"``: anomalib sets thresholds by labelled validation data. ``"normal"``: the prompts alone
+            set them, each judged by the others.
+        false_positive_rate: Share of normal images that are to exceed the image threshold of ``"normal"``, and to show
+            pixels that exceed the pixel threshold.
+        results: Table that prediction writes, ``.csv`` or ``.parquet``: path, score, label and boxes of marked regions,
+            row by row. Then prediction returns nothing, so that any number of images fits in memory.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
         post_processor: Post-processor or flag to use the default.
         evaluator: Evaluator or flag to use the default.
@@ -129,6 +137,9 @@ class AdaptCLIP(AnomalibModule):
         prompt_budget: int | None = None,
         prompt_bank: Path | str | None = None,
         unknown_category: UnknownCategory = "zero_shot",
+        calibration: Calibration = "labels",
+        false_positive_rate: float = 0.1,
+        results: Path | str | None = None,
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = True,
         evaluator: Evaluator | bool = True,
@@ -137,6 +148,8 @@ class AdaptCLIP(AnomalibModule):
         require_options(adapter_names, fusion)
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
+        require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)
+        results_callback = ResultsCallback(results)
         spec = get_backbone(backbone)
         size = require_image_size(image_size or spec.image_size, spec.patch_size)
         source_files = require_shots(k_shot, few_shot_source)
@@ -149,9 +162,13 @@ class AdaptCLIP(AnomalibModule):
         if getattr(self.pre_processor, "transform", None):
             require_image_size(self.input_size or size, spec.patch_size)
         self._keep_antialias()
+        self._results_callback = results_callback
         self.k_shot = k_shot
         self.seed = seed
         self.revision = revision
+        self.calibration = calibration
+        self.false_positive_rate = false_positive_rate
+        self._limits: dict[str, Any] = {}
         self.prompt_files: list[str] = []
         self._source_files = source_files
         self._prompts_restored = False
@@ -216,12 +233,12 @@ class AdaptCLIP(AnomalibModule):
     def on_test_start(self) -> None:
         """Prepare as for validation, and tell if thresholds are missing."""
         self.prepare()
-        self._warn_if_uncalibrated()
+        self.warn_if_uncalibrated()
 
     def on_predict_start(self) -> None:
         """Prepare as for validation, and tell if thresholds are missing."""
         self.prepare()
-        self._warn_if_uncalibrated()
+        self.warn_if_uncalibrated()
 
     def prepare(self) -> None:
         """Get what depends on the data: automatic adapters, text pairs and prompts.
@@ -246,6 +263,8 @@ class AdaptCLIP(AnomalibModule):
             files = self._choose_prompts(datamodule)
             if files != self.prompt_files:
                 self._remember(files)
+        if self.calibration == "normal":
+            self._calibrate()
 
     def _take_adapters(self, choice: str) -> None:
         if choice == NONE:
@@ -272,6 +291,31 @@ class AdaptCLIP(AnomalibModule):
         self.prompt_files = files
         logger.info("Few-shot prompts (%d): %s", len(files), ", ".join(files))
 
+    def _calibrate(self) -> None:
+        """Set the thresholds by the prompts, unless they are known from before."""
+        found_for = {"files": self.prompt_files, "rate": self.false_positive_rate}
+        if found_for.items() <= self._limits.items():
+            return
+        images = [read_image(file) for file in dict.fromkeys(self.prompt_files)]
+        limits = normal_limits(self.model, images, self._preprocess, self.false_positive_rate)
+        self._limits = {**found_for, "limits": list(limits)}
+        self._apply_limits()
+        logger.info(
+            "Calibrated on %d normal images for %g false positives: thresholds %.4f (image) and %.4f (pixels).",
+            len(images),
+            self.false_positive_rate,
+            *limits,
+        )
+
+    def _apply_limits(self) -> None:
+        if self._limits and isinstance(self.post_processor, PostProcessor):
+            apply_limits(self.post_processor, Limits(*self._limits["limits"]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep the thresholds of normal images where anomalib has just found others by labels."""
+        if self.calibration == "normal":
+            self._apply_limits()
+
     def read_images(self, files: Sequence[str | Path]) -> torch.Tensor:
         """Read and pre-process images, for prompts.
 
@@ -284,15 +328,19 @@ class AdaptCLIP(AnomalibModule):
         Raises:
             ValueError: If one cannot be read.
         """
-        return torch.cat([self._load_image(file) for file in files]).to(self.device)
+        return torch.cat([self._load_image(file) for file in files])
 
     def _load_image(self, path: str | Path) -> torch.Tensor:
         """Read and pre-process an image: ``(1, 3, H, W)``."""
-        image = read_image(path).unsqueeze(0)
-        transform = getattr(self.pre_processor, "transform", None)
-        return image if transform is None else torch.as_tensor(transform(image))
+        return self._preprocess(read_image(path).unsqueeze(0))
 
-    def _warn_if_uncalibrated(self) -> None:
+    def _preprocess(self, images: torch.Tensor) -> torch.Tensor:
+        """Pre-process images ``(B, 3, H, W)`` in [0, 1]."""
+        transform = getattr(self.pre_processor, "transform", None)
+        return (images if transform is None else torch.as_tensor(transform(images))).to(self.device)
+
+    def warn_if_uncalibrated(self) -> None:
+        """Tell if thresholds are missing."""
         if isinstance(self.post_processor, PostProcessor) and self.post_processor.image_threshold.isnan():
             logger.warning(
                 "Nothing was calibrated, for want of validation data: scores and maps are raw, in [0, 1], and the "
@@ -356,7 +404,8 @@ class AdaptCLIP(AnomalibModule):
 
     def _is_prepared(self) -> bool:
         has_prompts = self.model.prompt_memory.k_shot > 0 or self.k_shot == 0
-        return has_prompts and (self.adapter_source != NONE or not self._options["adapters"])
+        is_calibrated = self.calibration == "labels" or bool(self._limits)
+        return has_prompts and is_calibrated and (self.adapter_source != NONE or not self._options["adapters"])
 
     def to_torch(self, export_root: Path | str, model_file_name: str = "model") -> Path:
         """Export to a file for anomalib's ``TorchInferencer``.
@@ -445,7 +494,7 @@ class AdaptCLIP(AnomalibModule):
         if not self._is_prepared():
             self.prepare()
         self.model.encode_texts()
-        self._warn_if_uncalibrated()
+        self.warn_if_uncalibrated()
         model = copy_structure(self).eval()
         drop_idle_parts(model.model)
         model.evaluator = model.visualizer = None
@@ -454,6 +503,10 @@ class AdaptCLIP(AnomalibModule):
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
         return no_batches()
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Pre-processor, post-processor and so on; then what writes results."""
+        return [*cast("list[Callback]", super().configure_callbacks()), self._results_callback]
 
     def configure_optimizers(self) -> None:
         """Nothing is optimized."""
@@ -464,8 +517,8 @@ class AdaptCLIP(AnomalibModule):
         checkpoint["state_dict"] = {
             key: tensor for key, tensor in checkpoint["state_dict"].items() if not key.startswith(CLIP_PREFIX)
         }
-        # What these two brought is in the checkpoint: it must load where their files are missing.
-        checkpoint["hyper_parameters"] |= {"few_shot_source": None, "adapters": NONE}
+        # What the first two brought is in the checkpoint: it must load where their files are missing.
+        checkpoint["hyper_parameters"] |= {"few_shot_source": None, "adapters": NONE, "results": None}
         if bank := checkpoint["hyper_parameters"].get("prompt_bank"):
             checkpoint["hyper_parameters"]["prompt_bank"] = str(bank)  # a file of its own, and no path object
         checkpoint[CHECKPOINT_KEY] = {
@@ -479,6 +532,7 @@ class AdaptCLIP(AnomalibModule):
             },
             "options": dict(self._options),
             "prompt_files": list(self.prompt_files),
+            "normal_limits": dict(self._limits),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -505,6 +559,7 @@ class AdaptCLIP(AnomalibModule):
         self._automatic = False
         self.prompt_files = list(record["prompt_files"])
         self._prompts_restored = bool(self.prompt_files)
+        self._limits = dict(record.get("normal_limits", {}))
         if self.prompt_files:
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(self.prompt_files))
         own = self.state_dict()

@@ -3,7 +3,8 @@
 
 """Data modules."""
 
+from anomalib_adaptclip.data.image_files import PredictFolder
 from anomalib_adaptclip.data.query_prompt import QueryPromptDataModule
 from anomalib_adaptclip.data.synthetic_defects import SyntheticDefects
 
-__all__ = ["QueryPromptDataModule", "SyntheticDefects"]
+__all__ = ["PredictFolder", "QueryPromptDataModule", "SyntheticDefects"]

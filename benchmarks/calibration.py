@@ -1,0 +1,138 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Thresholds from normal images alone: the false-positive rate that they really have, and what they cost in F1.
+
+Generated images, all categories. For each number of shots prompts are drawn anew many times; each draw sets its
+thresholds by leaving one out, as ``calibration: normal`` does, and is then measured on test images. The rate of pixels
+is that of normal images with any marked pixel. F1 is that of images, next to the largest that any threshold reaches,
+which is fitted on the labels of the very test images. Every image is encoded once.
+
+    python benchmarks/calibration.py                                     # 24 categories, 20 draws
+    python benchmarks/calibration.py --categories gear --draws 5         # a quick look
+"""
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from anomalib.data.utils import LabelName
+
+from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
+from anomalib_adaptclip.calibration import left_out_values, upper_limit, variants
+from anomalib_adaptclip.clip import ImageTokens
+from anomalib_adaptclip.images import read_image
+
+
+class Measured(NamedTuple):
+    """Of a draw: false-positive rates, and F1 of images by the threshold and by the best one."""
+
+    image_rate: float
+    pixel_rate: float
+    f1: float
+    best_f1: float
+
+
+class Category(NamedTuple):
+    """Tokens of a category: the variants of each train image, packed prompts ``(S, N, L, D)``, test images."""
+
+    variants: list[ImageTokens]
+    prompts: torch.Tensor
+    tests: ImageTokens
+    labels: torch.Tensor
+
+
+def encode(model: AdaptCLIP, category: str, args: argparse.Namespace) -> Category:
+    with tempfile.TemporaryDirectory() as root:
+        data = SyntheticDefects(
+            root,
+            category,
+            num_train_images=args.train_images,
+            num_normal_test_images=args.normal_images,
+            num_images_per_defect=args.defect_images,
+        )
+        data.prepare_data()
+        data.setup()
+        core, transform = model.model, getattr(model.pre_processor, "transform", None)
+        train = [
+            core.encode(transform(variants(read_image(path))), core.taps) for path in data.train_data.samples.image_path
+        ]
+        samples = data.test_data.samples
+        tests = join([core.encode(transform(read_image(path).unsqueeze(0)), core.taps) for path in samples.image_path])
+        labels = torch.tensor((samples.label_index == LabelName.ABNORMAL).to_numpy())
+    packed = torch.cat([core.prompt_memory.pack([tap[:1] for tap in tokens.taps]) for tokens in train], dim=1)
+    return Category(train, packed, tests, labels)
+
+
+def join(tokens: list[ImageTokens]) -> ImageTokens:
+    taps = tuple(torch.cat(tap) for tap in zip(*(one.taps for one in tokens), strict=True))
+    return ImageTokens(torch.cat([one.global_token for one in tokens]), taps, tokens[0].grid)
+
+
+def measure(model: AdaptCLIPModel, data: Category, drawn: list[int], size: tuple[int, int], rate: float) -> Measured:
+    values = torch.stack(
+        [
+            left_out_values(model, data.variants[index], data.prompts[:, [i for i in drawn if i != index]], size)
+            for index in drawn
+        ]
+    )
+    limits = [upper_limit(part, rate) for part in values.unbind(dim=-1)]
+    prompts = data.prompts[:, drawn]
+    found = left_out_values(model, data.tests, prompts, size)  # (N, 2)
+    normal = found[~data.labels]
+    rates = [(normal[:, part] > limit).float().mean().item() for part, limit in enumerate(limits)]
+    scores = found[:, 0]
+    best = max(f1(scores >= threshold, data.labels) for threshold in scores)
+    return Measured(rates[0], rates[1], f1(scores > limits[0], data.labels), best)
+
+
+def f1(marked: torch.Tensor, labels: torch.Tensor) -> float:
+    return float(2 * (marked & labels).sum() / (marked.sum() + labels.sum()))
+
+
+def draws(args: argparse.Namespace, shots: int) -> Iterator[list[int]]:
+    for seed in range(args.draws):
+        yield torch.randperm(args.train_images, generator=torch.Generator().manual_seed(seed))[:shots].tolist()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="tiny")
+    parser.add_argument("--image_size", type=int, help="side of the input in pixels; the backbone's usual")
+    parser.add_argument("--categories", nargs="+", default=list(SyntheticDefects.CATEGORIES))
+    parser.add_argument("--shots", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--train_images", type=int, default=40)
+    parser.add_argument("--normal_images", type=int, default=20)
+    parser.add_argument("--defect_images", type=int, default=3)
+    args = parser.parse_args()
+
+    logging.disable(logging.WARNING)
+    model = AdaptCLIP(backbone=args.backbone, image_size=args.image_size).eval()
+    model.prepare()
+    size: Any = model.input_size
+    measured: dict[int, list[Measured]] = {shots: [] for shots in args.shots}
+    with torch.inference_mode():
+        for category in args.categories:
+            data = encode(model, category, args)
+            for shots, found in measured.items():
+                own = [measure(model.model, data, drawn, size, args.rate) for drawn in draws(args, shots)]
+                found.extend(own)
+                means = torch.tensor(own).mean(dim=0).tolist()
+                print(f"{category:12} k = {shots}: " + " ".join(f"{mean:.3f}" for mean in means), flush=True)
+    print(
+        f"\n{args.backbone}, {size[0]} px, {len(args.categories)} categories, {args.draws} draws, rate {args.rate:g}\n"
+    )
+    print("| shots | false positives, images | false positives, maps | F1 of images | F1, threshold fitted on labels |")
+    print("|---|---|---|---|---|")
+    for shots, found in measured.items():
+        image_rate, pixel_rate, own_f1, best = torch.tensor(found).mean(dim=0).tolist()
+        print(f"| {shots} | {image_rate:.1%} | {pixel_rate:.1%} | {own_f1:.3f} | {best:.3f} |")
+
+
+if __name__ == "__main__":
+    main()
