@@ -56,9 +56,9 @@ def test_averages_are_the_means_of_their_rows(number: int, domain: str) -> None:
     off = (rows[members].mean(axis=1) - rows[f"AVG {domain}"]).abs()
     assert len(off) == 16
     assert (off < 0.1).all()
-    # The paper cut these off instead of rounding the mean of its printed cells.
-    cut = {(1, "WinCLIP+", "1"), (1, "AdaptCLIP", "2"), (2, "AdaptCLIP-Zero", "0")}
-    expected = {(method, shots) for table, method, shots in cut if (table, domain) == (number, "industrial")}
+    # Here the mean of the printed cells would round to another last digit.
+    other = {(1, "WinCLIP+", "1"), (1, "AdaptCLIP", "2"), (2, "AdaptCLIP-Zero", "0")}
+    expected = {(method, shots) for table, method, shots in other if (table, domain) == (number, "industrial")}
     assert set(off[off > 0.0501].index) == expected
 
 

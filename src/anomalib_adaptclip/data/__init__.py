@@ -3,7 +3,9 @@
 
 """Data modules."""
 
+from anomalib_adaptclip.data.abnormal_folder import AbnormalFolder
+from anomalib_adaptclip.data.dtd_synthetic import DTDSynthetic
 from anomalib_adaptclip.data.query_prompt import QueryPromptDataModule
 from anomalib_adaptclip.data.synthetic_defects import SyntheticDefects
 
-__all__ = ["QueryPromptDataModule", "SyntheticDefects"]
+__all__ = ["AbnormalFolder", "DTDSynthetic", "QueryPromptDataModule", "SyntheticDefects"]

@@ -21,8 +21,9 @@ def read_table(number: int) -> pd.DataFrame:
     """Read a table of the paper, a figure a row.
 
     Data sets and methods have the paper's names; the lower-case name of a data set is that of its file in
-    ``configs/data``. The paper's means over data sets are the data sets "AVG industrial" and "AVG medical". Table 1 says
-    "AnomalyCLIP+" of the zero-shot row too. In Table 3 the rows without a method are told by their parameters.
+    ``configs/data``. The paper's means over data sets are the data sets "AVG industrial" and "AVG medical". Table 1
+    calls the zero-shot row "AnomalyCLIP+" too. In Table 3 a cell names the method of several rows: which row is whose
+    was told by the numbers of parameters, which the paper's text repeats.
 
     Args:
         number: Of the table: 1 image AUROC, 2 pixel AUPR, 3 cost, 4 other methods, 5 ablations.
@@ -40,6 +41,5 @@ def read_table(number: int) -> pd.DataFrame:
         msg = f"There are the tables {TABLES}; got {number}."
         raise ValueError(msg)
     types = {"dataset": str, "shots": str, "value": float, "std": float}
-    types |= dict.fromkeys(("textual", "visual", "prompt_query"), bool) if number == 5 else {}
-    table = pd.read_csv(Path(__file__).parent / f"table{number}.csv", dtype=types, true_values=["1"], false_values=["0"])
+    table = pd.read_csv(Path(__file__).parent / f"table{number}.csv", dtype=types)
     return table.fillna({"dataset": ""})
