@@ -214,7 +214,7 @@ def bank_list(bank: Path) -> None:
         Console().print(f"{name}: {tokens.shape[1]} good images", markup=False, highlight=False, soft_wrap=True)
 
 
-def data(action: Literal["check"], name: str, root: Path | None = None) -> int:
+def data(action: Literal["check"], name: str, root: Path | None = None) -> int:  # noqa: ARG001  # the action says itself
     """Count the images of a data set of the paper, and tell what is wrong with it.
 
     Args:

@@ -79,7 +79,7 @@ def check_category(module: AnomalibDataModule, category: str) -> Report:
     """
     try:
         module.setup()
-    except Exception as error:  # anomalib raises pandas' errors too, and any of them is a finding
+    except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too, and any of them is a finding
         return Report(category, None, [f"It cannot be listed: {error}", *_missing_files(module)])
     train, test = module.train_data.samples, module.test_data.samples
     abnormal = test[test.label_index == LabelName.ABNORMAL]
