@@ -6,7 +6,7 @@
 Importing the package registers its models and data modules with anomalib.
 """
 
-from .data import QueryPromptDataModule, SyntheticDefects
+from .data import AbnormalFolder, DTDSynthetic, QueryPromptDataModule, SyntheticDefects
 from .lightning_model import AdaptCLIP
 from .prompt_bank import PromptBank
 from .registration import register
@@ -15,9 +15,11 @@ from .training import AdaptCLIPTraining
 from .version import __version__
 
 __all__ = [
+    "AbnormalFolder",
     "AdaptCLIP",
     "AdaptCLIPModel",
     "AdaptCLIPTraining",
+    "DTDSynthetic",
     "PromptBank",
     "QueryPromptDataModule",
     "SyntheticDefects",
