@@ -64,7 +64,8 @@ def test_splits_and_masks(name: str, tmp_path: Path) -> None:
         assert batch.gt_mask is None
         return
     expected = torch.zeros(len(abnormal), HEIGHT, WIDTH, dtype=torch.bool)
-    expected[(abnormal.nonzero().squeeze(1), *STAIN)] = True
+    rows, columns = STAIN
+    expected[abnormal, rows, columns] = True
     torch.testing.assert_close(batch.gt_mask.as_subclass(torch.Tensor), expected)
 
 
@@ -172,6 +173,7 @@ FAULTS = [
     ("mvtec", cut, r"1 images or masks cannot be read: \S*/bottle/test/good/001.png"),
     ("mvtec", shrink, r"1 masks have another size than their image: \S*/000_mask.png"),
     ("mvtec", remove("bottle/ground_truth/*/001_mask.png"), r"1 images have no mask: \S*/broken_large/001.png"),
+    ("mvtec", remove("bottle/test/broken_large/001.png"), r"1 masks have no image: \S*/broken_large/001_mask.png"),
     ("mvtec", remove("bottle/test/good/*"), "There are no normal test images."),
     ("mvtec", remove("bottle/train/good/*"), "There are no normal train images."),
     ("mvtec", remove("bottle/test/broken_large/*", "bottle/ground_truth/*/*"), "There are no abnormal test images."),

@@ -84,7 +84,7 @@ class AbnormalFolder(AnomalibDataModule):
         self.mask_dir = mask_dir
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # Lightning's attribute, which anomalib makes a property
         """Name of the data set."""
         return self._name
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from anomalib.data import AnomalibDataModule, Folder, Kolektor, RealIAD, Visa
+from anomalib.data import MPDD, AnomalibDataModule, Folder, Kolektor, MVTecAD, RealIAD, Visa
 from anomalib.data.utils import LabelName
 from PIL import Image
 
 from anomalib_adaptclip.data.abnormal_folder import AbnormalFolder
 from anomalib_adaptclip.data.catalogue import build_data_set, categories_of_data_set
+from anomalib_adaptclip.data.dtd_synthetic import DTDSynthetic
 from anomalib_adaptclip.data.sources import first_few, without_mask
 
 
@@ -62,7 +63,8 @@ def check_data_set(name: str, root: Path | str | None = None) -> Iterator[Report
     Raises:
         ValueError: If there is no such data set.
     """
-    for category in categories_of_data_set(name) or [None]:
+    categories: list[str | None] = [*categories_of_data_set(name)]
+    for category in categories or [None]:
         module = build_data_set(name, root, category)
         yield check_category(module, category or module.name)
 
@@ -85,12 +87,12 @@ def check_category(module: AnomalibDataModule, category: str) -> Report:
     abnormal = test[test.label_index == LabelName.ABNORMAL]
     bare = without_mask(abnormal) if _has_masks(module) else []
     masks = len(abnormal) - len(bare) if _has_masks(module) else 0
-    normal = [int((samples.label_index == LabelName.NORMAL).sum()) for samples in (train, test)]
+    train_normal, test_normal = (int((data.label_index == LabelName.NORMAL).sum()) for data in (train, test))
     problems = list(_empty_splits(module, train, test))
     if bare:
         problems.append(f"{len(bare)} abnormal images have no mask: {first_few(bare)}")
     problems += _faulty_files([*train.image_path, *test.image_path], abnormal[~abnormal.image_path.isin(bare)], masks)
-    return Report(category, Counts(*normal, len(abnormal), masks), problems)
+    return Report(category, Counts(train_normal, test_normal, len(abnormal), masks), problems)
 
 
 def _has_masks(module: AnomalibDataModule) -> bool:
@@ -130,29 +132,37 @@ def _size(path: str) -> tuple[int, int] | None:
     try:
         with Image.open(path) as image:
             image.load()
-            return image.size
+            return image.width, image.height
     except (OSError, SyntaxError):  # Pillow raises the second on broken PNG files
         return None
 
 
 def _missing_files(module: AnomalibDataModule) -> list[str]:
     """What is missing where anomalib only says that something is."""
+    missing: list[Path] = []
+    bare: list[Path] = []
+    orphans: list[Path] = []
     if isinstance(module, RealIAD):
-        folder = module.root / f"realiad_{module.resolution}" / module.category
-        missing = [str(path) for path in _listed_files(module, folder) if not path.exists()]
-        return [f"{len(missing)} listed files are missing: {first_few(missing)}"] if missing else []
-    if isinstance(module, Kolektor):
+        missing = [path for path in _listed_files(module) if not path.exists()]
+    elif isinstance(module, Kolektor):
         bare = [path for path in module.root.rglob("*.jpg") if not path.with_name(f"{path.stem}_label.bmp").exists()]
-    elif module.category:
+    elif isinstance(module, MVTecAD | Visa | MPDD | DTDSynthetic):
         folder = (module.split_root if isinstance(module, Visa) else module.root) / module.category
-        images = [path for path in folder.glob("test/*/*") if path.parent.name != "good" and path.is_file()]
-        bare = [path for path in images if not any((folder / "ground_truth" / path.parent.name).glob(f"{path.stem}*"))]
-    else:
-        return []
-    return [f"{len(bare)} images have no mask: {first_few(sorted(map(str, bare)))}"] if bare else []
+        images = [path for path in folder.glob("test/*/*") if path.parent.name != "good"]
+        masks = [*folder.glob("ground_truth/*/*")]
+        bare = [image for image in images if not any(_belongs(mask, image) for mask in masks)]
+        orphans = [mask for mask in masks if not any(_belongs(mask, image) for image in images)]
+    faults = {"listed files are missing": missing, "images have no mask": bare, "masks have no image": orphans}
+    return [f"{len(paths)} {fault}: {first_few(sorted(map(str, paths)))}" for fault, paths in faults.items() if paths]
 
 
-def _listed_files(module: RealIAD, folder: Path) -> Iterator[Path]:
+def _belongs(mask: Path, image: Path) -> bool:
+    """Whether anomalib would pair them."""
+    return mask.parent.name == image.parent.name and image.stem in mask.stem
+
+
+def _listed_files(module: RealIAD) -> Iterator[Path]:
+    folder = module.root / f"realiad_{module.resolution}" / module.category
     file = module.root / str(module.json_path).format(category=module.category)
     if file.exists() and folder.exists():
         splits = json.loads(file.read_text(encoding="utf-8"))
