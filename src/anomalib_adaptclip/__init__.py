@@ -6,7 +6,7 @@
 Importing the package registers its models and data modules with anomalib.
 """
 
-from .data import PredictFolder, QueryPromptDataModule, SyntheticDefects
+from .data import AbnormalFolder, DTDSynthetic, PredictFolder, QueryPromptDataModule, SyntheticDefects
 from .lightning_model import AdaptCLIP
 from .predictor import AdaptCLIPPredictor
 from .prompt_bank import PromptBank
@@ -16,10 +16,12 @@ from .training import AdaptCLIPTraining
 from .version import __version__
 
 __all__ = [
+    "AbnormalFolder",
     "AdaptCLIP",
     "AdaptCLIPModel",
     "AdaptCLIPPredictor",
     "AdaptCLIPTraining",
+    "DTDSynthetic",
     "PredictFolder",
     "PromptBank",
     "QueryPromptDataModule",

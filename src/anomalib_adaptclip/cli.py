@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The command ``anomalib-adaptclip``: prediction to a table, ablations, the export of adapters, and prompt banks."""
+"""The command ``anomalib-adaptclip``: predictions, ablations, the export of adapters, prompt banks, checks of data sets."""
 
 import inspect
 import json
@@ -9,15 +9,17 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.table import Table
 
 from .ablation import build_table, find_configs, read_rows, run_rows
 from .bank_file import read_bank, read_header, write_bank
 from .clip import fingerprint, load_clip
 from .data import QueryPromptDataModule
+from .data.check import check_data_set
 from .data.image_files import Unreadable, image_files, require_batch_size
 from .lightning_model import AdaptCLIP
 from .predictor import AdaptCLIPPredictor, require_device
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line, by default those of this process.
 
     Returns:
-        Exit code: 0, or 1 if a row of the ablations failed.
+        Exit code: 0, or 1 if a row of the ablations failed or a data set has faults.
     """
     commands: dict[str, tuple[Callable[..., int | None], bool]] = {  # and whether arguments go by position
         "predict": (predict, True),
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "bank-add": (bank_add, True),
         "bank-remove": (bank_remove, True),
         "bank-list": (bank_list, True),
+        "data": (data, True),
     }
     parser = ArgumentParser(prog="anomalib-adaptclip", description=__doc__)
     subcommands = parser.add_subcommands()
@@ -278,6 +281,32 @@ def bank_list(bank: Path) -> None:
     """
     for name, tokens in read_bank(bank)[0].items():
         Console().print(f"{name}: {tokens.shape[1]} good images", markup=False, highlight=False, soft_wrap=True)
+
+
+def data(action: Literal["check"], name: str, root: Path | None = None) -> int:  # noqa: ARG001  # the action says itself
+    """Count the images of a data set of the paper, and tell what is wrong with it.
+
+    Args:
+        action: There is one: check.
+        name: Of the data set, that of a file in configs/data, such as mvtec.
+        root: Folder of the data set. By default what that file says.
+
+    Returns:
+        0, or 1 if something is wrong.
+
+    Raises:
+        ValueError: If there is no such data set.
+    """
+    reports = list(check_data_set(name, root))
+    table = Table("category", "train normal", "test normal", "test abnormal", "masks", title=name)
+    for report in reports:
+        table.add_row(report.category, *map(str, report.counts or "????"))
+    console = Console()
+    console.print(table)
+    for report in reports:
+        for problem in report.problems:
+            console.print(f"{report.category}: {problem}", markup=False, highlight=False, soft_wrap=True)
+    return int(any(report.problems for report in reports))
 
 
 def _require_expressible(file: AdapterFile, published: Path) -> None:

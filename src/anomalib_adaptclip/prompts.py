@@ -3,6 +3,7 @@
 
 """Choosing the normal images that serve as few-shot prompts."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -11,6 +12,8 @@ from anomalib.data.utils import LabelName
 from anomalib.data.utils.image import is_image_file
 
 from .images import read_image
+
+logger = logging.getLogger(__name__)
 
 
 def require_shots(k_shot: int, source: Path | str | None) -> list[str]:
@@ -71,7 +74,8 @@ def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: i
     """Draw K train images as the published protocol does: with replacement, over the images in file-name order.
 
     Args:
-        datamodule: Data module that has been set up.
+        datamodule: Data module that has been set up. If it says ``prompts_are_abnormal``, as `AbnormalFolder` does, the
+            labels do not matter.
         k_shot: Number K of images.
         seed: Of the generator; the paper's are 10, 20 and 30.
 
@@ -82,7 +86,11 @@ def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: i
         ValueError: If there are fewer than K normal train images.
     """
     samples = datamodule.train_data.samples
-    files = sorted(samples.image_path[samples.label_index == LabelName.NORMAL])
+    if getattr(datamodule, "prompts_are_abnormal", False):
+        logger.warning("%s has no normal images: abnormal ones serve as prompts, as in the paper.", datamodule.name)
+    else:
+        samples = samples[samples.label_index == LabelName.NORMAL]
+    files = sorted(samples.image_path)
     require_enough(len(files), k_shot, f"the train split of {datamodule.name} {datamodule.category}".rstrip())
     generator = torch.Generator().manual_seed(seed)
     return [str(files[index]) for index in torch.randint(0, len(files), (k_shot,), generator=generator)]

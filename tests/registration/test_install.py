@@ -87,6 +87,14 @@ def test_uninstalling_leaves_nothing(tmp_path: Path, dependencies: Path, argumen
     assert environment.run("import sys; assert 'anomalib_adaptclip' not in str(sys.meta_path)").stderr == ""
 
 
+def test_a_wheel_brings_data_sets_and_figures(wheel_environment: Environment) -> None:
+    package = wheel_environment.site_packages / "anomalib_adaptclip"
+    assert len(list((package / "configs/data").glob("*.yaml"))) == 12
+    assert sorted(path.stem for path in (package / "paper").glob("*.csv")) == [
+        f"table{number}" for number in range(1, 6)
+    ]
+
+
 def test_the_command_of_a_wheel_brings_its_rows(wheel_environment: Environment, tmp_path: Path) -> None:
     """Nothing is read of the repository: the row named is missing among those that the wheel holds."""
     command = [str(wheel_environment.root / "bin" / "anomalib-adaptclip"), "ablation", "--base", "MVTecAD"]

@@ -131,7 +131,7 @@ class DataSource:
         queries = pd.concat(tables, ignore_index=True)
         if as_base:
             _require_complete(self.label, queries, prompts)
-        has_masks = not _without_mask(queries)
+        has_masks = not without_mask(queries)
         queries.attrs["task"] = "segmentation" if has_masks else "classification"
         return Samples(queries, prompts, has_masks)
 
@@ -166,7 +166,7 @@ class DataSource:
     @cached_property
     def _known_categories(self) -> list[str]:
         """Folders that hold a train split, else what anomalib lists: the data set is still to be downloaded then."""
-        listed = _listed_categories(self.module_class)
+        listed = listed_categories(self.module_class)
         if self.module_class.__module__.startswith("anomalib_adaptclip."):
             return listed  # drawn, not found
         folders = sorted(path.parent.name for path in self._root.glob("*/train") if path.is_dir())
@@ -174,7 +174,7 @@ class DataSource:
         return folders or listed
 
 
-def _listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
+def listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
     """The constant ``CATEGORIES`` of a data module, or beside anomalib's data set of the same name."""
     data_set = sys.modules.get(module_class.__module__.replace(".datamodules.", ".datasets."))
     for place in (module_class, data_set):
@@ -183,7 +183,7 @@ def _listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
     return []
 
 
-def _without_mask(queries: pd.DataFrame) -> list[str]:
+def without_mask(queries: pd.DataFrame) -> list[str]:
     """Abnormal images that lack a mask."""
     abnormal = queries[queries.label_index == LabelName.ABNORMAL]
     return [
@@ -204,11 +204,11 @@ def _require_complete(label: str, queries: pd.DataFrame, prompts: Mapping[str, S
         if own.empty:
             msg = f"{where} has no test images, and the adapters are trained on them. Add some or leave it out."
             raise ValueError(msg)
-        bare = _without_mask(own)
+        bare = without_mask(own)
         if bare:
             msg = (
                 f"{where} has {len(bare)} abnormal images without a mask, and training needs one for each: "
-                f"{_first(bare)}. Add the masks or leave it out."
+                f"{first_few(bare)}. Add the masks or leave it out."
             )
             raise ValueError(msg)
         _require_equal_sizes(where, own)
@@ -223,9 +223,10 @@ def _require_equal_sizes(where: str, queries: pd.DataFrame) -> None:
             if image.size != mask.size:
                 unequal.append(f"{row.mask_path} is {mask.size}, its image {image.size}")
     if unequal:
-        msg = f"{where} has {len(unequal)} masks of another size than their image: {_first(unequal)}. Correct them."
+        msg = f"{where} has {len(unequal)} masks of another size than their image: {first_few(unequal)}. Correct them."
         raise ValueError(msg)
 
 
-def _first(items: Sequence[str], count: int = 5) -> str:
+def first_few(items: Sequence[str], count: int = 5) -> str:
+    """The first of a list, for messages."""
     return "; ".join(items[:count]) + (" ..." if len(items) > count else "")

@@ -1,0 +1,146 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""AbnormalFolder: data sets that show nothing normal, such as polyps in every image."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+import torch
+from anomalib.data import AnomalibDataModule, AnomalibDataset, ImageItem
+from anomalib.data.utils import LabelName, Split, TestSplitMode, ValSplitMode, read_image
+from anomalib.data.utils.image import is_image_file
+from PIL import Image
+from torchvision.transforms.v2 import Transform
+from torchvision.transforms.v2.functional import to_image
+from torchvision.tv_tensors import Mask
+
+_MASK_THRESHOLD = 127  # masks may be JPEG files, whose black is not quite 0
+
+
+class AbnormalFolder(AnomalibDataModule):
+    """A folder of images that are all abnormal, and a folder of their masks.
+
+    Both splits are all the images, and all are labelled abnormal. The train split is there for few-shot prompts, which
+    the paper draws from the test images where there are no normal ones: AdaptCLIP takes them in spite of their label.
+    With one class only, image AUROC and its kin are undefined: read the pixel metrics.
+
+    Args:
+        name: Of the data set, for results.
+        root: Folder of the data set.
+        image_dir: Folder of the images in it.
+        mask_dir: Folder of the masks in it, named like the images up to the extension. Brighter than half is abnormal.
+        train_batch_size: Batch size in training.
+        eval_batch_size: Batch size in validation and test.
+        num_workers: Worker processes that load images.
+        train_augmentations: Augmentations of the training images.
+        val_augmentations: Augmentations of the validation images.
+        test_augmentations: Augmentations of the test images.
+        augmentations: Augmentations where none of the above is given.
+        val_split_mode: How the validation set is made, see `AnomalibDataModule`.
+        val_split_ratio: Fraction of images for the validation set where it is split off.
+        seed: Of random splits.
+
+    Attributes:
+        prompts_are_abnormal: Tells AdaptCLIP that it may draw prompts that are labelled abnormal.
+    """
+
+    prompts_are_abnormal: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        name: str,
+        root: Path | str,
+        image_dir: str = "images",
+        mask_dir: str = "masks",
+        train_batch_size: int = 32,
+        eval_batch_size: int = 32,
+        num_workers: int = 8,
+        train_augmentations: Transform | None = None,
+        val_augmentations: Transform | None = None,
+        test_augmentations: Transform | None = None,
+        augmentations: Transform | None = None,
+        val_split_mode: ValSplitMode | str = ValSplitMode.SAME_AS_TEST,
+        val_split_ratio: float = 0.5,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            train_batch_size=train_batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            train_augmentations=train_augmentations,
+            val_augmentations=val_augmentations,
+            test_augmentations=test_augmentations,
+            augmentations=augmentations,
+            test_split_mode=TestSplitMode.NONE,  # any other makes normal test images out of the train split
+            val_split_mode=val_split_mode,
+            val_split_ratio=val_split_ratio,
+            seed=seed,
+        )
+        self._name = name
+        self.root = Path(root)
+        self.image_dir = image_dir
+        self.mask_dir = mask_dir
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # Lightning's attribute, which anomalib makes a property
+        """Name of the data set."""
+        return self._name
+
+    def _setup(self, _stage: str | None = None) -> None:
+        folders = self.root / self.image_dir, self.root / self.mask_dir
+        self.train_data = AbnormalFolderDataset(*folders, Split.TRAIN)
+        self.test_data = AbnormalFolderDataset(*folders, Split.TEST)
+
+
+class AbnormalFolderDataset(AnomalibDataset):
+    """Abnormal images with their masks.
+
+    Args:
+        images: Folder of the images.
+        masks: Folder of the masks, named like the images up to the extension.
+        split: What to call the split; the images are the same.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If there are no images, or one has no mask.
+    """
+
+    def __init__(self, images: Path, masks: Path, split: Split) -> None:
+        super().__init__()
+        for folder in (images, masks):
+            if not folder.is_dir():
+                msg = f"There is no folder {folder}."
+                raise FileNotFoundError(msg)
+        mask_of = {path.stem: str(path) for path in masks.iterdir() if is_image_file(path)}
+        files = sorted(path for path in images.iterdir() if is_image_file(path))
+        bare = [path.name for path in files if path.stem not in mask_of]
+        if bare or not files:
+            msg = f"{images} holds {len(files)} images, and {len(bare)} of them have no mask in {masks}: {bare[:5]}."
+            raise ValueError(msg)
+        self.samples = pd.DataFrame(
+            {
+                "image_path": [str(path) for path in files],
+                "mask_path": [mask_of[path.stem] for path in files],
+                "label_index": int(LabelName.ABNORMAL),
+                "split": split.value,
+            }
+        )
+        self.samples.attrs["task"] = "segmentation"
+
+    def __getitem__(self, index: int) -> ImageItem:
+        """Read an image ``(3, H, W)`` and its mask ``(H, W)``."""
+        sample = self.samples.iloc[index]
+        image = read_image(sample.image_path, as_tensor=True)
+        with Image.open(sample.mask_path) as file:
+            mask = Mask(to_image(file.convert("L")).squeeze(0) > _MASK_THRESHOLD, dtype=torch.uint8)
+        if self.augmentations:
+            image, mask = self.augmentations(image, mask)
+        return ImageItem(
+            image=image,
+            gt_mask=mask,
+            gt_label=torch.tensor(sample.label_index),
+            image_path=sample.image_path,
+            mask_path=sample.mask_path,
+        )

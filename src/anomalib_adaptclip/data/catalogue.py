@@ -1,0 +1,60 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The paper's twelve data sets, as configured in ``configs/data``."""
+
+from pathlib import Path
+
+from anomalib.data import AnomalibDataModule
+from jsonargparse import ArgumentParser
+
+from anomalib_adaptclip.data.sources import listed_categories
+
+
+def find_data_configs() -> Path:
+    """Folder of the twelve files: inside an installed package, or in the repository."""
+    shipped = Path(__file__).parents[1] / "configs" / "data"
+    return shipped if shipped.is_dir() else Path(__file__).parents[3] / "configs" / "data"
+
+
+def data_set_names() -> list[str]:
+    """Names of the data sets, those of their files."""
+    return sorted(path.stem for path in find_data_configs().glob("*.yaml"))
+
+
+def build_data_set(name: str, root: Path | str | None = None, category: str | None = None) -> AnomalibDataModule:
+    """Build the data module of a data set as ``anomalib --data FILE`` does.
+
+    Args:
+        name: Of the data set, such as ``"mvtec"``.
+        root: Its folder. By default what the file says.
+        category: Which of its categories. By default what the file says.
+
+    Returns:
+        The data module, not set up.
+
+    Raises:
+        ValueError: If there is no such data set.
+    """
+    if name not in data_set_names():
+        msg = f"There is no data set {name!r}; there are {', '.join(data_set_names())}."
+        raise ValueError(msg)
+    arguments = ["--data", str(find_data_configs() / f"{name}.yaml")]
+    arguments += [] if root is None else ["--data.init_args.root", str(root)]
+    arguments += [] if category is None else ["--data.init_args.category", category]
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(AnomalibDataModule, "data")
+    module: AnomalibDataModule = parser.instantiate_classes(parser.parse_args(arguments)).data
+    return module
+
+
+def categories_of_data_set(name: str) -> list[str]:
+    """Names of the categories of a data set; none where it has just one kind of thing.
+
+    Args:
+        name: Of the data set.
+
+    Raises:
+        ValueError: If there is no such data set.
+    """
+    return listed_categories(type(build_data_set(name)))

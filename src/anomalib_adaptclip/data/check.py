@@ -1,0 +1,170 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What there is of a data set on disk, and what is wrong with it."""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from anomalib.data import MPDD, AnomalibDataModule, Folder, Kolektor, MVTecAD, RealIAD, Visa
+from anomalib.data.utils import LabelName
+from PIL import Image
+
+from anomalib_adaptclip.data.abnormal_folder import AbnormalFolder
+from anomalib_adaptclip.data.catalogue import build_data_set, categories_of_data_set
+from anomalib_adaptclip.data.dtd_synthetic import DTDSynthetic
+from anomalib_adaptclip.data.sources import first_few, without_mask
+
+
+class Counts(NamedTuple):
+    """Images of a category.
+
+    Attributes:
+        train_normal: Normal ones to train on, or to draw prompts from.
+        test_normal: Normal ones to test on.
+        test_abnormal: Abnormal ones to test on.
+        masks: Of the abnormal ones.
+    """
+
+    train_normal: int
+    test_normal: int
+    test_abnormal: int
+    masks: int
+
+
+class Report(NamedTuple):
+    """What was found of a category.
+
+    Attributes:
+        category: Its name, that of the data set where there are no categories.
+        counts: Images, None if they cannot be listed.
+        problems: What is wrong, a sentence each.
+    """
+
+    category: str
+    counts: Counts | None
+    problems: list[str]
+
+
+def check_data_set(name: str, root: Path | str | None = None) -> Iterator[Report]:
+    """Check a data set of the paper, category by category. Every image and mask is read.
+
+    Args:
+        name: Of the data set, such as ``"mvtec"``.
+        root: Its folder. By default what its file says.
+
+    Yields:
+        A report per category, as soon as it is there.
+
+    Raises:
+        ValueError: If there is no such data set.
+    """
+    categories: list[str | None] = [*categories_of_data_set(name)]
+    for category in categories or [None]:
+        module = build_data_set(name, root, category)
+        yield check_category(module, category or module.name)
+
+
+def check_category(module: AnomalibDataModule, category: str) -> Report:
+    """Check what a data module holds.
+
+    Args:
+        module: Data module, not set up.
+        category: What to call it in the report.
+
+    Returns:
+        The report.
+    """
+    try:
+        module.setup()
+    except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too, and any of them is a finding
+        return Report(category, None, [f"It cannot be listed: {error}", *_missing_files(module)])
+    train, test = module.train_data.samples, module.test_data.samples
+    abnormal = test[test.label_index == LabelName.ABNORMAL]
+    bare = without_mask(abnormal) if _has_masks(module) else []
+    masks = len(abnormal) - len(bare) if _has_masks(module) else 0
+    train_normal, test_normal = (int((data.label_index == LabelName.NORMAL).sum()) for data in (train, test))
+    problems = list(_empty_splits(module, train, test))
+    if bare:
+        problems.append(f"{len(bare)} abnormal images have no mask: {first_few(bare)}")
+    problems += _faulty_files([*train.image_path, *test.image_path], abnormal[~abnormal.image_path.isin(bare)], masks)
+    return Report(category, Counts(train_normal, test_normal, len(abnormal), masks), problems)
+
+
+def _has_masks(module: AnomalibDataModule) -> bool:
+    return not (isinstance(module, Folder) and module.mask_dir is None)
+
+
+def _empty_splits(module: AnomalibDataModule, train: pd.DataFrame, test: pd.DataFrame) -> Iterator[str]:
+    if not (test.label_index == LabelName.ABNORMAL).any():
+        yield "There are no abnormal test images."
+    if isinstance(module, AbnormalFolder):
+        return
+    if not (train.label_index == LabelName.NORMAL).any():
+        yield "There are no normal train images."
+    normal = test[test.label_index == LabelName.NORMAL]
+    splits_by_ratio = isinstance(module, Folder) and module.normal_test_dir is None
+    if not splits_by_ratio and (normal.split == "train").all():  # anomalib then takes them from the train split
+        yield "There are no normal test images."
+
+
+def _faulty_files(images: Iterable[str], abnormal: pd.DataFrame, masks: int) -> list[str]:
+    """Read all files, and compare the sizes of masks and images."""
+    pairs = dict(zip(abnormal.image_path, abnormal.mask_path, strict=True)) if masks else {}
+    paths = list(dict.fromkeys([*images, *pairs.values()]))
+    with ThreadPoolExecutor() as pool:
+        sizes = dict(zip(paths, pool.map(_size, paths), strict=True))
+    problems = []
+    if unreadable := [path for path, size in sizes.items() if size is None]:
+        problems.append(f"{len(unreadable)} images or masks cannot be read: {first_few(unreadable)}")
+    readable = [(image, mask) for image, mask in pairs.items() if sizes[image] and sizes[mask]]
+    if unequal := [mask for image, mask in readable if sizes[image] != sizes[mask]]:
+        problems.append(f"{len(unequal)} masks have another size than their image: {first_few(unequal)}")
+    return problems
+
+
+def _size(path: str) -> tuple[int, int] | None:
+    """Width and height of an image, None if it cannot be read to its end."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.width, image.height
+    except (OSError, SyntaxError):  # Pillow raises the second on broken PNG files
+        return None
+
+
+def _missing_files(module: AnomalibDataModule) -> list[str]:
+    """What is missing where anomalib only says that something is."""
+    missing: list[Path] = []
+    bare: list[Path] = []
+    orphans: list[Path] = []
+    if isinstance(module, RealIAD):
+        missing = [path for path in _listed_files(module) if not path.exists()]
+    elif isinstance(module, Kolektor):
+        bare = [path for path in module.root.rglob("*.jpg") if not path.with_name(f"{path.stem}_label.bmp").exists()]
+    elif isinstance(module, MVTecAD | Visa | MPDD | DTDSynthetic):
+        folder = (module.split_root if isinstance(module, Visa) else module.root) / module.category
+        images = [path for path in folder.glob("test/*/*") if path.parent.name != "good"]
+        masks = [*folder.glob("ground_truth/*/*")]
+        bare = [image for image in images if not any(_belongs(mask, image) for mask in masks)]
+        orphans = [mask for mask in masks if not any(_belongs(mask, image) for image in images)]
+    faults = {"listed files are missing": missing, "images have no mask": bare, "masks have no image": orphans}
+    return [f"{len(paths)} {fault}: {first_few(sorted(map(str, paths)))}" for fault, paths in faults.items() if paths]
+
+
+def _belongs(mask: Path, image: Path) -> bool:
+    """Whether anomalib would pair them."""
+    return mask.parent.name == image.parent.name and image.stem in mask.stem
+
+
+def _listed_files(module: RealIAD) -> Iterator[Path]:
+    folder = module.root / f"realiad_{module.resolution}" / module.category
+    file = module.root / str(module.json_path).format(category=module.category)
+    if file.exists() and folder.exists():
+        splits = json.loads(file.read_text(encoding="utf-8"))
+        for sample in (*splits.get("train", []), *splits.get("test", [])):
+            yield folder / sample["image_path"]
