@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The command ``anomalib-adaptclip``: predictions, ablations, the export of adapters, prompt banks, checks of data sets."""
+"""The command ``anomalib-adaptclip``: predictions, ablations, adapters to export, prompt banks, data sets to check."""
 
 import inspect
 import json
