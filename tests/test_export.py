@@ -168,7 +168,7 @@ def test_inferencers(
     assert torch.equal(torch.as_tensor(found.pred_score), torch.as_tensor(expected.pred_score))
     exported: Any = OpenVINOInferencer(openvino_path, "CPU", FLOAT32).predict(trained.images)
     np.testing.assert_allclose(exported.pred_score, expected.pred_score, rtol=0, atol=1e-4)
-    shape = expected.anomaly_map.shape  # type: ignore[union-attr]
+    shape = expected.anomaly_map.shape
     np.testing.assert_allclose(exported.anomaly_map.reshape(shape), expected.anomaly_map, rtol=0, atol=1e-4)
 
 

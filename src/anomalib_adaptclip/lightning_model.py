@@ -423,7 +423,7 @@ class AdaptCLIP(AnomalibModule):
         model = self._for_export()
         return write_whole(export_root, lambda draft: ExportMixin.to_torch(model, draft, model_file_name))
 
-    def to_onnx(
+    def to_onnx(  # type: ignore[override]
         self,
         export_root: Path | str,
         model_file_name: str = "model",
@@ -451,7 +451,7 @@ class AdaptCLIP(AnomalibModule):
             export_root, lambda draft: ExportMixin.to_onnx(model, draft, model_file_name, input_size, **options)
         )
 
-    def to_openvino(
+    def to_openvino(  # type: ignore[override]
         self,
         export_root: Path | str,
         model_file_name: str = "model",

@@ -10,6 +10,8 @@ pixels, so here it is a product with two matrices, which every runtime knows.
 Letters: B batch, C channels, h and w pixels that come, H and W pixels that are wanted.
 """
 
+from typing import Any
+
 import torch
 from anomalib.pre_processing.utils.transform import get_exportable_transform
 from torch import nn
@@ -51,7 +53,8 @@ def resize_matrix(length: int, wanted: int, device: torch.device | None = None) 
     pixels = torch.arange(length, device=device, dtype=torch.float32) + 0.5
     centres = (torch.arange(wanted, device=device, dtype=torch.float32) + 0.5) * scale
     distances = pixels - centres.unsqueeze(1)  # (wanted, length)
-    x = (distances / torch.sym_max(scale, 1.0)).abs()
+    ratio: Any = torch.sym_max(scale, 1.0)
+    x = distances.abs() / ratio
     # Keys' cubic kernel with a = -0.5, which torchvision has with antialias, and -0.75 without
     near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
     weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))

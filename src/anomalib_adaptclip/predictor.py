@@ -8,7 +8,7 @@ Letters: B batch, H and W pixels of an image, h and w of the model's input.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from anomalib.data import InferenceBatch
@@ -64,7 +64,7 @@ class AdaptCLIPPredictor:
             msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
             raise FileNotFoundError(msg)
         model = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
-        return cls(model, device)
+        return cls(cast("AdaptCLIP", model), device)
 
     def __call__(self, images: torch.Tensor, categories: Sequence[str] = ()) -> InferenceBatch:
         """Score and segment a batch.
