@@ -133,14 +133,17 @@ def export_backbone(clip: Clip, path: Path) -> None:
 
 
 def _draw(products: Products, done: float) -> Pairs:
-    if done < 0.75:
+    if done < 0.6:
         return draw_pairs(products, BATCH, 112, share=0.5)
     return draw_pairs(products, BATCH // 2, 224)
 
 
 def _rate(step: int, steps: int) -> float:
-    """Learning rate: a warm-up, then a cosine that ends at a few hundredths."""
-    return RATE * min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(0.9 * math.pi * step / steps)))
+    """Learning rate: a warm-up and a cosine for four fifths of the steps, then a second cosine from a third of it."""
+    first = round(0.8 * steps)
+    if step < first:
+        return RATE * min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(0.9 * math.pi * step / first)))
+    return RATE / 3 * 0.5 * (1 + math.cos(0.95 * math.pi * (step - first) / (steps - first)))
 
 
 def _losses(clip: Clip, look: Look, pairs: Pairs) -> dict[str, torch.Tensor]:
