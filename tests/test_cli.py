@@ -14,7 +14,10 @@ import torch
 from anomalib.cli.cli import AnomalibCLI
 from anomalib.models import get_model, list_models
 
-from anomalib_adaptclip import AdaptCLIP, SyntheticDefects
+from anomalib_adaptclip import AbnormalFolder, AdaptCLIP, SyntheticDefects
+from anomalib_adaptclip.data.catalogue import find_data_configs
+
+from .data.miniatures import LAYOUTS
 
 SMALL = ("--model.backbone", "tiny", "--model.image_size", "112")
 CPU = ("--trainer.accelerator", "cpu", "--trainer.devices", "1")
@@ -66,6 +69,18 @@ def test_train_then_predict_from_the_checkpoint(
     assert isinstance(trained.model, AdaptCLIP)
     assert done.model.prompt_files == trained.model.prompt_files != []
     assert len(pictures(tmp_path)) > 0
+
+
+@pytest.mark.filterwarnings("ignore:No negative samples in targets:UserWarning")  # image AUROC of one class
+def test_a_data_set_of_the_paper_by_its_file(anomalib: Callable[..., AnomalibCLI], tmp_path: Path) -> None:
+    """One-shot where nothing is normal: the prompt is one of the images under test."""
+    LAYOUTS["kvasir"](tmp_path / "polyps")
+    data = ("--data", find_data_configs() / "kvasir.yaml", "--data.init_args.root", "polyps")
+    done = anomalib("test", "--model", "AdaptCLIP", "--model.k_shot", 1, *SMALL, *data, "--data.num_workers", 0, *CPU)
+    assert isinstance(done.datamodule, AbnormalFolder)
+    [prompt] = done.model.prompt_files
+    assert prompt in set(done.datamodule.test_data.samples.image_path)
+    assert 0 < done.engine.trainer.callback_metrics["pixel_AUPR"] <= 1
 
 
 def test_predict_on_a_folder_alone(anomalib: Callable[..., AnomalibCLI], marble: Path, tmp_path: Path) -> None:

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from anomalib.cli.cli import AnomalibCLI
 from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import LabelName
 from PIL import Image
 
-from anomalib_adaptclip import AdaptCLIP
 from anomalib_adaptclip.adapter_choice import is_base
 from anomalib_adaptclip.cli import main
-from anomalib_adaptclip.data import AbnormalFolder, DTDSynthetic
+from anomalib_adaptclip.data import DTDSynthetic
 from anomalib_adaptclip.data.catalogue import build_data_set, categories_of_data_set, data_set_names, find_data_configs
 from anomalib_adaptclip.data.check import check_category, check_data_set
 from anomalib_adaptclip.paper import read_table
@@ -99,20 +97,6 @@ def test_normal_prompts_stay_normal(tmp_path: Path) -> None:
     module.prompts_are_abnormal = False  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="holds 0"):
         prompts_from_datamodule(module, 1, seed=10)
-
-
-@pytest.mark.filterwarnings("ignore:No negative samples in targets:UserWarning")  # image AUROC of one class
-def test_anomalib_takes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    LAYOUTS["kvasir"](tmp_path / "polyps")
-    model = ("--model", "AdaptCLIP", "--model.backbone", "tiny", "--model.image_size", "56", "--model.k_shot", "1")
-    data = ("--data", str(find_data_configs() / "kvasir.yaml"), "--data.init_args.root", "polyps")
-    quick = ("--data.init_args.num_workers", "0", "--trainer.accelerator", "cpu", "--trainer.devices", "1")
-    done = AnomalibCLI(["test", *model, *data, *quick])
-    assert isinstance(done.datamodule, AbnormalFolder)
-    assert isinstance(done.model, AdaptCLIP)
-    assert Path(done.model.prompt_files[0]).parent.name == "images"
-    assert 0 < done.engine.trainer.callback_metrics["pixel_AUPR"] <= 1
 
 
 def test_adapters_trained_on_mvtec_ad_have_not_seen_dtd_synthetic() -> None:

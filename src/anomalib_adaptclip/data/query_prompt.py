@@ -253,4 +253,4 @@ def no_batches() -> list[Any]:
 
 
 def _arguments(root: Path | str | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
-    return ({} if root is None else {"root": root}) | dict(arguments or {})
+    return ({} if root is None else {"root": Path(root)}) | dict(arguments or {})  # a command line may give either type
