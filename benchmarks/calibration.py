@@ -56,7 +56,8 @@ def encode(model: AdaptCLIP, category: str, args: argparse.Namespace) -> Categor
         )
         data.prepare_data()
         data.setup()
-        core, transform = model.model, getattr(model.pre_processor, "transform", None)
+        core = model.model
+        transform: Any = getattr(model.pre_processor, "transform", None)
         train = [
             core.encode(transform(variants(read_image(path))), core.taps) for path in data.train_data.samples.image_path
         ]

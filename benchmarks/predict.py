@@ -59,7 +59,7 @@ def by_engine(model: Callable[..., AdaptCLIP], folder: Path, table: Path, batch_
     if not stream:
         with ResultsFile(table) as file:
             for batch in returned or []:
-                file.write(results_of(batch.image_path, batch))  # type: ignore[union-attr, arg-type]
+                file.write(results_of(batch.image_path, batch))  # type: ignore[union-attr]
 
 
 WAYS: dict[str, Callable[..., None]] = {

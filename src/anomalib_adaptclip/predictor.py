@@ -63,7 +63,7 @@ class AdaptCLIPPredictor:
         if not Path(path).is_file():
             msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
             raise FileNotFoundError(msg)
-        model = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
+        model: Any = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
         return cls(model, device)
 
     def __call__(self, images: torch.Tensor, categories: Sequence[str] = ()) -> InferenceBatch:

@@ -85,6 +85,7 @@ def _size_of(path: str) -> tuple[int, int] | None:
     """Width and height of an image file; only its header is read."""
     try:
         with Image.open(path) as image:
-            return image.size
+            width, height = image.size
+            return int(width), int(height)
     except OSError:
         return None
