@@ -61,10 +61,12 @@ def test_a_limit_by_hand() -> None:
     assert upper_limit(values, 0.25) == pytest.approx(1 / (1 + math.exp(-math.sqrt(2 * 1.5))))
 
 
-def test_the_spread_of_variants_raises_the_limit() -> None:
-    steady = torch.tensor([[-2.0, -2.0], [-1.0, -1.0]]).sigmoid()
-    spread = torch.tensor([[-2.5, -1.5], [-1.5, -0.5]]).sigmoid()
-    assert upper_limit(spread, 0.1) > upper_limit(steady, 0.1)
+def test_variants_tell_of_the_spread_and_not_of_the_mean() -> None:
+    """All magnified images may score higher; what counts is how much they differ from one another."""
+    odds = torch.tensor([[-2.0, -2.0], [-1.0, -1.0]])
+    alike = upper_limit(odds.sigmoid(), 0.1)
+    assert upper_limit((odds + torch.tensor([0.0, 0.7])).sigmoid(), 0.1) == pytest.approx(alike, rel=1e-4)
+    assert upper_limit((odds * torch.tensor([1.0, 1.5])).sigmoid(), 0.1) > alike + 0.01
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.3])

@@ -127,12 +127,13 @@ def variants(image: torch.Tensor) -> torch.Tensor:
 def upper_limit(values: torch.Tensor, rate: float) -> float:
     """Estimate what a new image exceeds at a rate, from few images.
 
-    Log-odds of normal images are taken to be normally distributed about a mean of their image, and those means about a
-    common one. Both spreads and the common mean are estimates, for which the quantile of Student's t makes up: without
-    it far more than the rate would exceed the limit that few images give.
+    Log-odds of normal images are taken to be normally distributed. Their mean is that of the images themselves, for
+    a variant may be a little less normal throughout; their variance is estimated on all variants. Both are estimates,
+    for which the quantile of Student's t makes up: without it far more than the rate would exceed the limit that few
+    images give.
 
     Args:
-        values: ``(K, A)`` in [0, 1], A variants of K images, K at least 2.
+        values: ``(K, A)`` in [0, 1], A variants of K images, K at least 2, each image itself first.
         rate: Share of new images, in (0, 1).
 
     Returns:
@@ -140,10 +141,9 @@ def upper_limit(values: torch.Tensor, rate: float) -> float:
     """
     odds = values.double().clamp(_SMALLEST, 1 - _SMALLEST).logit()
     images = len(odds)
-    between = odds.mean(dim=1).var() * (1 + 1 / images)
-    within = odds.var(dim=1, correction=0).mean()  # means of A variants vary by a part of it already
+    variance = odds.var(dim=0).mean() * (1 + 1 / images)  # of a new image's distance from the mean
     quantile = float(student.ppf(1 - rate, images - 1))
-    return float((odds.mean() + quantile * (between + within).sqrt()).sigmoid())
+    return float((odds[:, 0].mean() + quantile * variance.sqrt()).sigmoid())
 
 
 def apply_limits(post_processor: PostProcessor, limits: Limits) -> None:

@@ -8,7 +8,7 @@ Letters: B batch, H and W pixels of an image, h and w of the model's input.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from anomalib.data import InferenceBatch
@@ -63,8 +63,8 @@ class AdaptCLIPPredictor:
         if not Path(path).is_file():
             msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
             raise FileNotFoundError(msg)
-        model = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
-        return cls(cast("AdaptCLIP", model), device)
+        model: Any = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
+        return cls(model, device)
 
     def __call__(self, images: torch.Tensor, categories: Sequence[str] = ()) -> InferenceBatch:
         """Score and segment a batch.

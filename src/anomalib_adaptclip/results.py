@@ -86,6 +86,6 @@ def _size_of(path: str) -> tuple[int, int] | None:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            return width, height
+            return int(width), int(height)
     except OSError:
         return None
