@@ -110,11 +110,9 @@ def test_no_device_is_taken_for_granted() -> None:
     model = tiny().eval()
     model.prepare()
     model.model.set_prompts(torch.rand(1, 3, SIZE, SIZE))
+    tensors = model.state_dict()
     with FakeTensorMode():
-        state = {
-            name: torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
-            for name, tensor in model.state_dict().items()
-        }
+        state = {name: torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda") for name, tensor in tensors.items()}
         images = torch.empty(2, 3, 128, 90, device="cuda")
         output: Any = torch.func.functional_call(model, state, images)
     for tensor in (output.pred_score, output.anomaly_map, output.pred_mask):
