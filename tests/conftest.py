@@ -19,6 +19,10 @@ from safetensors.torch import load_file
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.weights import to_published
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, for the commands that tests start, too
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 GOLDEN = Path(__file__).parent / "parity" / "golden"
 
 
