@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--train_images", type=int, default=40)
     parser.add_argument("--normal_images", type=int, default=20)
-    parser.add_argument("--defect_images", type=int, default=3)
+    parser.add_argument("--defect_images", type=int, default=1, help="of each kind of defect")
     args = parser.parse_args()
 
     logging.disable(logging.WARNING)
