@@ -25,12 +25,12 @@ def list_models():
 }
 PLUGIN = {
     "anomalib_adaptclip/__init__.py": """
-from .data import QueryPromptDataModule, SyntheticDefects
+from .data import PredictFolder, QueryPromptDataModule, SyntheticDefects
 from .lightning_model import AdaptCLIP
 from .registration import register
 register()
 """,
-    "anomalib_adaptclip/data.py": "class QueryPromptDataModule: ...\nclass SyntheticDefects: ...",
+    "anomalib_adaptclip/data.py": "class PredictFolder: ...\nclass QueryPromptDataModule: ...\nclass SyntheticDefects: ...",
     "anomalib_adaptclip/lightning_model.py": """
 from anomalib.models.components import AnomalibModule
 class AdaptCLIP(AnomalibModule): ...
@@ -53,7 +53,7 @@ result = {
 REGISTERED = {
     "listed": ["AdaptCLIP"],
     "models": ["AdaptCLIP", "AdaptCLIPTraining"],
-    "data": ["QueryPromptDataModule", "SyntheticDefects"],
+    "data": ["PredictFolder", "QueryPromptDataModule", "SyntheticDefects"],
     "allowed": ["anomalib.models", "anomalib_adaptclip"],
 }
 UNTOUCHED = {"listed": [], "models": [], "data": [], "allowed": ["anomalib.models"]}

@@ -56,7 +56,7 @@ class Alignment(NamedTuple):
         query: L2-normalised query tokens ``(B, L, D)``.
         prompt: L2-normalised prompt tokens ``(N, D)`` for all queries alike, or ``(B, N, D)``.
         nearest: For each query patch the index of the prompt patch of highest cosine, ``(B, L)``.
-        score: One minus that cosine, ``(B, L)``, from 0 to 2, float32: how unlike anything normal.
+        score: One minus that cosine, ``(B, L)``, from 0 to 2, float32 at least: how unlike anything normal.
     """
 
     query: torch.Tensor
@@ -91,7 +91,8 @@ def align(query: torch.Tensor, prompt: torch.Tensor, chunk: int = CHUNK) -> Alig
     """
     nearest = nearest_patches(query, prompt, chunk)
     # 1 - cos is half the squared distance: no cancellation, and how the search was cut leaves no trace
-    difference = query.float() - take_patches(prompt, nearest).float()
+    precise = torch.promote_types(query.dtype, torch.float32)
+    difference = query.to(precise) - take_patches(prompt, nearest).to(precise)
     return Alignment(query, prompt, nearest, difference.square().sum(dim=-1) / 2)
 
 
