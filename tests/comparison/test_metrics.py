@@ -76,8 +76,8 @@ def test_merged_within_a_thousandth(scale: float, offset: float, monkeypatch: py
     order = masks.flatten(1).any(1).int().argsort()
     maps, masks = maps[order], masks[order]
     exact = evaluate(maps, masks, masks.flatten(1).any(1))
-    monkeypatch.setattr(ranking, "EXACT", 6000)
-    monkeypatch.setattr(ranking, "GROUPS", 3000)
+    monkeypatch.setattr(ranking, "EXACT", 12_000)
+    monkeypatch.setattr(ranking, "GROUPS", 6000)
     found = evaluate(maps, masks, masks.flatten(1).any(1))
     assert found != exact
     for name, value in expected(maps.squeeze(1), masks).items():

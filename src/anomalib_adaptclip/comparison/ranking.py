@@ -21,8 +21,8 @@ FPR_LIMIT = 0.3  # of AUPRO, as everywhere
 class Ranking:
     """How many normal and abnormal samples have which score.
 
-    Up to ``EXACT`` distinct scores are kept. When there are more, neighbours are merged into ``GROUPS`` ties that hold
-    about equal shares of both classes, so that a metric moves by less than 1e-3.
+    Up to ``EXACT`` distinct scores are kept. When there are more, neighbours are merged into ``GROUPS`` ties at most,
+    so small that a metric moves by less than 1e-3.
 
     Attributes:
         values: Scores ``(N,)``, ascending.
@@ -91,10 +91,16 @@ class Ranking:
 
 
 def _coarsen(values: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Merge neighbours into groups of equal shares of both classes, so that rare abnormal pixels keep their order."""
+    """Merge neighbours into at most ``GROUPS`` ties.
+
+    A tie holds a small share of either class, so that rare abnormal pixels keep their order, and few samples as
+    compared with those above it, on which precision depends.
+    """
     share = (weights[:2] / weights[:2].sum(1, keepdim=True).clamp(min=1)).sum(0)
-    below = share.cumsum(0) - share
-    group = (below / share.sum() * GROUPS).long().unique_consecutive(return_inverse=True)[1]
+    below = (share.cumsum(0) - share) / share.sum()
+    above = weights[:2].sum(0).flip(0).cumsum(0).flip(0).log()
+    steps = [(part * (GROUPS // 2 - 1)).long() for part in (below, 1 - above / above[0].clamp(min=1))]
+    group = (steps[0] + steps[1]).unique_consecutive(return_inverse=True)[1]
     last = torch.cat([group.diff() > 0, torch.tensor([True])])
     return values[last], _sum_by(group, weights, int(group[-1]) + 1)
 

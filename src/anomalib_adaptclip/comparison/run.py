@@ -146,7 +146,7 @@ def restrict_train_split(datamodule: AnomalibDataModule, files: Sequence[str]) -
 
     Args:
         datamodule: Data module that has been set up.
-        files: Images to keep, in this order; one that is named twice is there twice.
+        files: Images to keep; one that is named twice is there twice.
     """
     samples = datamodule.train_data.samples
     place = {str(path): index for index, path in enumerate(samples.image_path)}
