@@ -290,12 +290,18 @@ def test_winclip_with_and_without_normalised_references(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("shots: [1, 2]", "shots: [0, 2]", r"PatchCore cannot have \[0\] shots. It takes one or more, or full."),
-        ("shots: [0, 1, 2]", "shots: [full]", r"AdaptCLIP cannot have \['full'\] shots. It takes a number."),
+        (
+            "shots: [1, 2]",
+            "shots: [0, 2]",
+            r"cannot have the shots \[0, 2\]. It takes numbers from 1, or full.",
+        ),
+        ("shots: [0, 1, 2]", "shots: [full]", r"AdaptCLIP cannot have the shots \['full'\]. It takes numbers from 0."),
         ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built"),
         ("backbone: tiny", "backbones: tiny", "names no AnomalibModule that can be built"),
         ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
-        ("models:", "model:", "should hold `models` and `data_sets`"),
+        ("models:", "model:", "should hold `models`, `data_sets` and perhaps `seeds`"),
+        ("shots: [1, 2]", "shot: [1, 2]", "should hold `models`, `data_sets` and perhaps `seeds`"),
+        ("seeds: [10, 20]", "seeds: []", r"1 data sets and the seeds \[\]. Give some"),
         ("data_sets:\n  generated:", "data_sets:\n  nothing: {}\n  generated:", "There is no data set 'nothing'"),
     ],
 )

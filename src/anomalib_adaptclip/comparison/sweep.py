@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import yaml
 from anomalib.data import AnomalibDataModule
 from anomalib.models.components import AnomalibModule
-from jsonargparse import ArgumentError, ArgumentParser
 
 from anomalib_adaptclip.data.catalogue import data_set_names, find_data_configs
 from anomalib_adaptclip.data.sources import listed_categories
@@ -123,18 +123,18 @@ def read_sweep(path: Path) -> Sweep:
     if not path.is_file():
         msg = f"There is no file {path}."
         raise FileNotFoundError(msg)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Sweep, "sweep")
-    holder = ArgumentParser(exit_on_error=False)
-    holder.add_class_arguments(Sweep, as_group=False)
     try:
-        plain = holder.parse_path(path).as_dict()
-        sweep: Sweep = parser.instantiate_classes(parser.parse_object({"sweep": plain})).sweep
-    except (ArgumentError, TypeError) as error:
-        msg = f"{path} should hold `models` and `data_sets`: {error}"
+        content = _read_yaml(path)
+        models = {name: ModelEntry(**entry) for name, entry in content.pop("models").items()}
+        data_sets = {name: DataEntry(**entry) for name, entry in content.pop("data_sets").items()}
+        sweep = Sweep(models, data_sets, **content)
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        msg = f"{path} should hold `models`, `data_sets` and perhaps `seeds`, as in configs/compare: {error!r}"
         raise ValueError(msg) from error
-    if not (sweep.models and sweep.data_sets and sweep.seeds):
-        msg = f"{path} names {len(sweep.models)} models, {len(sweep.data_sets)} data sets and {len(sweep.seeds)} seeds."
+    if not (models and data_sets and sweep.seeds and all(type(seed) is int for seed in sweep.seeds)):
+        msg = (
+            f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}; give numbers."
+        )
         raise ValueError(msg)
     return sweep
 
@@ -159,9 +159,11 @@ def list_runs(sweep: Sweep) -> list[Run]:
 
 def _require_shots(name: str, entry: ModelEntry) -> None:
     few_shot = takes(class_of(AnomalibModule, entry.model), "k_shot")
-    wrong = [shots for shots in entry.shots if (shots == "full" if few_shot else shots == 0) or str(shots)[0] == "-"]
-    if wrong:
-        msg = f"{name} cannot have {wrong} shots. It takes {'a number' if few_shot else 'one or more, or full'}."
+    least, words = (0, ()) if few_shot else (1, ("full",))
+    known = [shots for shots in entry.shots if shots in words or (type(shots) is int and shots >= least)]
+    if known != entry.shots:
+        expected = "numbers from 0" if few_shot else "numbers from 1, or full"
+        msg = f"{name} cannot have the shots {entry.shots}. It takes {expected}."
         raise ValueError(msg)
 
 
@@ -188,8 +190,9 @@ def _read_spec(name: str) -> Spec:
     if name not in data_set_names():
         msg = f"There is no data set {name!r}; there are {', '.join(data_set_names())}. Others need `data`."
         raise ValueError(msg)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--class_path", type=str)
-    parser.add_argument("--init_args", type=dict[str, Any], default={})
-    spec: Spec = parser.parse_path(find_data_configs() / f"{name}.yaml").as_dict()
-    return spec
+    return _read_yaml(find_data_configs() / f"{name}.yaml")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
