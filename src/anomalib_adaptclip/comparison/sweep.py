@@ -132,9 +132,7 @@ def read_sweep(path: Path) -> Sweep:
         msg = f"{path} should hold `models`, `data_sets` and perhaps `seeds`, as in configs/compare: {error!r}"
         raise ValueError(msg) from error
     if not (models and data_sets and sweep.seeds and all(type(seed) is int for seed in sweep.seeds)):
-        msg = (
-            f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}; give numbers."
-        )
+        msg = f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}. Give some."
         raise ValueError(msg)
     return sweep
 
