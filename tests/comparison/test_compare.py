@@ -31,11 +31,9 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "compare"
 SMOKE = CONFIGS / "smoke.yaml"
 FIGURES = ("model", "category", "shots", "seed", "prompts", *METRICS)
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The 'test_dataloader' does not have many workers:UserWarning",
-    "ignore:The 'train_dataloader' does not have many workers:UserWarning",
-    "ignore:The number of training batches:UserWarning",
-    "ignore:.*`training_step` returned `None`:UserWarning",
+pytestmark = pytest.mark.filterwarnings(  # of Lightning, about models that are not optimized, and few small images
+    "ignore::lightning.fabric.utilities.warnings.PossibleUserWarning",
+    "ignore:`LightningModule.configure_optimizers` returned `None`:UserWarning",
 )
 
 
