@@ -165,7 +165,7 @@ class TestGoingOn:
         code, printed = run(SMOKE, tmp_path)
         rows = read_table(tmp_path / "runs.csv")
         assert code == 1
-        assert "PatchCore generated marble 2 20 failed: RuntimeError: no memory" in printed
+        assert "PatchCore on generated marble, 2 shots, seed 20 failed: RuntimeError: no memory" in printed
         assert "17 of 18 runs are finished, 1 failed." in printed
         [row] = [row for row in rows if row["error"]]
         assert (row["error"], row["image_AUROC"], row["seed"]) == ("RuntimeError: no memory", "", "20")
@@ -281,7 +281,8 @@ def test_winclip_with_and_without_normalised_references(
     assert rows[1]["prompts"] == rows[3]["prompts"] != "[]"
     raw, normalized = references[WinClip], references[NormalizedWinClip]
     assert raw.shape == normalized.shape == (2, 3, 240, 240)
-    assert (raw.min() >= 0, raw.max() <= 1) == (True, True)
+    assert raw.min() > -0.2  # bicubic resizing goes a little beyond [0, 1]
+    assert normalized.min() < -0.5
     transform = WinClip.configure_pre_processor().transform
     torch.testing.assert_close(sorted(transform(raw).sum((1, 2, 3))), sorted(normalized.sum((1, 2, 3))))
 
