@@ -282,7 +282,6 @@ def test_winclip_with_and_without_normalised_references(
     raw, normalized = references[WinClip], references[NormalizedWinClip]
     assert raw.shape == normalized.shape == (2, 3, 240, 240)
     assert raw.min() > -0.2  # bicubic resizing goes a little beyond [0, 1]
-    assert normalized.min() < -0.5
     transform = WinClip.configure_pre_processor().transform
     torch.testing.assert_close(sorted(transform(raw).sum((1, 2, 3))), sorted(normalized.sum((1, 2, 3))))
 
