@@ -143,8 +143,9 @@ def test_every_configuration_runs(configuration: Path, anomalib: Callable[..., A
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "configuration" in metafunc.fixturenames:
         configs = Path(__file__).parents[1] / "configs"
-        # test_ablation, data/test_data_sets and training/test_configs run these
-        others = {path for folder in ("ablation", "data", "training") for path in (configs / folder).rglob("*.yaml")}
+        # test_ablation, comparison/test_compare, data/test_data_sets and training/test_configs run these
+        folders = ("ablation", "compare", "data", "training")
+        others = {path for folder in folders for path in (configs / folder).rglob("*.yaml")}
         files = sorted({*configs.rglob("*.yaml")} - others)
         metafunc.parametrize("configuration", files, ids=[file.stem for file in files])
 

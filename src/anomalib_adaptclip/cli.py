@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The command ``anomalib-adaptclip``: predictions, ablations, adapters to export, prompt banks, data sets to check."""
+"""The command ``anomalib-adaptclip``: predictions, ablations, comparisons, adapters, prompt banks, data sets."""
 
 import inspect
 import json
@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from .ablation import build_table, find_configs, read_rows, run_rows
 from .bank_file import read_bank, read_header, write_bank
 from .clip import fingerprint, load_clip
+from .comparison import Run, finished_runs, list_runs, missing_data, read_sweep, run_all, store_row
 from .data import QueryPromptDataModule
 from .data.check import check_data_set
 from .data.image_files import Unreadable, image_files, require_batch_size
@@ -43,11 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line, by default those of this process.
 
     Returns:
-        Exit code: 0, or 1 if a row of the ablations failed or a data set has faults.
+        Exit code: 0, or 1 if a row of the ablations or a run of a comparison failed, or a data set has faults.
     """
     commands: dict[str, tuple[Callable[..., int | None], bool]] = {  # and whether arguments go by position
         "predict": (predict, True),
         "ablation": (ablation, False),
+        "compare": (compare, False),
         "export-adapters": (export_adapters, True),
         "bank-add": (bank_add, True),
         "bank-remove": (bank_remove, True),
@@ -59,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, (function, positional) in commands.items():
         subparser = ArgumentParser(description=(function.__doc__ or "").splitlines()[0])
         subparser.add_function_arguments(function, as_group=False, as_positional=positional)
+        for action in subparser._actions:  # noqa: SLF001
+            if action.default is False:  # --resume means the same as --resume true
+                action.nargs, action.const = "?", True
         subcommands.add_subcommand(name, subparser)  # type: ignore[no-untyped-call]
     parsed = parser.parse_args(arguments)
     try:
@@ -183,6 +189,79 @@ def ablation(
     for result in failed:
         console.print(f"Row {result.number} failed: {result.error}", markup=False, highlight=False, soft_wrap=True)
     return int(bool(failed))
+
+
+def compare(
+    config: Path, output: Path | None = None, dry_run: bool = False, workers: int = 1, accelerator: str = "auto"
+) -> int:
+    """Test models on data sets, and store a row for each run as soon as it is through.
+
+    Finished runs with the same configuration are not run again; failed ones are.
+
+    Args:
+        config: YAML file of models, data sets and seeds, such as ``configs/compare/smoke.yaml``.
+        output: Folder for ``runs.csv``. By default ``results/compare/NAME``, after the file.
+        dry_run: Only list the runs, and what data is missing.
+        workers: Processes, each with a GPU in turn where there are some.
+        accelerator: Lightning's accelerator.
+
+    Returns:
+        0, or 1 if a run failed.
+
+    Raises:
+        ValueError: If arguments or files are wrong.
+        FileNotFoundError: If there is no such file.
+    """
+    if workers < 1:
+        msg = f"workers must be at least 1, got {workers}."
+        raise ValueError(msg)
+    runs = list_runs(read_sweep(config))
+    table = (output or Path("results/compare") / config.stem) / "runs.csv"
+    finished = finished_runs(table)
+    left = [run for run in runs if run.configuration not in finished]
+    console = Console()
+    if dry_run:
+        console.print(_table_of_runs(runs, left))
+        for problem in missing_data(runs):
+            console.print(f"Missing: {problem}", markup=False, highlight=False, soft_wrap=True)
+        return 0
+    failed = _run_and_store(left, len(runs), table, workers, accelerator)
+    console.print(
+        f"{table}: {len(runs) - failed} of {len(runs)} runs are finished, {failed} failed.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return int(failed > 0)
+
+
+def _run_and_store(left: Sequence[Run], total: int, table: Path, workers: int, accelerator: str) -> int:
+    """Run what is left, with a progress bar. Returns the number of failures."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    failed = 0
+    with Progress(*columns, TextColumn("left"), TimeRemainingColumn()) as progress:
+        task = progress.add_task("Runs", total=total, completed=total - len(left))
+        for row in run_all(left, workers, accelerator):
+            store_row(table, row)
+            failed += bool(row["error"])
+            progress.advance(task)
+            if row["error"]:
+                what = (
+                    f"{row['model']} on {row['data_set']} {row['category']}, {row['shots']} shots, seed {row['seed']}"
+                )
+                progress.console.print(f"{what} failed: {row['error']}", markup=False, highlight=False, soft_wrap=True)
+    return failed
+
+
+def _table_of_runs(runs: Sequence[Run], left: Sequence[Run]) -> Table:
+    """Runs of a sweep, a line for each model, data set and number of shots."""
+    table = Table("model", "data set", "shots", "categories", "seeds", "runs", "left", title=f"{len(runs)} runs")
+    for model, data_set, shots in dict.fromkeys((run.model, run.data_set, run.shots) for run in runs):
+        own = [run for run in runs if (run.model, run.data_set, run.shots) == (model, data_set, shots)]
+        categories, seeds = len({run.category for run in own}), ",".join(map(str, dict.fromkeys(r.seed for r in own)))
+        ahead = sum((run.model, run.data_set, run.shots) == (model, data_set, shots) for run in left)
+        table.add_row(model, data_set, str(shots), str(categories), seeds, str(len(own)), str(ahead))
+    return table
 
 
 def export_adapters(adapters: Path, published: Path, pretrained: str | None = None) -> None:

@@ -1,0 +1,64 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Models and data modules named as in anomalib's YAML, by ``class_path`` and ``init_args``."""
+
+import inspect
+from collections.abc import Mapping
+from pkgutil import resolve_name
+from typing import Any, TypeVar, cast
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+Spec = dict[str, Any]
+Part = TypeVar("Part")
+
+
+def class_of(kind: type[Part], spec: Mapping[str, Any]) -> type[Part]:
+    """Class that a part names.
+
+    Args:
+        kind: Base class.
+        spec: With ``class_path``, a name or dotted path, and ``init_args``.
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: If there is no such class, or its arguments are wrong.
+    """
+    _, parsed = _parse(kind, spec)
+    return cast("type[Part]", resolve_name(parsed.part.class_path))
+
+
+def build(kind: type[Part], spec: Mapping[str, Any], **arguments: Any) -> Part:  # noqa: ANN401
+    """Build a part.
+
+    Args:
+        kind: Base class.
+        spec: As for :func:`class_of`.
+        **arguments: That win over ``init_args``.
+
+    Returns:
+        The instance.
+
+    Raises:
+        ValueError: If there is no such class, or its arguments are wrong.
+    """
+    parser, parsed = _parse(kind, {**spec, "init_args": {**spec.get("init_args", {}), **arguments}})
+    return cast("Part", parser.instantiate_classes(parsed).part)
+
+
+def takes(part: type[Any], argument: str) -> bool:
+    """Whether a constructor has an argument."""
+    return argument in inspect.signature(part).parameters
+
+
+def _parse(kind: type[Part], spec: Mapping[str, Any]) -> tuple[ArgumentParser, Any]:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(kind, "part", required=True)
+    try:
+        return parser, parser.parse_object({"part": dict(spec)})
+    except (ArgumentError, TypeError, ValueError) as error:
+        msg = f"{spec} names no {kind.__name__} that can be built: {error}"
+        raise ValueError(msg) from error

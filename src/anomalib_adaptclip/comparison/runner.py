@@ -1,0 +1,166 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Runs a sweep, in this process or in several."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from anomalib.data import AnomalibDataModule
+
+from anomalib_adaptclip.data import SyntheticDefects
+
+from .parts import build
+from .run import describe, execute
+from .sweep import Run
+
+logger = logging.getLogger(__name__)
+
+
+class _Process(Protocol):
+    """What is needed of a process, whichever way it was started."""
+
+    exitcode: int | None
+
+    def join(self) -> None: ...
+
+    def terminate(self) -> None: ...
+
+
+class _Worker(NamedTuple):
+    """A process that runs what it is sent.
+
+    Attributes:
+        process: The process.
+        device: Its GPU.
+        run: What it is at.
+    """
+
+    process: _Process
+    device: int
+    run: Run
+
+
+def run_all(runs: Sequence[Run], workers: int = 1, accelerator: str = "auto") -> Iterator[dict[str, Any]]:
+    """Run a sweep.
+
+    Args:
+        runs: What to run.
+        workers: Processes. Each takes a GPU of its own in turn, where there are some. With one, this process runs all.
+        accelerator: Lightning's accelerator.
+
+    Yields:
+        The row of each run as soon as it is through, its error included if it failed.
+    """
+    _prepare(runs)
+    if workers == 1:
+        for run in runs:
+            yield execute(run, accelerator)
+    else:
+        yield from _run_in_processes(runs, workers, accelerator)
+
+
+def missing_data(runs: Sequence[Run]) -> Iterator[str]:
+    """Tell which data sets and categories of a sweep cannot be read. Nothing is downloaded or drawn.
+
+    Args:
+        runs: The sweep.
+
+    Yields:
+        A sentence each.
+    """
+    absent: set[tuple[str, Path]] = set()
+    for run, module in _modules(runs):
+        root = Path(getattr(module, "root", None) or ".")
+        if isinstance(module, SyntheticDefects) or (run.data_set, root) in absent:
+            continue
+        if not root.is_dir():
+            absent.add((run.data_set, root))
+            yield f"{run.data_set}: there is no folder {root}"
+            continue
+        try:
+            module.setup()
+        except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too
+            yield f"{run.data_set} {run.category}: {error}"
+
+
+def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:
+    """A run and the data module for each category."""
+    for run in {(run.data_set, run.category): run for run in runs}.values():
+        yield run, build(AnomalibDataModule, run.data_spec)
+
+
+def _prepare(runs: Sequence[Run]) -> None:
+    """Download or draw data before several processes want it. What fails, the runs meet again, and record."""
+    for run, module in _modules(runs):
+        try:
+            module.prepare_data()
+        except Exception:  # noqa: PERF203
+            logger.warning("The data of %s cannot be prepared.", run.data_set, exc_info=True)
+
+
+def _run_in_processes(runs: Sequence[Run], workers: int, accelerator: str) -> Iterator[dict[str, Any]]:
+    left = iter(runs)
+    busy: dict[Connection, _Worker] = {}
+    devices = max(1, torch.cuda.device_count())
+    try:
+        for number, run in zip(range(workers), left, strict=False):
+            connection, process = _start(accelerator, number % devices)
+            _send(connection, run)
+            busy[connection] = _Worker(process, number % devices, run)
+        while busy:
+            for connection in wait(list(busy)):
+                worker = busy.pop(connection)  # type: ignore[arg-type]
+                yield from _collect(connection, worker, left, busy, accelerator)  # type: ignore[arg-type]
+    finally:
+        for worker in busy.values():
+            worker.process.terminate()
+
+
+def _collect(
+    connection: Connection, worker: _Worker, left: Iterator[Run], busy: dict[Connection, _Worker], accelerator: str
+) -> Iterator[dict[str, Any]]:
+    """Take what a worker found, and give it, or its successor if it died, the next run."""
+    process = worker.process
+    try:
+        row, dead = connection.recv(), False
+    except (EOFError, OSError):
+        process.join()
+        row, dead = describe(worker.run) | {"error": f"The worker ended with exit code {process.exitcode}."}, True
+        logger.warning("A worker ended with exit code %s: %s.", process.exitcode, worker.run)
+    run = next(left, None)
+    if run is None:
+        connection.close()
+    else:
+        if dead:
+            connection, process = _start(accelerator, worker.device)
+        _send(connection, run)
+        busy[connection] = _Worker(process, worker.device, run)
+    yield row
+
+
+def _send(connection: Connection, run: Run) -> None:
+    with suppress(OSError):  # a worker that has just died is noticed when its answer is awaited
+        connection.send(run)
+
+
+def _start(accelerator: str, device: int) -> tuple[Connection, _Process]:
+    context = get_context("spawn")
+    own, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, accelerator, device))
+    process.start()
+    theirs.close()  # so that its end is noticed here
+    return own, process
+
+
+def _serve(connection: Connection, accelerator: str, device: int) -> None:
+    """Run what comes until nothing does, or the sweep is gone."""
+    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        while True:
+            connection.send(execute(connection.recv(), accelerator, device))

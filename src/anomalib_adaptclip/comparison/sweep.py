@@ -1,0 +1,196 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a comparison runs: models x data sets x categories x shots x seeds, read from YAML."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+from anomalib.data import AnomalibDataModule
+from anomalib.models.components import AnomalibModule
+
+from anomalib_adaptclip.data.catalogue import data_set_names, find_data_configs
+from anomalib_adaptclip.data.sources import listed_categories
+from anomalib_adaptclip.version import __version__
+
+from .parts import Spec, class_of, takes
+
+Shots = int | Literal["full"]
+_UNIMPORTANT = ("num_workers",)  # arguments that no figure depends on
+
+
+@dataclass
+class ModelEntry:
+    """A model of a sweep.
+
+    Attributes:
+        model: ``class_path`` and ``init_args``, as in anomalib's YAML.
+        shots: Normal images that it sees; ``"full"`` is the whole train split.
+        trainer: Arguments of Lightning's trainer.
+    """
+
+    model: dict[str, Any]
+    shots: list[Shots]
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class DataEntry:
+    """A data set of a sweep.
+
+    Attributes:
+        data: ``class_path`` and ``init_args``. By default those of the file of that name in ``configs/data``.
+        init_args: Arguments that win over those, such as ``root``.
+        categories: Categories to run, all by default.
+        pixel_size: Height and width at which pixels are counted, the model's by default.
+    """
+
+    data: dict[str, Any] | None = None
+    init_args: dict[str, Any] = field(default_factory=dict)
+    categories: list[str] | None = None
+    pixel_size: int | None = None
+
+
+@dataclass
+class Sweep:
+    """A comparison.
+
+    Attributes:
+        models: By name.
+        data_sets: By name.
+        seeds: Of the draws of normal images. Without a draw, zero-shot and full, the first alone is run.
+    """
+
+    models: dict[str, ModelEntry]
+    data_sets: dict[str, DataEntry]
+    seeds: list[int] = field(default_factory=lambda: [10, 20, 30])
+
+
+class Run(NamedTuple):
+    """A model on a category: one row of the table.
+
+    Attributes:
+        model: Name of the model.
+        data_set: Name of the data set.
+        category: Name of the category, empty where there are none.
+        shots: Normal images that the model sees.
+        seed: Of the draw, and of all else that is random.
+        model_spec: Class and arguments of the model.
+        data_spec: Class and arguments of the data module, the category among them.
+        trainer: Arguments of Lightning's trainer.
+        pixel_size: Height and width at which pixels are counted.
+    """
+
+    model: str
+    data_set: str
+    category: str
+    shots: Shots
+    seed: int
+    model_spec: Spec
+    data_spec: Spec
+    trainer: dict[str, Any]
+    pixel_size: int | None
+
+    @property
+    def configuration(self) -> str:
+        """What the figures depend on, as JSON: a finished run with the same need not be run again."""
+        data = {name: value for name, value in self.data_spec["init_args"].items() if name not in _UNIMPORTANT}
+        parts = self._asdict() | {"data_spec": self.data_spec | {"init_args": data}, "version": __version__}
+        return json.dumps(parts, sort_keys=True, default=str)
+
+    def __str__(self) -> str:
+        """For logs and messages."""
+        return f"{self.model} on {' '.join(filter(None, (self.data_set, self.category)))}, {self.shots} shots"
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read a sweep.
+
+    Args:
+        path: YAML file with ``models``, ``data_sets`` and perhaps ``seeds``.
+
+    Returns:
+        The sweep.
+
+    Raises:
+        ValueError: If the file cannot be understood.
+        FileNotFoundError: If there is no such file.
+    """
+    if not path.is_file():
+        msg = f"There is no file {path}."
+        raise FileNotFoundError(msg)
+    try:
+        content = _read_yaml(path)
+        models = {name: ModelEntry(**entry) for name, entry in content.pop("models").items()}
+        data_sets = {name: DataEntry(**entry) for name, entry in content.pop("data_sets").items()}
+        sweep = Sweep(models, data_sets, **content)
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        msg = f"{path} should hold `models`, `data_sets` and perhaps `seeds`, as in configs/compare: {error!r}"
+        raise ValueError(msg) from error
+    if not (models and data_sets and sweep.seeds and all(type(seed) is int for seed in sweep.seeds)):
+        msg = f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}. Give some."
+        raise ValueError(msg)
+    return sweep
+
+
+def list_runs(sweep: Sweep) -> list[Run]:
+    """All runs, data set by data set, so that a broken-off sweep can be compared early.
+
+    Raises:
+        ValueError: If a model, a data set or their arguments do not exist, or shots and model do not go together.
+    """
+    for name, entry in sweep.models.items():
+        _require_shots(name, entry)
+    return [
+        Run(model, data_set, category, shots, seed, entry.model, spec, entry.trainer, data.pixel_size)
+        for data_set, data in sweep.data_sets.items()
+        for category, spec in _categories(data_set, data)
+        for model, entry in sweep.models.items()
+        for shots in entry.shots
+        for seed in (sweep.seeds[:1] if shots in {0, "full"} else sweep.seeds)
+    ]
+
+
+def _require_shots(name: str, entry: ModelEntry) -> None:
+    few_shot = takes(class_of(AnomalibModule, entry.model), "k_shot")
+    least, words = (0, ()) if few_shot else (1, ("full",))
+    known = [shots for shots in entry.shots if shots in words or (type(shots) is int and shots >= least)]
+    if known != entry.shots:
+        expected = "numbers from 0" if few_shot else "numbers from 1, or full"
+        msg = f"{name} cannot have the shots {entry.shots}. It takes {expected}."
+        raise ValueError(msg)
+
+
+def _categories(name: str, entry: DataEntry) -> Iterator[tuple[str, Spec]]:
+    """Categories of a data set, with what builds each."""
+    spec = entry.data or _read_spec(name)
+    module_class = class_of(AnomalibDataModule, spec)
+    arguments = {**spec.get("init_args", {}), **entry.init_args}
+    if takes(module_class, "val_split_mode"):  # several classes take the validation split out of the test split
+        arguments = {"val_split_mode": "same_as_test"} | arguments
+    if not takes(module_class, "category"):
+        yield "", {"class_path": spec["class_path"], "init_args": arguments}
+        return
+    categories = entry.categories or listed_categories(module_class)
+    if not categories:
+        msg = f"The categories of {name} are not known. Name them: `categories: [...]`."
+        raise ValueError(msg)
+    for category in categories:
+        yield category, {"class_path": spec["class_path"], "init_args": arguments | {"category": category}}
+
+
+def _read_spec(name: str) -> Spec:
+    """Class and arguments of a data set of the paper."""
+    if name not in data_set_names():
+        msg = f"There is no data set {name!r}; there are {', '.join(data_set_names())}. Others need `data`."
+        raise ValueError(msg)
+    return _read_yaml(find_data_configs() / f"{name}.yaml")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,91 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The table of a sweep on disk: a CSV file with one row a run."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from anomalib_adaptclip.weight_files import replace_file
+
+from .evaluation import METRICS
+
+COLUMNS = (
+    "model",
+    "data_set",
+    "category",
+    "shots",
+    "seed",
+    *METRICS,
+    "error",
+    "images",
+    "prompts",
+    "adapters",
+    "fit_seconds",
+    "test_seconds",
+    "peak_memory_mb",
+    "device",
+    "finished",
+    "versions",
+    "configuration",
+)
+
+Row = dict[str, str]
+
+
+def read_table(path: Path) -> list[Row]:
+    """Read the rows of a table, none if there is no file.
+
+    Args:
+        path: CSV file.
+
+    Returns:
+        Cells by column, as they are written. Undefined metrics, and those of failed runs, are empty.
+
+    Raises:
+        ValueError: If it is no such table.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        msg = f"{path} is no table of runs ({error!r}). Move it away, or choose another output folder."
+        raise ValueError(msg) from error
+    if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row.values() or None in row for row in rows):
+        msg = f"{path} is no table of runs: its columns are others. Move it away, or choose another output folder."
+        raise ValueError(msg)
+    return rows
+
+
+def finished_runs(path: Path) -> set[str]:
+    """Configurations of the runs that need not be run again.
+
+    Raises:
+        ValueError: If it is no such table.
+    """
+    return {row["configuration"] for row in read_table(path) if not row["error"]}
+
+
+def store_row(path: Path, row: dict[str, Any]) -> None:
+    """Append a row, in place of an earlier one of the same configuration. Whoever reads finds a whole table.
+
+    Args:
+        path: CSV file, made if need be.
+        row: Cells by column. Those that are missing, or None, are empty.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
+    rows: list[dict[str, Any]] = [other for other in read_table(path) if other["configuration"] != row["configuration"]]
+
+    def write(draft: Path) -> None:
+        with draft.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows([*rows, row])
+
+    replace_file(path, write)

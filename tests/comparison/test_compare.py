@@ -1,0 +1,323 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command ``compare``: what is run, what is stored, going on after a break, and several processes."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from anomalib.models import WinClip
+from anomalib.models.image.winclip import torch_model as winclip
+
+from anomalib_adaptclip import SyntheticDefects
+from anomalib_adaptclip.cli import main
+from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_runs, read_sweep, read_table, runner
+from anomalib_adaptclip.comparison import run as run_module
+from anomalib_adaptclip.comparison.run import execute
+from anomalib_adaptclip.comparison.table import COLUMNS, store_row
+from anomalib_adaptclip.prompts import prompts_from_datamodule
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "compare"
+SMOKE = CONFIGS / "smoke.yaml"
+FIGURES = ("model", "category", "shots", "seed", "prompts", *METRICS)
+
+pytestmark = pytest.mark.filterwarnings(  # of Lightning, about models that are not optimized, and few small images
+    "ignore::lightning.fabric.utilities.warnings.PossibleUserWarning",
+    "ignore:`LightningModule.configure_optimizers` returned `None`:UserWarning",
+    "ignore:Argument embeddings is deprecated:DeprecationWarning",  # of anomalib's PatchCore, to itself
+)
+
+
+def run(config: Path, output: Path, *options: str) -> tuple[int, str]:
+    """The command: its exit code, and what it prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = main(["compare", "--config", str(config), "--output", str(output), "--accelerator", "cpu", *options])
+    return code, printed.getvalue()
+
+
+def figures(output: Path) -> list[tuple[str, ...]]:
+    """What must be the same however the runs are spread, in an order of its own."""
+    return sorted(tuple(row[name] for name in FIGURES) for row in read_table(output / "runs.csv"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the generated data lies, as the working directory: the configuration names it relatively."""
+    folder, before = tmp_path_factory.mktemp("compare"), Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> tuple[int, str]:
+    """The smoke sweep as it stands."""
+    return run(SMOKE, folder / "done")
+
+
+class TestSmoke:
+    def test_all_runs_succeed(self, done: tuple[int, str], folder: Path) -> None:
+        rows = read_table(folder / "done" / "runs.csv")
+        assert done[0] == 0
+        assert [row["error"] for row in rows] == [""] * 18
+        assert "18 of 18 runs are finished, 0 failed." in done[1]
+        for row in rows:
+            assert all(0 <= float(row[name]) <= 1 for name in METRICS)
+            assert int(row["images"]) >= 4
+            assert "anomalib=2." in row["versions"]
+            assert float(row["test_seconds"]) > 0
+
+    def test_all_models_see_the_images_of_the_published_draw(self, done: tuple[int, str], folder: Path) -> None:
+        del done
+        rows = read_table(folder / "done" / "runs.csv")
+        for category in ("marble", "gear"):
+            data = SyntheticDefects(
+                "datasets/smoke", category, image_size=64, num_train_images=6, num_normal_test_images=3,
+                num_images_per_defect=1,
+            )  # fmt: skip
+            data.setup()
+            for seed in (10, 20):
+                own = [
+                    row for row in rows if (row["category"], row["seed"], row["shots"]) == (category, str(seed), "2")
+                ]
+                files = prompts_from_datamodule(data, 2, seed)
+                drawn = json.dumps([Path(file).relative_to(folder / "datasets/smoke").as_posix() for file in files])
+                assert [(row["model"], row["prompts"]) for row in own] == [("AdaptCLIP", drawn), ("PatchCore", drawn)]
+
+    def test_zero_shot_has_one_seed(self, done: tuple[int, str], folder: Path) -> None:
+        del done
+        rows = read_table(folder / "done" / "runs.csv")
+        assert [(row["seed"], row["prompts"]) for row in rows if row["shots"] == "0"] == [("10", "[]")] * 2
+
+    def test_finished_runs_are_not_run_again(
+        self, done: tuple[int, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        del done
+        before = (folder / "done" / "runs.csv").read_bytes()
+        monkeypatch.setattr(runner, "execute", None)
+        assert run(SMOKE, folder / "done")[0] == 0
+        assert (folder / "done" / "runs.csv").read_bytes() == before
+
+    def test_two_processes_find_the_same_figures(self, done: tuple[int, str], folder: Path) -> None:
+        del done
+        assert run(SMOKE, folder / "two", "--workers", "2")[0] == 0
+        assert figures(folder / "two") == figures(folder / "done")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Runs that are made, in place of models, with figures that tell them apart."""
+    made: list[str] = []
+
+    def fit_and_test(run: Run, *_: Any) -> dict[str, Any]:
+        made.append(run.configuration)
+        return {"image_AUROC": len(made) / 100}
+
+    monkeypatch.setattr(run_module, "fit_and_test", fit_and_test)
+    return made
+
+
+class TestGoingOn:
+    def test_after_a_break(
+        self, folder: Path, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        del folder
+        usual = run_module.fit_and_test
+
+        def broken_off(run: Run, *rest: Any) -> dict[str, Any]:
+            if len(calls) == 5:
+                raise KeyboardInterrupt
+            return usual(run, *rest)
+
+        monkeypatch.setattr(run_module, "fit_and_test", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(SMOKE, tmp_path)
+        assert [row["image_AUROC"] for row in read_table(tmp_path / "runs.csv")] == [f"0.0{n}" for n in range(1, 6)]
+        monkeypatch.setattr(run_module, "fit_and_test", usual)
+        assert run(SMOKE, tmp_path)[0] == 0
+        assert len(calls) == len(set(calls)) == 18
+        assert [row["configuration"] for row in read_table(tmp_path / "runs.csv")] == calls
+        assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
+
+    def test_a_failing_run_is_recorded_and_tried_again(
+        self, folder: Path, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        del folder
+        usual = run_module.fit_and_test
+
+        def failing(run: Run, *rest: Any) -> dict[str, Any]:
+            if (run.model, run.category, run.seed, run.shots) == ("PatchCore", "marble", 20, 2):
+                msg = "no memory"
+                raise RuntimeError(msg)
+            return usual(run, *rest)
+
+        monkeypatch.setattr(run_module, "fit_and_test", failing)
+        code, printed = run(SMOKE, tmp_path)
+        rows = read_table(tmp_path / "runs.csv")
+        assert code == 1
+        assert "PatchCore on generated marble, 2 shots, seed 20 failed: RuntimeError: no memory" in printed
+        assert "17 of 18 runs are finished, 1 failed." in printed
+        [row] = [row for row in rows if row["error"]]
+        assert (row["error"], row["image_AUROC"], row["seed"]) == ("RuntimeError: no memory", "", "20")
+        monkeypatch.setattr(run_module, "fit_and_test", usual)
+        assert run(SMOKE, tmp_path)[0] == 0
+        assert len(calls) == 18
+        assert [row["error"] for row in read_table(tmp_path / "runs.csv")] == [""] * 18
+
+    def test_another_configuration_runs_anew_and_the_first_is_kept(
+        self, folder: Path, tmp_path: Path, calls: list[str]
+    ) -> None:
+        del folder
+        run(SMOKE, tmp_path / "results")
+        other = tmp_path / "other.yaml"
+        other.write_text(SMOKE.read_text().replace("image_size: 112", "image_size: 56"))
+        run(other, tmp_path / "results")
+        assert len(calls) == 28  # AdaptCLIP's ten again
+        assert len(read_table(tmp_path / "results" / "runs.csv")) == 28
+
+
+def killed(connection: Any, accelerator: str, device: int) -> None:
+    """A worker that is killed in the midst of a run on gear with the seed 20."""
+    del accelerator, device
+    with contextlib.suppress(EOFError):
+        while True:
+            run = connection.recv()
+            if (run.category, run.seed) == ("gear", 20):
+                os.kill(os.getpid(), signal.SIGKILL)
+            connection.send(run_module.describe(run) | {"image_AUROC": 0.5})
+
+
+def test_a_killed_worker_costs_its_run_alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del folder
+    short = tmp_path / "short.yaml"
+    short.write_text(SMOKE.read_text().replace("shots: [0, 1, 2]", "shots: [1]").replace("shots: [1, 2]", "shots: []"))
+    monkeypatch.setattr(runner, "_serve", killed)
+    code, _ = run(short, tmp_path, "--workers", "2")
+    rows = read_table(tmp_path / "runs.csv")
+    assert code == 1
+    assert len(rows) == 4
+    [failed] = [row for row in rows if row["error"]]
+    assert (failed["category"], failed["seed"]) == ("gear", "20")
+    assert failed["error"] == "The worker ended with exit code -9."
+
+
+class TestDryRun:
+    def test_of_the_paper(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        code, printed = run(CONFIGS / "paper.yaml", tmp_path / "results", "--dry_run")
+        assert code == 0
+        assert re.search(r"│ PatchCore\s+│ real-iad │ full\s+│ 30\s+│ 10\s+│ 30\s+│ 30\s+│", printed)
+        missing = re.findall(r"Missing: (\S+): there is no folder", printed)
+        assert missing == [*read_sweep(CONFIGS / "paper.yaml").data_sets]
+        assert [*tmp_path.iterdir()] == []
+
+    def test_of_what_is_there(self, done: tuple[int, str], folder: Path) -> None:
+        del done
+        code, printed = run(SMOKE, folder / "done", "--dry_run")
+        assert code == 0
+        assert "Missing" not in printed
+        assert re.search(r"│ AdaptCLIP │ generated │ 2\s+│ 2\s+│ 10,20 │ 4\s+│ 0\s+│", printed)
+
+    def test_tells_what_lacks_images(self, tmp_path: Path) -> None:
+        text = "models: {A: {model: {class_path: AdaptCLIP}, shots: [0]}}\n"
+        text += f"data_sets: {{mvtec: {{init_args: {{root: {tmp_path}}}, categories: [bottle]}}}}"
+        (tmp_path / "one.yaml").write_text(text)
+        assert "Missing: mvtec bottle: " in run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
+
+
+def small_clip(*_: Any, **__: Any) -> tuple[Any, None, Callable[[Any], Any]]:
+    """A CLIP with WinCLIP's input and few weights: 5 x 5 patches."""
+    torch.manual_seed(0)
+    vision = {"layers": 2, "width": 64, "patch_size": 48, "image_size": 240}
+    clip: Any = open_clip.CLIP(32, vision, {"width": 64, "layers": 1, "heads": 1})
+    return clip.eval(), None, lambda image: image
+
+
+@pytest.fixture
+def winclip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """Both kinds of WinCLIP, two-shot, with a small CLIP."""
+    monkeypatch.setattr(winclip.open_clip, "create_model_and_transforms", small_clip)
+    models = "".join(
+        f"  {name}: {{model: {{class_path: {path}}}, shots: [{shots}]}}\n"
+        for name, path, shots in (
+            ("paper", "anomalib_adaptclip.comparison.NormalizedWinClip", "0, 2"),
+            ("anomalib", "anomalib.models.WinClip", "0, 2"),
+        )
+    )
+    arguments = f"{{root: {tmp_path}, image_size: 64, num_train_images: 4, num_normal_test_images: 2, "
+    arguments += "num_images_per_defect: 1}"
+    data = f"  made: {{data: {{class_path: SyntheticDefects, init_args: {arguments}}}, categories: [marble]}}\n"
+    (tmp_path / "winclip.yaml").write_text(f"models:\n{models}data_sets:\n{data}seeds: [10]\n")
+    return list_runs(read_sweep(tmp_path / "winclip.yaml"))
+
+
+def test_winclip_with_and_without_normalised_references(
+    winclip_runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    references: dict[type, torch.Tensor] = {}
+    usual = WinClip.setup
+
+    def setup(self: WinClip, stage: str) -> None:
+        usual(self, stage)
+        if self.k_shot:
+            references[type(self)] = self.model.reference_images
+
+    monkeypatch.setattr(WinClip, "setup", setup)
+    rows = [execute(run, "cpu") for run in winclip_runs]
+    assert [row["error"] for row in rows] == [""] * 4
+    zero, two, anomalib_zero, anomalib_two = ([row[name] for name in METRICS] for row in rows)
+    assert zero == anomalib_zero
+    assert two != anomalib_two
+    assert rows[1]["prompts"] == rows[3]["prompts"] != "[]"
+    raw, normalized = references[WinClip], references[NormalizedWinClip]
+    assert raw.shape == normalized.shape == (2, 3, 240, 240)
+    assert raw.min() > -0.2  # bicubic resizing goes a little beyond [0, 1]
+    transform = WinClip.configure_pre_processor().transform
+    torch.testing.assert_close(sorted(transform(raw).sum((1, 2, 3))), sorted(normalized.sum((1, 2, 3))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "shots: [1, 2]",
+            "shots: [0, 2]",
+            r"cannot have the shots \[0, 2\]. It takes numbers from 1, or full.",
+        ),
+        ("shots: [0, 1, 2]", "shots: [full]", r"AdaptCLIP cannot have the shots \['full'\]. It takes numbers from 0."),
+        ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built"),
+        ("backbone: tiny", "backbones: tiny", "names no AnomalibModule that can be built"),
+        ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
+        ("models:", "model:", "should hold `models`, `data_sets` and perhaps `seeds`"),
+        ("shots: [1, 2]", "shot: [1, 2]", "should hold `models`, `data_sets` and perhaps `seeds`"),
+        ("seeds: [10, 20]", "seeds: []", r"1 data sets and the seeds \[\]. Give some"),
+        ("data_sets:\n  generated:", "data_sets:\n  nothing: {}\n  generated:", "There is no data set 'nothing'"),
+    ],
+)
+def test_wrong_files_end_the_command_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str
+) -> None:
+    assert old in SMOKE.read_text()
+    (tmp_path / "wrong.yaml").write_text(SMOKE.read_text().replace(old, new))
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path / "wrong.yaml", tmp_path / "results")
+    assert ended.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n1,2\n"])
+def test_other_files_are_not_written_over(tmp_path: Path, text: str) -> None:
+    (tmp_path / "runs.csv").write_text(text)
+    with pytest.raises(ValueError, match="is no table of runs"):
+        store_row(tmp_path / "runs.csv", {"configuration": "x"})
+    assert (tmp_path / "runs.csv").read_text() == text
