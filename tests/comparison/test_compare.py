@@ -17,7 +17,6 @@ import open_clip
 import pytest
 import torch
 from anomalib.models import WinClip
-from anomalib.models.image.winclip import torch_model as winclip
 
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.cli import main
@@ -246,7 +245,7 @@ def small_clip(*_: Any, **__: Any) -> tuple[Any, None, Callable[[Any], Any]]:
 @pytest.fixture
 def winclip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Both kinds of WinCLIP, two-shot, with a small CLIP."""
-    monkeypatch.setattr(winclip.open_clip, "create_model_and_transforms", small_clip)
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", small_clip)
     models = "".join(
         f"  {name}: {{model: {{class_path: {path}}}, shots: [{shots}]}}\n"
         for name, path, shots in (
@@ -270,7 +269,7 @@ def test_winclip_with_and_without_normalised_references(
     def setup(self: WinClip, stage: str) -> None:
         usual(self, stage)
         if self.k_shot:
-            references[type(self)] = self.model.reference_images
+            references[type(self)] = torch.as_tensor(self.model.reference_images)
 
     monkeypatch.setattr(WinClip, "setup", setup)
     rows = [execute(run, "cpu") for run in winclip_runs]
@@ -282,7 +281,7 @@ def test_winclip_with_and_without_normalised_references(
     raw, normalized = references[WinClip], references[NormalizedWinClip]
     assert raw.shape == normalized.shape == (2, 3, 240, 240)
     assert raw.min() > -0.2  # bicubic resizing goes a little beyond [0, 1]
-    transform = WinClip.configure_pre_processor().transform
+    transform: Any = WinClip.configure_pre_processor().transform
     torch.testing.assert_close(sorted(transform(raw).sum((1, 2, 3))), sorted(normalized.sum((1, 2, 3))))
 
 

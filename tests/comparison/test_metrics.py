@@ -35,9 +35,11 @@ def expected(scores: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     }
 
 
-def evaluate(maps: torch.Tensor, masks: torch.Tensor | None, labels: torch.Tensor, size: int | None = None) -> dict:
+def evaluate(
+    maps: torch.Tensor, masks: torch.Tensor | None, labels: torch.Tensor, size: int | None = None
+) -> dict[str, float | None]:
     evaluator = ComparisonEvaluator(size)
-    for part in torch.arange(len(maps)).split(3):
+    for part in torch.arange(len(maps)).split(3):  # type: ignore[no-untyped-call]
         evaluator.update(
             ImageBatch(
                 image=torch.zeros(len(part), 3, SIDE, SIDE),

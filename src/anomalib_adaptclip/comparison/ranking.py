@@ -83,7 +83,7 @@ class Ranking:
         """Take what is pending into the counts."""
         parts = [(self.values, self.weights), *self._pending]
         self._pending, self._pending_size = [], 0
-        values, index = torch.cat([part[0] for part in parts]).unique(return_inverse=True)
+        values, index = torch.cat([part[0] for part in parts]).unique(return_inverse=True)  # type: ignore[no-untyped-call]
         weights = _sum_by(index, torch.cat([part[1] for part in parts], 1), len(values))
         if len(values) > EXACT:
             values, weights = _coarsen(values, weights)
@@ -100,7 +100,7 @@ def _coarsen(values: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor,
     below = (share.cumsum(0) - share) / share.sum()
     above = weights[:2].sum(0).flip(0).cumsum(0).flip(0).log()
     steps = [(part * (GROUPS // 2 - 1)).long() for part in (below, 1 - above / above[0].clamp(min=1))]
-    group = (steps[0] + steps[1]).unique_consecutive(return_inverse=True)[1]
+    group = (steps[0] + steps[1]).unique_consecutive(return_inverse=True)[1]  # type: ignore[no-untyped-call]
     last = torch.cat([group.diff() > 0, torch.tensor([True])])
     return values[last], _sum_by(group, weights, int(group[-1]) + 1)
 

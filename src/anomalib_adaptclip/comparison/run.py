@@ -89,7 +89,7 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
     from anomalib.engine import Engine  # noqa: PLC0415  imports all models
 
     seed_everything(run.seed, workers=True, verbose=False)
-    datamodule = build(AnomalibDataModule, run.data_spec)
+    datamodule = build(AnomalibDataModule, run.data_spec)  # type: ignore[type-abstract]
     datamodule.prepare_data()
     datamodule.setup(TrainerFn.FITTING)  # a stage of the trainer's: it will not set up again, over what follows
     prompts = [] if run.shots in {0, "full"} else prompts_from_datamodule(datamodule, int(run.shots), run.seed)
@@ -134,13 +134,13 @@ def build_model(run: Run) -> AnomalibModule:
     Raises:
         ValueError: If its arguments are wrong.
     """
-    model_class = class_of(AnomalibModule, run.model_spec)
+    model_class = class_of(AnomalibModule, run.model_spec)  # type: ignore[type-abstract]
     arguments: dict[str, Any] = {"k_shot": run.shots} if takes(model_class, "k_shot") else {}
     if takes(model_class, "class_name") and not run.category:  # WinCLIP would put the empty name into its texts
         arguments["class_name"] = run.model_spec.get("init_args", {}).get("class_name", "object")
     if issubclass(model_class, AdaptCLIP):
         arguments["seed"] = run.seed
-    return build(AnomalibModule, run.model_spec, **arguments)
+    return build(AnomalibModule, run.model_spec, **arguments)  # type: ignore[type-abstract]
 
 
 def restrict_train_split(datamodule: AnomalibDataModule, files: Sequence[str]) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, cast
 
 import torch
 from anomalib.data import AnomalibDataModule
@@ -23,16 +24,6 @@ from .sweep import Run
 logger = logging.getLogger(__name__)
 
 
-class _Process(Protocol):
-    """What is needed of a process, whichever way it was started."""
-
-    exitcode: int | None
-
-    def join(self) -> None: ...
-
-    def terminate(self) -> None: ...
-
-
 class _Worker(NamedTuple):
     """A process that runs what it is sent.
 
@@ -42,7 +33,7 @@ class _Worker(NamedTuple):
         run: What it is at.
     """
 
-    process: _Process
+    process: SpawnProcess
     device: int
     run: Run
 
@@ -93,7 +84,7 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
 def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:
     """A run and the data module for each category."""
     for run in {(run.data_set, run.category): run for run in runs}.values():
-        yield run, build(AnomalibDataModule, run.data_spec)
+        yield run, build(AnomalibDataModule, run.data_spec)  # type: ignore[type-abstract]
 
 
 def _prepare(runs: Sequence[Run]) -> None:
@@ -115,9 +106,9 @@ def _run_in_processes(runs: Sequence[Run], workers: int, accelerator: str) -> It
             _send(connection, run)
             busy[connection] = _Worker(process, number % devices, run)
         while busy:
-            for connection in wait(list(busy)):
-                worker = busy.pop(connection)  # type: ignore[arg-type]
-                yield from _collect(connection, worker, left, busy, accelerator)  # type: ignore[arg-type]
+            for ready in wait(list(busy)):
+                connection = cast("Connection", ready)
+                yield from _collect(connection, busy.pop(connection), left, busy, accelerator)
     finally:
         for worker in busy.values():
             worker.process.terminate()
@@ -150,7 +141,7 @@ def _send(connection: Connection, run: Run) -> None:
         connection.send(run)
 
 
-def _start(accelerator: str, device: int) -> tuple[Connection, _Process]:
+def _start(accelerator: str, device: int) -> tuple[Connection, SpawnProcess]:
     context = get_context("spawn")
     own, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, accelerator, device))

@@ -168,7 +168,7 @@ def _require_shots(name: str, entry: ModelEntry) -> None:
 def _categories(name: str, entry: DataEntry) -> Iterator[tuple[str, Spec]]:
     """Categories of a data set, with what builds each."""
     spec = entry.data or _read_spec(name)
-    module_class = class_of(AnomalibDataModule, spec)
+    module_class = class_of(AnomalibDataModule, spec)  # type: ignore[type-abstract]
     arguments = {**spec.get("init_args", {}), **entry.init_args}
     if takes(module_class, "val_split_mode"):  # several classes take the validation split out of the test split
         arguments = {"val_split_mode": "same_as_test"} | arguments

@@ -10,7 +10,7 @@ from anomalib.models.image import WinClip
 from anomalib.pre_processing import PreProcessor
 
 
-class NormalizedWinClip(WinClip):  # type: ignore[misc]
+class NormalizedWinClip(WinClip):
     """WinCLIP whose reference images are normalised as the images under test are. Those of anomalib's are not.
 
     Args:
