@@ -7,13 +7,14 @@ Letters: K normal images, A variants of each, S tapped blocks, L patches, D join
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 from anomalib.post_processing import PostProcessor
 from scipy.stats import t as student
 from torchvision.transforms.v2.functional import adjust_brightness, resized_crop
 
+from .choices import require_choice
 from .clip import ImageTokens
 from .prompt_memory import align_taps, condense
 from .torch_model import AdaptCLIPModel
@@ -177,9 +178,7 @@ def require_calibration(
     Raises:
         ValueError: If one is out of range, or they do not go together.
     """
-    if calibration not in get_args(Calibration):
-        msg = f"calibration must be one of {list(get_args(Calibration))}; got {calibration!r}."
-        raise ValueError(msg)
+    require_choice("calibration", calibration, Calibration)
     if not 0 < rate < 1:
         msg = f"false_positive_rate is a share of the normal images, between 0 and 1, such as 0.1; got {rate}."
         raise ValueError(msg)

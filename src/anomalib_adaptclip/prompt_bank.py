@@ -11,12 +11,13 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from anomalib.data import InferenceBatch
 
 from .bank_file import FORMAT, read_bank, read_header, require_same_header, write_bank
+from .choices import require_choice
 from .clip import ImageTokens, fingerprint
 from .prompt_memory import align_taps, condense
 from .torch_model import AdaptCLIPModel
@@ -57,7 +58,7 @@ class PromptBank:
     def __init__(
         self, model: AdaptCLIPModel, backbone: str = "", unknown_category: UnknownCategory = "zero_shot"
     ) -> None:
-        require_policy(unknown_category)
+        require_choice("unknown_category", unknown_category, UnknownCategory)
         self.model = model
         self.backbone = backbone
         self.unknown_category = unknown_category
@@ -224,17 +225,6 @@ class PromptBank:
         }
 
 
-def require_policy(unknown_category: str) -> None:
-    """Check what is to be done with unknown categories.
-
-    Raises:
-        ValueError: If it is nothing known.
-    """
-    if unknown_category not in get_args(UnknownCategory):
-        msg = f"unknown_category must be one of {list(get_args(UnknownCategory))}; got {unknown_category!r}."
-        raise ValueError(msg)
-
-
 def require_bank(path: Path | str | None, unknown_category: str, k_shot: int) -> None:
     """Check a model's arguments that concern its bank.
 
@@ -247,7 +237,7 @@ def require_bank(path: Path | str | None, unknown_category: str, k_shot: int) ->
         FileNotFoundError: If there is no such file.
         ValueError: If there are prompts besides, the file is no bank, or an argument is unknown.
     """
-    require_policy(unknown_category)
+    require_choice("unknown_category", unknown_category, UnknownCategory)
     if path is None:
         return
     if k_shot:

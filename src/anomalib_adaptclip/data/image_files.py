@@ -6,7 +6,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from anomalib.data import AnomalibDataModule, ImageBatch, ImageItem
@@ -15,6 +15,7 @@ from anomalib.data.utils import get_image_filenames
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from torchvision.transforms.v2 import Resize
 
+from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.data.query_prompt import no_batches
 from anomalib_adaptclip.images import read_image
 
@@ -46,7 +47,7 @@ class ImageFiles(IterableDataset[ImageItem]):
         transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
         unreadable: Unreadable = "error",
     ) -> None:
-        require_unreadable(unreadable)
+        require_choice("unreadable", unreadable, Unreadable)
         self.files = list(map(str, files))
         self.transform = transform
         self.unreadable = unreadable
@@ -90,7 +91,7 @@ class PredictFolder(AnomalibDataModule):
     def __init__(
         self, path: Path | str, batch_size: int = 8, num_workers: int = 0, unreadable: Unreadable = "error"
     ) -> None:
-        require_unreadable(unreadable)
+        require_choice("unreadable", unreadable, Unreadable)
         super().__init__(train_batch_size=1, eval_batch_size=require_batch_size(batch_size), num_workers=num_workers)
         self.files = image_files(path)
         self.unreadable = unreadable
@@ -128,17 +129,6 @@ def image_files(path: Path | str) -> list[str]:
         msg = f"There is no folder or image {path}. Check the path."
         raise FileNotFoundError(msg)
     return list(map(str, get_image_filenames(path)))
-
-
-def require_unreadable(unreadable: str) -> None:
-    """Check what is to be done with damaged images.
-
-    Raises:
-        ValueError: If it is nothing known.
-    """
-    if unreadable not in get_args(Unreadable):
-        msg = f"unreadable must be one of {list(get_args(Unreadable))}; got {unreadable!r}."
-        raise ValueError(msg)
 
 
 def require_batch_size(batch_size: int) -> int:
