@@ -16,7 +16,7 @@ from .backbone import export_backbone, train_backbone
 from .products import open_products, render_products
 
 
-def main(work: Path = Path("results/train_tiny"), products: int = 50, steps: int = 3000, workers: int = 2) -> None:
+def main(work: Path = Path("results/train_tiny"), products: int = 50, steps: int = 6000, workers: int = 2) -> None:
     """Train the backbone and its adapters. A run that was broken off goes on where it was.
 
     Args:

@@ -1,9 +1,9 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Query-prompt pairs out of products, much varied, so that more than the generator's own look is learned.
+"""Images and query-prompt pairs out of products, much varied, so that more than the generator's own look is learned.
 
-Letters: B pairs, N pixels a side. All draws come from torch's global generator.
+Letters: B images or pairs, N pixels a side. All draws come from torch's global generator.
 """
 
 from typing import NamedTuple
@@ -18,6 +18,20 @@ from .products import NORMAL_SLOTS, SLOTS, TRAINED, Products
 
 NORMAL_SHARE = 0.6
 SYNTHETIC_SHARE = 0.3
+
+
+class Images(NamedTuple):
+    """A batch of images, normal or with a defect.
+
+    Attributes:
+        image: ``(B, 3, N, N)`` in [0, 1].
+        mask: 1 where the image is abnormal, ``(B, 1, N, N)``.
+        category: Indices into `TRAINED`, ``(B,)``.
+    """
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    category: torch.Tensor
 
 
 class Pairs(NamedTuple):
@@ -36,26 +50,47 @@ class Pairs(NamedTuple):
     category: torch.Tensor
 
 
-def draw_pairs(products: Products, count: int, size: int, *, varied: bool = True, share: float = 1.0) -> Pairs:
-    """Draw ``count`` pairs of ``size`` pixels a side; if not varied, they keep the look of the generator.
+def draw_images(products: Products, count: int, size: int, share: float = 1.0) -> Images:
+    """Draw ``count`` varied images of ``size`` pixels a side.
 
     ``share`` of the side of an image is seen: cut-outs that are as sharp as images of more pixels.
     """
-    rows = torch.randint(len(products.categories), (count,)).tolist()
-    normal = _uniform(count) < NORMAL_SHARE
-    slots = torch.where(normal, torch.randint(NORMAL_SLOTS, (count,)), torch.randint(NORMAL_SLOTS, SLOTS, (count,)))
-    prompt_slots = torch.where(normal, NORMAL_SLOTS - 1 - slots, torch.randint(NORMAL_SLOTS, (count,)))
-    query, prompt = _pick(products, rows, slots), _pick(products, rows, prompt_slots)
-    masks = np.stack([products.masks[row, slot] for row, slot in zip(rows, slots.tolist(), strict=True)])
-    category = torch.tensor([products.categories[row] for row in rows])
-    frames = _common_frames(category) * share
-    query = _move(torch.cat([query, torch.from_numpy(masks)[:, None].float()], dim=1), frames, size, share)
-    query, mask = query[:, :3], query[:, 3:].clamp(0, 1)
-    prompt = _move(prompt, frames, size, share)
+    rows, slots, category = _draw_slots(products, count)
+    image, mask = _query(products, rows, slots, _common_frames(category) * share, size, share)
+    image, mask = _damage(image, mask)
+    (image,) = _recolour(image)
+    return Images(_expose(image), (mask > 0.5).float(), category)
+
+
+def draw_pairs(products: Products, count: int, size: int, *, varied: bool) -> Pairs:
+    """Draw ``count`` pairs of ``size`` pixels a side; if not varied, they keep the look of the generator."""
+    rows, slots, category = _draw_slots(products, count)
+    others = torch.where(slots < NORMAL_SLOTS, NORMAL_SLOTS - 1 - slots, torch.randint(NORMAL_SLOTS, (count,)))
+    frames = _common_frames(category)
+    query, mask = _query(products, rows, slots, frames, size)
+    prompt = _move(_pick(products, rows, others), frames, size)
     if varied:
         query, mask = _damage(query, mask)
         query, prompt = (_expose(images) for images in _recolour(query, prompt))
     return Pairs(query, prompt, (mask > 0.5).float(), category)
+
+
+def _draw_slots(products: Products, count: int) -> tuple[list[int], torch.Tensor, torch.Tensor]:
+    """Which products, which image of each, and their categories."""
+    rows = torch.randint(len(products.categories), (count,)).tolist()
+    normal = _uniform(count) < NORMAL_SHARE
+    slots = torch.where(normal, torch.randint(NORMAL_SLOTS, (count,)), torch.randint(NORMAL_SLOTS, SLOTS, (count,)))
+    return rows, slots, torch.tensor([products.categories[row] for row in rows])
+
+
+def _query(
+    products: Products, rows: list[int], slots: torch.Tensor, frames: torch.Tensor, size: int, share: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and their masks, moved alike."""
+    masks = np.stack([products.masks[row, slot] for row, slot in zip(rows, slots.tolist(), strict=True)])
+    both = torch.cat([_pick(products, rows, slots), torch.from_numpy(masks)[:, None].float()], dim=1)
+    moved = _move(both, frames, size, share)
+    return moved[:, :3], moved[:, 3:].clamp(0, 1)
 
 
 def _uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
@@ -81,7 +116,7 @@ def _rotations(angles: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)  # (B, 2, 2)
 
 
-def _move(images: torch.Tensor, frames: torch.Tensor, size: int, share: float) -> torch.Tensor:
+def _move(images: torch.Tensor, frames: torch.Tensor, size: int, share: float = 1.0) -> torch.Tensor:
     """Sample images in their frames, each a little turned, scaled and shifted on its own."""
     count = len(images)
     turn = _rotations(_uniform(count, low=-0.25, high=0.25) * (_uniform(count) < 0.7))
@@ -128,16 +163,16 @@ def _filling(images: torch.Tensor) -> torch.Tensor:
     return torch.stack(kinds)[torch.randint(len(kinds), (count,)), torch.arange(count)]
 
 
-def _recolour(query: torch.Tensor, prompt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Swap channels, or take colour away, in both images of a pair alike."""
-    count = len(query)
+def _recolour(*aligned: torch.Tensor) -> list[torch.Tensor]:
+    """Swap channels, or take colour away, in the images of all batches alike."""
+    count = len(aligned[0])
     order = torch.rand(count, 3).argsort(dim=1)[:, :, None, None]
     grey = (_uniform(count, 1, 1, 1) < 0.3).float()
-    both = []
-    for images in (query, prompt):
+    recoloured = []
+    for images in aligned:
         swapped = images.gather(1, order.expand_as(images))
-        both.append(swapped + grey * (swapped.mean(dim=1, keepdim=True) - swapped))
-    return both[0], both[1]
+        recoloured.append(swapped + grey * (swapped.mean(dim=1, keepdim=True) - swapped))
+    return recoloured
 
 
 def _expose(images: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,7 @@ from anomalib_adaptclip.clip.text_encoder import encode_prompts, tokenize
 from anomalib_adaptclip.data.rendering import get_category
 from anomalib_adaptclip.weight_files import replace_file
 
-from .augment import Pairs, draw_pairs
+from .augment import Images, draw_images
 from .look import SPREAD, Look
 from .products import TRAINED, Products
 
@@ -54,7 +54,7 @@ def train_backbone(products: Products, checkpoint: Path, steps: int, save_every:
     torch.manual_seed(0)
     clip = build_tiny().train()
     look = Look(get_backbone("tiny").patch_size, clip.visual.proj.shape[1])
-    images = draw_pairs(products, 256, 224).query
+    images = draw_images(products, 256, 224).image
     look.fit(images)
     _whiten(clip, images)
     optimizers = _optimizers(clip)
@@ -132,10 +132,10 @@ def export_backbone(clip: Clip, path: Path) -> None:
     replace_file(path, lambda draft: save_file(state, draft, {"format": "pt"}))
 
 
-def _draw(products: Products, done: float) -> Pairs:
-    if done < 0.6:
-        return draw_pairs(products, BATCH, 112, share=0.5)
-    return draw_pairs(products, BATCH // 2, 224)
+def _draw(products: Products, done: float) -> Images:
+    if done < 0.65:
+        return draw_images(products, BATCH, 112, share=0.5)
+    return draw_images(products, BATCH // 2, 224)
 
 
 def _rate(step: int, steps: int) -> float:
@@ -146,15 +146,15 @@ def _rate(step: int, steps: int) -> float:
     return RATE / 3 * 0.5 * (1 + math.cos(0.95 * math.pi * (step - first) / (steps - first)))
 
 
-def _losses(clip: Clip, look: Look, pairs: Pairs) -> dict[str, torch.Tensor]:
-    backbone, images = get_backbone("tiny"), pairs.query
+def _losses(clip: Clip, look: Look, drawn: Images) -> dict[str, torch.Tensor]:
+    backbone, images = get_backbone("tiny"), drawn.image
     tokens = encode_image(
         clip.visual,
         standardize(images, list(CLIP_MEAN), list(CLIP_STD)),
         backbone.taps,
         backbone.first_vv_block,
     )
-    share = avg_pool2d(pairs.mask, backbone.patch_size).flatten(1)  # abnormal share of each patch, (B, L)
+    share = avg_pool2d(drawn.mask, backbone.patch_size).flatten(1)  # abnormal share of each patch, (B, L)
     label = (share.amax(dim=1) > 0.05).long()
     patches = torch.stack([tap[:, 1:] for tap in tokens.taps])  # (S, B, L, D)
     looks = torch.stack([*patches[:-1], look.subspace(patches[-1])])  # the last tap has room for what texts say
@@ -168,7 +168,7 @@ def _losses(clip: Clip, look: Look, pairs: Pairs) -> dict[str, torch.Tensor]:
         "texts": 0.1 * states,
         "state": 0.5 * cross_entropy(text_logits(tokens.global_token, pair), label),
         "patches": 1.0 * _balanced(difference, share),
-        "captions": 0.1 * cross_entropy(similar, pairs.category + len(TRAINED) * label),
+        "captions": 0.1 * cross_entropy(similar, drawn.category + len(TRAINED) * label),
     }
 
 
