@@ -11,7 +11,7 @@ import torch
 from anomalib_adaptclip.clip.backbones import build_tiny, load_tiny
 from anomalib_adaptclip.clip.text_encoder import tokenize
 from scripts.train_tiny import backbone
-from scripts.train_tiny.augment import draw_pairs
+from scripts.train_tiny.augment import draw_images, draw_pairs
 from scripts.train_tiny.look import Look
 from scripts.train_tiny.products import TRAINED, Products, open_products, render_products
 
@@ -31,13 +31,24 @@ def test_products(products: Products) -> None:
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_pairs(products: Products, share: float) -> None:
+def test_images(products: Products, share: float) -> None:
     torch.manual_seed(0)
-    pairs = draw_pairs(products, 8, 112, share=share)
+    drawn = draw_images(products, 8, 112, share)
+    assert drawn.image.shape == (8, 3, 112, 112)
+    assert drawn.image.min() >= 0
+    assert drawn.image.max() <= 1
+    assert {*drawn.mask.flatten().tolist()} == {0, 1}
+
+
+@pytest.mark.parametrize("varied", [True, False])
+def test_pairs(products: Products, varied: bool) -> None:
+    torch.manual_seed(0)
+    pairs = draw_pairs(products, 8, 112, varied=varied)
     assert pairs.query.shape == pairs.prompt.shape == (8, 3, 112, 112)
-    assert pairs.query.min() >= 0
-    assert pairs.query.max() <= 1
+    assert pairs.prompt.min() >= 0
+    assert pairs.prompt.max() <= 1
     assert {*pairs.mask.flatten().tolist()} == {0, 1}
+    assert not torch.equal(pairs.query, pairs.prompt)
 
 
 def test_looks_are_alike_where_patches_are() -> None:
