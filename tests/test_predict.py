@@ -4,6 +4,7 @@
 """Prediction of many images: the predictor, the command, and anomalib's Engine with a table of results."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -182,6 +183,41 @@ def test_the_command(
     predictor = AdaptCLIPPredictor.from_checkpoint(checkpoint)
     [(paths, output)] = predictor.stream(sorted(queries.iterdir()))
     assert_same_rows(read_results(table), results_of(paths, output))
+
+
+KILLED_AT_THE_FIFTH = """
+import os, signal, sys
+from anomalib_adaptclip import AdaptCLIPPredictor
+from anomalib_adaptclip.cli import main
+stream = AdaptCLIPPredictor.stream
+def killed(*args, **options):
+    for paths, predictions in stream(*args, **options):
+        if paths[0].endswith("004.png"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield paths, predictions
+AdaptCLIPPredictor.stream = killed
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_killed_command_goes_on(queries: Path, tmp_path: Path, suffix: str) -> None:
+    table, whole = tmp_path / f"table{suffix}", tmp_path / f"whole{suffix}"
+    options = (*SMALL, "--batch_size", "1")
+    command = ["predict", str(queries), str(table), *options]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run([sys.executable, "-c", KILLED_AT_THE_FIFTH, *command], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not table.exists()
+    kept = draft_of(table).read_text().splitlines()
+    assert len(kept) == 1 + 4
+    with draft_of(table).open("a") as draft:
+        draft.write(kept[-1][:20])  # it might have died in mid-line as well
+
+    main([*command, "--resume", "true"])
+    main(["predict", str(queries), str(whole), *options])
+    assert_same_rows(read_results(table), read_results(whole))
+    assert len(list(read_results(table))) == 7
 
 
 def test_a_damaged_image_stops_the_command_or_is_skipped(
