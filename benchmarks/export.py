@@ -3,7 +3,8 @@
 
 """What export costs: time, peak memory of the process, and the size of the files. One-shot, random weights.
 
-Each export has a process of its own. Its first figure is the time of the export, without building the model.
+Each export has a process of its own. Its first figure is the time of the export, without building the model. The last
+one is the largest difference, of scores and maps of a batch of random images, between what was exported and PyTorch.
 
     python benchmarks/export.py                       # ViT-L/14 at 518 px
     python benchmarks/export.py --backbone tiny
@@ -15,8 +16,11 @@ import resource
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import onnxruntime
 import open_clip
+import openvino
 import torch
 from anomalib.deploy import CompressionType
 
@@ -37,8 +41,18 @@ def random_weights(backbone: str, path: Path) -> str:
     return str(path)
 
 
-def measure(backbone: str, weights: str, kind: str, folder: str) -> tuple[float, float, float]:
-    """Seconds, peak memory of the process in GB, and MB of the files of one export."""
+def run_file(path: Path, images: torch.Tensor) -> dict[str, Any]:
+    """Outputs of an exported model, by ONNX Runtime or OpenVINO in float32."""
+    if path.suffix == ".onnx":
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, {"input": images.numpy()}), strict=True))
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return {output.any_name: value for output, value in compiled(images.numpy()).items()}
+
+
+def measure(backbone: str, weights: str, kind: str, folder: str, batch: int) -> tuple[float, float, float, float]:
+    """Seconds, peak memory of the process in GB, MB of the files, and the largest difference of one export."""
     model = AdaptCLIP(backbone=backbone, pretrained=weights, adapters="none", visualizer=False).eval()
     height, width = model.input_size or (0, 0)
     model.model.set_prompts(torch.rand(1, 3, height, width))
@@ -50,13 +64,21 @@ def measure(backbone: str, weights: str, kind: str, folder: str) -> tuple[float,
         path = model.to_openvino(folder, compression_type=CompressionType(compression) if compression else None)
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kilobytes on Linux
-    return seconds, memory, sum(file.stat().st_size for file in path.parent.iterdir()) / 1e6
+    size = sum(file.stat().st_size for file in path.parent.iterdir()) / 1e6
+    images = torch.rand(batch, 3, height, width)
+    with torch.inference_mode():
+        expected = model(images)._asdict()
+    del model
+    found = run_file(path, images)
+    names = ("pred_score", "anomaly_map")
+    return seconds, memory, size, max(float((torch.tensor(found[name]) - expected[name]).abs().max()) for name in names)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="ViT-L-14-336")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--batch", type=int, default=1, help="images to compare with PyTorch")
     args = parser.parse_args()
 
     context = multiprocessing.get_context("spawn")
@@ -65,8 +87,9 @@ def main() -> None:
         weights = random_weights(args.backbone, Path(folder) / "weights.pt")
         for kind in args.kinds:
             with context.Pool(1) as pool, TemporaryDirectory(dir=folder) as target:
-                seconds, memory, size = pool.apply(measure, (args.backbone, weights, kind, target))
-            print(f"{kind:14} {seconds:7.1f} s, peak {memory:5.2f} GB, files {size:7.1f} MB", flush=True)
+                figures = pool.apply(measure, (args.backbone, weights, kind, target, args.batch))
+            text = "{:7.1f} s, peak {:5.2f} GB, files {:7.1f} MB, differs by {:.1e}".format(*figures)
+            print(f"{kind:14} {text}", flush=True)
 
 
 if __name__ == "__main__":
