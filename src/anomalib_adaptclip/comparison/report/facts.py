@@ -15,14 +15,14 @@ from .results import Result, Results, distinct
 LEGEND = (
     "All figures are in percent: the mean over categories within each seed, then mean and sample standard deviation "
     "over seeds. Zero-shot and full runs draw nothing, so they have one seed and no deviation. "
-    "A note such as 14/15 marks an incomplete mean: only so many of its runs, or for an average its data sets, gave "
-    "it; the others failed, were not run, or leave it undefined. Such a mean is not compared. An empty cell is "
+    "A note such as “14 of 15” marks an incomplete mean: only so many of its runs, or for an average its data sets, "
+    "gave it; the others failed, were not run, or leave it undefined. Such a mean is not compared. An empty cell is "
     "undefined, or was not to be run. Bold is the best complete figure of a column among the models with the same "
     "number of shots."
 )
 PAPER = (
-    "“Paper” is the figure of the AdaptCLIP paper's Tables 1 and 2, and behind it the difference, ours minus the "
-    "paper's. It stands beside models that are configured as in the paper."
+    "Below a figure stand that of the AdaptCLIP paper's Tables 1 and 2, and the difference, ours minus the paper's. "
+    "Only models that are configured as in the paper have one."
 )
 
 
@@ -98,8 +98,8 @@ def gather_facts(results: Results, comparison: Comparison) -> Facts:
         finished=sum(not run.error for run in runs),
         failed=[run for run in runs if run.error],
         superseded=len(results.superseded),
-        began=dates[0],
-        ended=dates[-1],
+        began=_date(dates[0]),
+        ended=_date(dates[-1]),
         devices=_filled(run.row["device"] for run in runs),
         versions=_filled(run.row["versions"] for run in runs),
         models=[_model(name, [run for run in runs if run.model == name]) for name in comparison.models],
@@ -163,6 +163,10 @@ def _cost(entry: Entry, runs: Sequence[Result]) -> CostFact:
         f"{fmean(fits):.1f}" if fits else "",
         f"{max(memory):.0f}" if memory else "",
     )
+
+
+def _date(text: str) -> str:
+    return text.replace("T", " ").replace("+00:00", " UTC")
 
 
 def _filled(values: Iterable[str]) -> list[str]:

@@ -30,7 +30,7 @@ class Cell(NamedTuple):
         ours: Such as ``"94.5 ± 0.9"``, empty where undefined.
         paper: The paper's.
         difference: Ours minus the paper's, with its sign.
-        note: What is missing, such as ``"14/15"``.
+        note: What is missing, such as ``"14 of 15"``.
         best: Whether it is the best of its column and number of shots.
     """
 
@@ -93,8 +93,8 @@ def _main_grid(comparison: Comparison, metric: str) -> Grid:
             columns.append(_Column("Average", figures, papers))
         groups.append((group.name or "others", len(columns) - before))
     title = TITLES[metric]
-    if metric in TABLES:
-        title += f": the paper's Table {TABLES[metric]}"
+    if any(paper for column in columns for paper in column.papers):
+        title += f", and the paper's Table {TABLES[metric]}"
     return _grid(title, groups if len(groups) > 1 or groups[0][0] != "others" else [], columns, entries)
 
 
@@ -153,7 +153,7 @@ def _cell(figure: Figure, paper: Published | None, best: bool) -> Cell:
         ours=with_deviation(figure.mean, figure.std),
         paper=with_deviation(paper.value, paper.std) if paper else "",
         difference="" if gap is None else f"{gap:+.1f}".replace("-", MINUS),
-        note=f"{figure.found}/{figure.expected}" if incomplete else "",
+        note=f"{figure.found} of {figure.expected}" if incomplete else "",
         best=best,
     )
 

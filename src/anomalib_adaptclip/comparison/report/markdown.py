@@ -27,7 +27,8 @@ def _lines(facts: Facts, main: Sequence[Grid], data_sets: Sequence[tuple[Grid, S
     yield from _summary(facts)
     if facts.finished:
         yield from ["", "## Averages", "", LEGEND]
-        yield from ["", PAPER]
+        if any(cell.paper for grid in main for line in grid.lines for cell in line.cells):
+            yield from ["", PAPER.replace("Below", "Behind")]
         for note in facts.notes:
             yield from ["", escape(note)]
         for grid in main:
@@ -62,8 +63,12 @@ def _summary(facts: Facts) -> Iterator[str]:
 def _costs(facts: Facts) -> Iterator[str]:
     if facts.finished:
         yield from ["", "## Cost", ""]
-        heads = ["shots", "model", "seconds per image", "seconds to fit", "peak memory, MiB"]
-        yield from _table(heads, [[*cost.entry, cost.seconds, cost.fit, cost.memory] for cost in facts.costs], 2)
+        heads = ["model", "shots", "seconds per image", "seconds to fit", "peak memory, MiB"]
+        yield from _table(
+            heads,
+            [[cost.entry.model, cost.entry.shots, cost.seconds, cost.fit, cost.memory] for cost in facts.costs],
+            2,
+        )
 
 
 def _failures(facts: Facts) -> Iterator[str]:
@@ -76,8 +81,8 @@ def _failures(facts: Facts) -> Iterator[str]:
 
 def _section(grid: Grid, level: int) -> Iterator[str]:
     yield from ["", f"{'#' * level} {escape(grid.title)}", ""]
-    rows = [[*line.entry, *map(_text, line.cells)] for line in grid.lines]
-    yield from _table(["shots", "model", *grid.heads], rows, 2, escaped=True)
+    rows = [[line.entry.model, line.entry.shots, *map(_text, line.cells)] for line in grid.lines]
+    yield from _table(["model", "shots", *grid.heads], rows, 2, escaped=True)
 
 
 def _text(cell: Cell) -> str:

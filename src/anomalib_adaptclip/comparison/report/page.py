@@ -62,6 +62,7 @@ def to_page(
         plots=plots,
         data_sets=data_sets,
         problems=problems,
+        has_paper=any(cell.paper for grid in main for line in grid.lines for cell in line.cells),
         legend=LEGEND,
         paper=PAPER,
         style=(folder / "page.css").read_text(encoding="utf-8"),

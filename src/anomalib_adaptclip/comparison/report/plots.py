@@ -77,6 +77,7 @@ def cost_plot(comparison: Comparison) -> Plot | None:
                     marker = _marker(comparison, entry.shots)
                     ax.plot(*spot, marker=marker, markersize=8, **_line_style(comparison, entry.model))
             ax.margins(0.12)
+            _end_at_hundred(ax)
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             ax.xaxis.set_minor_formatter(NullFormatter())
@@ -115,6 +116,7 @@ def shots_plot(comparison: Comparison) -> Plot | None:
             ax.set_xticks(range(len(shots)), shots)
             ax.set(xlabel="normal images (shots)", ylabel=METRICS[metric])
             ax.margins(x=0.1, y=0.12)
+            _end_at_hundred(ax)
         _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries])
         description = "Mean metrics by number of shots, a line for each model; bars are the mean deviation over seeds. "
         return Plot("Shots against accuracy", description + _of(panels), _svg(canvas, "shots"))
@@ -167,7 +169,7 @@ def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
         name = display_name(data_set)
         return Plot(
             f"{name} by category, {_shots(shots)}",
-            f"Metrics of each category of {name}, {_shots(shots)}: a bar for each model, with its deviation over seeds.",
+            f"Metrics by category of {name}, {_shots(shots)}: a bar for each model, with its deviation over seeds.",
             _svg(canvas, f"categories-{comparison.data_sets.index(data_set)}"),
         )
 
@@ -220,6 +222,11 @@ def _canvas(panels: int, height: float, **options: Any) -> tuple[Canvas, list[Ax
 def _grid(ax: Axes, axis: Any = "both") -> None:  # noqa: ANN401
     ax.grid(visible=True, axis=axis)
     ax.set_axisbelow(True)
+
+
+def _end_at_hundred(ax: Axes) -> None:
+    """There is nothing beyond 100 %; a little room stays for markers."""
+    ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))
 
 
 def _line_style(comparison: Comparison, model: str) -> dict[str, Any]:
