@@ -34,7 +34,10 @@ addEventListener("load", () => {
     without_caption: all("table").filter((table) => !table.caption || !table.caption.textContent.trim()).length,
     headings: all("h1, h2, h3, h4").map((heading) => heading.textContent),
     missing_targets: all("a[href^='#']").filter((link) => !document.querySelector(link.hash)).length,
-    loaded: performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => !name.startsWith("data:")),
+    loaded: performance
+      .getEntriesByType("resource")
+      .map((entry) => entry.name)
+      .filter((name) => !name.startsWith("data:")),
     twice: all("[id]").map((part) => part.id).filter((id, place, ids) => ids.indexOf(id) !== place),
     too_wide: document.documentElement.scrollWidth > innerWidth,
     ink: getComputedStyle(document.body).color,
@@ -64,7 +67,7 @@ def open_page(page: Path, tmp_path: Path, *options: str, width: int = 1400) -> t
 
 
 def look_at(page: Path, tmp_path: Path, *options: str, width: int = 1400) -> dict[str, Any]:
-    """What the page has when it is loaded. A copy is opened that runs the probe, which the page's own policy forbids."""
+    """What the page has when it is loaded. A copy is opened that runs the probe, which the page's policy forbids."""
     text = page.read_text(encoding="utf-8")
     copy = tmp_path / "probed.html"
     probed = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", text)

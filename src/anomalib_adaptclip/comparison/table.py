@@ -52,11 +52,11 @@ def read_table(path: Path) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            rows, columns = list(reader), tuple(reader.fieldnames or ())
     except (UnicodeDecodeError, csv.Error) as error:
         msg = f"{path} is no table of runs ({error!r}). Move it away, or choose another output folder."
         raise ValueError(msg) from error
-    if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row.values() or None in row for row in rows):
+    if columns != COLUMNS or any(None in row.values() or None in row for row in rows):
         msg = f"{path} is no table of runs: its columns are others. Move it away, or choose another output folder."
         raise ValueError(msg)
     return rows

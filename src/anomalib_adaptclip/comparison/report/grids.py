@@ -166,4 +166,4 @@ def with_deviation(mean: float | None, std: float | None) -> str:
 
 
 def _has_content(grid: Grid) -> bool:
-    return any(cell.ours or cell.note for line in grid.lines for cell in line.cells)
+    return any(cell.ours for line in grid.lines for cell in line.cells)

@@ -55,15 +55,15 @@ def _summary(facts: Facts) -> Iterator[str]:
         yield f"- Versions: {escape(versions)}."
     yield ""
     models = [[model.name, model.model_class, model.arguments, model.adapters] for model in facts.models]
-    yield from _table(["model", "class", "arguments", "adapters"], models)
+    yield from _table(["Model", "Class", "Arguments", "Adapters"], models)
     yield ""
-    yield from _table(["data set", "categories", "seeds"], [list(fact) for fact in facts.data_sets])
+    yield from _table(["Data set", "Categories", "Seeds"], [list(fact) for fact in facts.data_sets])
 
 
 def _costs(facts: Facts) -> Iterator[str]:
     if facts.finished:
         yield from ["", "## Cost", ""]
-        heads = ["model", "shots", "seconds per image", "seconds to fit", "peak memory, MiB"]
+        heads = ["Model", "Shots", "Seconds per image", "Seconds to fit", "Peak memory, MiB"]
         yield from _table(
             heads,
             [[cost.entry.model, cost.entry.shots, cost.seconds, cost.fit, cost.memory] for cost in facts.costs],
@@ -74,7 +74,7 @@ def _costs(facts: Facts) -> Iterator[str]:
 def _failures(facts: Facts) -> Iterator[str]:
     if facts.failed:
         yield from ["", "## Failed runs", ""]
-        heads = ["model", "data set", "category", "shots", "seed", "error"]
+        heads = ["Model", "Data set", "Category", "Shots", "Seed", "Error"]
         rows = [[run.model, run.data_set, run.category, run.shots, run.seed, run.error] for run in facts.failed]
         yield from _table(heads, rows)
 
@@ -82,7 +82,7 @@ def _failures(facts: Facts) -> Iterator[str]:
 def _section(grid: Grid, level: int) -> Iterator[str]:
     yield from ["", f"{'#' * level} {escape(grid.title)}", ""]
     rows = [[line.entry.model, line.entry.shots, *map(_text, line.cells)] for line in grid.lines]
-    yield from _table(["model", "shots", *grid.heads], rows, 2, escaped=True)
+    yield from _table(["Model", "Shots", *grid.heads], rows, 2, escaped=True)
 
 
 def _text(cell: Cell) -> str:
