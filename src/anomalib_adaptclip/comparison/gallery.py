@@ -35,7 +35,7 @@ PROMPTS = 4  # that are shown at most
 COLOUR_MAP = "inferno"  # even steps of brightness, also for the colour-blind
 
 
-class Tested(NamedTuple):
+class Ranked(NamedTuple):
     """An abnormal image that was tested.
 
     Attributes:
@@ -62,7 +62,7 @@ class GalleryCallback(Callback):
     def __init__(self) -> None:
         self.seconds = 0.0
         self.archive: bytes | None = None
-        self._tested: list[Tested] = []
+        self._tested: list[Ranked] = []
 
     def on_test_batch_end(
         self,
@@ -92,7 +92,7 @@ class GalleryCallback(Callback):
         self.seconds += time.perf_counter() - start
 
 
-def rank(batch: Batch[Any]) -> list[Tested]:
+def rank(batch: Batch[Any]) -> list[Ranked]:
     """Measure the abnormal images of a batch.
 
     Args:
@@ -109,11 +109,11 @@ def rank(batch: Batch[Any]) -> list[Tested]:
                 pixels = Ranking()
                 pixels.update(torch.as_tensor(batch.anomaly_map)[index].squeeze(), batch.gt_mask[index].squeeze())
                 pixel_ap = pixels.scores()["AP"]
-            tested.append(Tested(str(path), score, pixel_ap))
+            tested.append(Ranked(str(path), score, pixel_ap))
     return tested
 
 
-def choose(tested: Sequence[Tested]) -> dict[str, tuple[Tested, str, float]]:
+def choose(tested: Sequence[Ranked]) -> dict[str, tuple[Ranked, str, float]]:
     """Best, median and worst image, by pixel AP; by score where no image has one.
 
     Args:
@@ -133,7 +133,7 @@ def choose(tested: Sequence[Tested]) -> dict[str, tuple[Tested, str, float]]:
     return {chosen[place]: (ranked[place][2], measure, ranked[place][0]) for place in sorted(chosen, reverse=True)}
 
 
-def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Tested]) -> list[Pictures]:
+def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Ranked]) -> list[Pictures]:
     """Predict the best, the median and the worst image again, and draw them.
 
     Args:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 INDEX = "index.json"
 MIME_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
@@ -67,13 +67,13 @@ def gallery_path(table: Path, row: Mapping[str, Any]) -> Path:
 
 
 def pack(pictures: Sequence[Pictures]) -> bytes:
-    """Content of an archive."""
+    """Content of an archive; the same pictures give the same bytes."""
     index = [entry._asdict() | {"panels": [_without_content(panel) for panel in entry.panels]} for entry in pictures]
     archive = io.BytesIO()
     with ZipFile(archive, "w") as file:  # images are compressed already
-        file.writestr(INDEX, json.dumps(index, indent=1))
+        file.writestr(ZipInfo(INDEX), json.dumps(index, indent=1))
         for panel in {panel.file: panel for entry in pictures for panel in entry.panels}.values():
-            file.writestr(panel.file, panel.content)
+            file.writestr(ZipInfo(panel.file), panel.content)
     return archive.getvalue()
 
 
