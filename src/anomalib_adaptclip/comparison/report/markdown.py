@@ -81,8 +81,8 @@ def _failures(facts: Facts) -> Iterator[str]:
 
 def _section(grid: Grid, level: int) -> Iterator[str]:
     yield from ["", f"{'#' * level} {escape(grid.title)}", ""]
-    rows = [[line.entry.model, line.entry.shots, *map(_text, line.cells)] for line in grid.lines]
-    yield from _table(["Model", "Shots", *grid.heads], rows, 2, escaped=True)
+    rows = [[*line.entry, *map(_text, line.cells)] for line in grid.lines]
+    yield from _table(["Shots", "Model", *grid.heads], rows, 2, escaped=True)
 
 
 def _text(cell: Cell) -> str:
