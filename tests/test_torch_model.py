@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from anomalib_adaptclip import AdaptCLIPModel
+from anomalib_adaptclip.anomaly_map import smooth
 from anomalib_adaptclip.clip import encode_image, get_backbone, image_encoder, text_encoder, transformer
 from anomalib_adaptclip.clip.text_encoder import encode_prompts
 
@@ -394,3 +395,20 @@ def test_other_blocks_are_refused(golden_clip: Any) -> None:
     golden_clip.visual.transformer.resblocks[2].__class__ = OtherBlock
     with pytest.raises(TypeError, match="its blocks are OtherBlock"):
         AdaptCLIPModel(golden_clip, TAPS, FIRST_VV)
+
+
+def test_maps_by_adapter_are_what_is_fused(golden_model: AdaptCLIPModel, golden: Golden) -> None:
+    zero_shot = golden_model.maps_by_adapter(golden["query"])
+    assert list(zero_shot) == ["visual", "textual", "fused"]
+    mean = smooth((zero_shot["visual"] + zero_shot["textual"]) / 2)
+    torch.testing.assert_close(zero_shot["fused"], mean)
+    golden_model.set_prompts(golden["prompt"])
+    maps = golden_model.maps_by_adapter(golden["query"])
+    assert list(maps) == ["visual", "textual", "prompt_query", "alignment", "fused"]
+    torch.testing.assert_close(maps["fused"], golden_model(golden["query"]).anomaly_map, rtol=0, atol=0)
+    mean = (maps["visual"] + maps["textual"] + maps["prompt_query"]) / 3
+    torch.testing.assert_close(maps["fused"], smooth(2 / (1 / mean + 1 / maps["alignment"])))
+
+
+def test_maps_without_adapters(golden_clip: Any, golden: Golden) -> None:
+    assert list(build(golden_clip, adapters=()).maps_by_adapter(golden["query"])) == ["plain", "fused"]

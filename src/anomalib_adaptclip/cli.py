@@ -20,6 +20,7 @@ from .ablation import build_table, find_configs, read_rows, run_rows
 from .bank_file import read_bank, read_header, write_bank
 from .clip import fingerprint, load_clip
 from .comparison import Run, finished_runs, list_runs, missing_data, read_sweep, run_all, store_row
+from .comparison.report import write_report
 from .data import QueryPromptDataModule
 from .data.check import check_data_set
 from .data.image_files import Unreadable, image_files, require_batch_size
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "predict": (predict, True),
         "ablation": (ablation, False),
         "compare": (compare, False),
+        "report": (report, True),
         "export-adapters": (export_adapters, True),
         "bank-add": (bank_add, True),
         "bank-remove": (bank_remove, True),
@@ -233,6 +235,20 @@ def compare(
         soft_wrap=True,
     )
     return int(failed > 0)
+
+
+def report(results: Path) -> None:
+    """Write the report of a comparison beside its table: HTML, Markdown and CSV.
+
+    Args:
+        results: Folder that compare wrote, or its runs.csv.
+
+    Raises:
+        ValueError: If the table is no table of runs, or has no rows.
+        FileNotFoundError: If there is no table.
+    """
+    for path in write_report(results):
+        Console().print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
 def _run_and_store(left: Sequence[Run], total: int, table: Path, workers: int, accelerator: str) -> int:

@@ -18,7 +18,7 @@ from torch import nn
 
 from .adapters import Alignment, Opinion, PromptQueryAdapter, TextualAdapter, VisualAdapter, compare_with_text
 from .clip import Clip, ImageTokens, TextTower, encode_image, require_blocks, require_standard_clip, static_text_pair
-from .fusion import Fusion, alignment_map, fuse, predict
+from .fusion import Fusion, Prediction, alignment_map, fuse, predict
 from .prompt_memory import Precision, PromptMemory
 from .weights import AdapterFile, load_adapter_file, read_adapter_file
 
@@ -207,12 +207,37 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Raises:
             ValueError: If the shape is another.
         """
+        tokens, alignments = self._encode_and_align(images)
+        return self.judge(tokens, alignments, (images.shape[-2], images.shape[-1]))
+
+    @torch.no_grad()
+    def maps_by_adapter(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What each adapter marks in a batch, to look at.
+
+        Args:
+            images: Preprocessed images ``(B, 3, H, W)``.
+
+        Returns:
+            Maps ``(B, 1, H, W)`` in [0, 1] by the names of the adapters, or ``"plain"`` without any; with prompts
+            ``"alignment"``, if the fusion uses it; and ``"fused"``, which is smoothed, the map of :meth:`forward`.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        tokens, alignments = self._encode_and_align(images)
+        predictions, alignment = self._predict(tokens, alignments, (images.shape[-2], images.shape[-1]))
+        maps = {name: prediction.anomaly_map for name, prediction in predictions.items()}
+        if alignment is not None and self.fusion == "published":
+            maps["alignment"] = alignment
+        return maps | {"fused": fuse([*predictions.values()], alignment, self.fusion).anomaly_map}
+
+    def _encode_and_align(self, images: torch.Tensor) -> tuple[ImageTokens, list[Alignment]]:
+        """Tokens of preprocessed images, and their alignments with the prompts in memory."""
         if len(self.static_pair) == 0 or (len(self.learned_pair) == 0 and "textual" in self.adapters):
             self.encode_texts()
         few_shot = self.prompt_memory.k_shot > 0
         tokens = self.encode(images, self.taps if few_shot else self.taps[-1:])
-        alignments = self.prompt_memory.align(tokens.taps) if few_shot else []
-        return self.judge(tokens, alignments, (images.shape[-2], images.shape[-1]))
+        return tokens, self.prompt_memory.align(tokens.taps) if few_shot else []
 
     def judge(self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]) -> InferenceBatch:
         """Score and segment a batch by its tokens.
@@ -225,12 +250,19 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Returns:
             As :meth:`forward`.
         """
+        predictions, alignment = self._predict(tokens, alignments, size)
+        with _without_autocast(tokens.global_token.device.type):
+            score, anomaly_map = fuse([*predictions.values()], alignment, self.fusion)
+        return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
+
+    def _predict(
+        self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]
+    ) -> tuple[dict[str, Prediction], torch.Tensor | None]:
+        """What is fused: a prediction by each adapter, and with prompts the alignment map."""
         opinions = self.opinions(tokens, alignments) or {"plain": [self.plain_opinion(tokens)]}
         with _without_autocast(tokens.global_token.device.type):  # float32 from here on
-            predictions = [predict(taps, size) for taps in opinions.values()]
-            alignment = alignment_map(alignments, tokens.grid, size) if alignments else None
-            score, anomaly_map = fuse(predictions, alignment, self.fusion)
-        return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
+            predictions = {name: predict(taps, size) for name, taps in opinions.items()}
+            return predictions, alignment_map(alignments, tokens.grid, size) if alignments else None
 
     def encode(self, images: torch.Tensor, taps: Sequence[int]) -> ImageTokens:
         """Tokens of preprocessed images ``(B, 3, H, W)`` at some of the tapped blocks, ascending."""

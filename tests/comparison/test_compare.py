@@ -111,6 +111,9 @@ class TestSmoke:
         del done
         assert run(SMOKE, folder / "two", "--workers", "2")[0] == 0
         assert figures(folder / "two") == figures(folder / "done")
+        pictures = {path.name: path.read_bytes() for path in (folder / "two" / "gallery").iterdir()}
+        assert pictures == {path.name: path.read_bytes() for path in (folder / "done" / "gallery").iterdir()}
+        assert len(pictures) == 2
 
 
 @pytest.fixture

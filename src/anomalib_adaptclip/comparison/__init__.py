@@ -4,7 +4,8 @@
 """Comparisons: models x data sets x categories x shots x seeds, one row a run, all by the same metrics.
 
 Data flows down this list: ``parts`` (classes named in YAML), ``sweep`` (what to run), ``ranking`` and ``evaluation``
-(metrics), ``winclip``, ``run`` (one run), ``runner`` (all of them, in several processes), ``table`` (on disk).
+(metrics), ``winclip``, ``gallery`` (pictures) and its ``gallery_file``, ``run`` (one run), ``runner`` (all of them, in
+several processes), ``table`` (on disk), ``report``.
 """
 
 from .evaluation import METRICS, ComparisonEvaluator

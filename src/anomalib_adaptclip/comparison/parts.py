@@ -5,9 +5,11 @@
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TypeVar, cast
 
+from anomalib.data import AnomalibDataModule
 from jsonargparse import ArgumentError, ArgumentParser
 
 Spec = dict[str, Any]
@@ -52,6 +54,13 @@ def build(kind: type[Part], spec: Mapping[str, Any], **arguments: Any) -> Part: 
 def takes(part: type[Any], argument: str) -> bool:
     """Whether a constructor has an argument."""
     return argument in inspect.signature(part).parameters
+
+
+def relative_path(path: str, datamodule: AnomalibDataModule) -> str:
+    """Path of an image from the root of its data set, or the absolute one where it lies elsewhere."""
+    root = Path(getattr(datamodule, "root", None) or ".").absolute()
+    absolute = Path(path).absolute()
+    return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
 
 
 def _parse(kind: type[Part], spec: Mapping[str, Any]) -> tuple[ArgumentParser, Any]:

@@ -27,7 +27,8 @@ from anomalib_adaptclip.prompts import prompts_from_datamodule
 from anomalib_adaptclip.version import __version__
 
 from .evaluation import ComparisonEvaluator
-from .parts import build, class_of, takes
+from .gallery import GalleryCallback
+from .parts import build, class_of, relative_path, takes
 from .sweep import Run
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         device: Which GPU, where there are some.
 
     Returns:
-        Metrics, and what they cost.
+        Metrics, what they cost, and where the run is to have pictures, a file of them as ``gallery``.
 
     Raises:
         ValueError: If there are fewer normal images than shots, or scores are not finite.
@@ -100,12 +101,13 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
     model.evaluator, model.visualizer = evaluator, None
     if isinstance(model.post_processor, PostProcessor):
         model.post_processor.enable_normalization = False
+    gallery = GalleryCallback() if run.gallery and isinstance(model, AdaptCLIP) else None
     uses_gpu = accelerator != "cpu" and torch.cuda.is_available()
     _reset_peak_memory()
     with TemporaryDirectory() as folder:
         options: dict[str, Any] = {"limit_val_batches": 0, "enable_progress_bar": False, "enable_model_summary": False}
         options |= {"accelerator": accelerator, "devices": [device] if uses_gpu else 1}
-        engine = Engine(default_root_dir=folder, **(options | run.trainer))
+        engine = Engine(callbacks=[gallery] if gallery else [], default_root_dir=folder, **(options | run.trainer))
         start = time.perf_counter()
         if model.learning_type == LearningType.ONE_CLASS:
             engine.fit(model, datamodule=datamodule)
@@ -113,18 +115,20 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
                 raise KeyboardInterrupt
         fitted = time.perf_counter()
         engine.test(model, datamodule=datamodule, verbose=False)
+        tested = time.perf_counter() - (gallery.seconds if gallery else 0)
     if isinstance(model, AdaptCLIP) and model.prompt_files != prompts:
         msg = f"{run} took the prompts {model.prompt_files} instead of {prompts}. Leave few_shot_source out."
         raise ValueError(msg)
     return {
         **evaluator.scores(),
         "images": evaluator.images,
-        "prompts": json.dumps([_relative(path, datamodule) for path in prompts]),
+        "prompts": json.dumps([relative_path(path, datamodule) for path in prompts]),
         "adapters": getattr(model, "adapter_source", ""),
         "fit_seconds": round(fitted - start, 2),
-        "test_seconds": round(time.perf_counter() - fitted, 2),
+        "test_seconds": round(tested - fitted, 2),
         "peak_memory_mb": _peak_memory(),
         "device": torch.cuda.get_device_name(device) if uses_gpu else "cpu",
+        **({"gallery": gallery.archive} if gallery and gallery.archive else {}),
     }
 
 
@@ -155,12 +159,6 @@ def restrict_train_split(datamodule: AnomalibDataModule, files: Sequence[str]) -
     chosen = samples.iloc[[place[path] for path in files]].reset_index(drop=True)
     chosen.attrs = samples.attrs
     datamodule.train_data.samples = chosen
-
-
-def _relative(path: str, datamodule: AnomalibDataModule) -> str:
-    root = Path(getattr(datamodule, "root", None) or ".").absolute()
-    absolute = Path(path).absolute()
-    return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
 
 
 def _reset_peak_memory() -> None:

@@ -63,11 +63,13 @@ class Sweep:
         models: By name.
         data_sets: By name.
         seeds: Of the draws of normal images. Without a draw, zero-shot and full, the first alone is run.
+        gallery: Whether to keep pictures of AdaptCLIP's best, median and worst maps, for the report.
     """
 
     models: dict[str, ModelEntry]
     data_sets: dict[str, DataEntry]
     seeds: list[int] = field(default_factory=lambda: [10, 20, 30])
+    gallery: bool = True
 
 
 class Run(NamedTuple):
@@ -83,6 +85,7 @@ class Run(NamedTuple):
         data_spec: Class and arguments of the data module, the category among them.
         trainer: Arguments of Lightning's trainer.
         pixel_size: Height and width at which pixels are counted.
+        gallery: Whether to keep pictures, if the model is an AdaptCLIP.
     """
 
     model: str
@@ -94,12 +97,14 @@ class Run(NamedTuple):
     data_spec: Spec
     trainer: dict[str, Any]
     pixel_size: int | None
+    gallery: bool = False
 
     @property
     def configuration(self) -> str:
         """What the figures depend on, as JSON: a finished run with the same need not be run again."""
         data = {name: value for name, value in self.data_spec["init_args"].items() if name not in _UNIMPORTANT}
         parts = self._asdict() | {"data_spec": self.data_spec | {"init_args": data}, "version": __version__}
+        del parts["gallery"]
         return json.dumps(parts, sort_keys=True, default=str)
 
     def __str__(self) -> str:
@@ -134,6 +139,9 @@ def read_sweep(path: Path) -> Sweep:
     if not (models and data_sets and sweep.seeds and all(type(seed) is int for seed in sweep.seeds)):
         msg = f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}. Give some."
         raise ValueError(msg)
+    if sweep.gallery not in {True, False}:
+        msg = f"{path}: gallery must be true or false, got {sweep.gallery!r}."
+        raise ValueError(msg)
     return sweep
 
 
@@ -146,13 +154,30 @@ def list_runs(sweep: Sweep) -> list[Run]:
     for name, entry in sweep.models.items():
         _require_shots(name, entry)
     return [
-        Run(model, data_set, category, shots, seed, entry.model, spec, entry.trainer, data.pixel_size)
+        Run(
+            model,
+            data_set,
+            category,
+            shots,
+            seed,
+            entry.model,
+            spec,
+            entry.trainer,
+            data.pixel_size,
+            gallery=sweep.gallery and (shots, seed) == (_pictured_shots(entry), sweep.seeds[0]),
+        )
         for data_set, data in sweep.data_sets.items()
         for category, spec in _categories(data_set, data)
         for model, entry in sweep.models.items()
         for shots in entry.shots
         for seed in (sweep.seeds[:1] if shots in {0, "full"} else sweep.seeds)
     ]
+
+
+def _pictured_shots(entry: ModelEntry) -> Shots | None:
+    """Of a model's numbers of shots the one with pictures: the fewest that have a prompt to show."""
+    numbers = [shots for shots in entry.shots if shots != "full"]
+    return min([shots for shots in numbers if shots] or numbers, default=None)
 
 
 def _require_shots(name: str, entry: ModelEntry) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from anomalib_adaptclip.weight_files import replace_file
 
 from .evaluation import METRICS
+from .gallery_file import gallery_path
 
 COLUMNS = (
     "model",
@@ -51,11 +52,11 @@ def read_table(path: Path) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            rows, columns = list(reader), tuple(reader.fieldnames or ())
     except (UnicodeDecodeError, csv.Error) as error:
         msg = f"{path} is no table of runs ({error!r}). Move it away, or choose another output folder."
         raise ValueError(msg) from error
-    if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row.values() or None in row for row in rows):
+    if columns != COLUMNS or any(None in row.values() or None in row for row in rows):
         msg = f"{path} is no table of runs: its columns are others. Move it away, or choose another output folder."
         raise ValueError(msg)
     return rows
@@ -75,17 +76,25 @@ def store_row(path: Path, row: dict[str, Any]) -> None:
 
     Args:
         path: CSV file, made if need be.
-        row: Cells by column. Those that are missing, or None, are empty.
+        row: Cells by column. Those that are missing, or None, are empty. Pictures under ``gallery`` go into a file
+            beside the table.
 
     Raises:
         ValueError: If the file holds something else.
     """
+    pictures = row.get("gallery")
     rows: list[dict[str, Any]] = [other for other in read_table(path) if other["configuration"] != row["configuration"]]
 
     def write(draft: Path) -> None:
         with draft.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
             writer.writeheader()
             writer.writerows([*rows, row])
 
+    if pictures:
+        replace_file(gallery_path(path, row), lambda draft: _write_bytes(draft, pictures))
     replace_file(path, write)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

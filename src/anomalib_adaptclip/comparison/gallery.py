@@ -1,0 +1,217 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Pictures of a run of AdaptCLIP: the images that it segments best, middling and worst, with each adapter's map.
+
+They are made while the model is still where it was tested, and travel with the row of the table: a worker may have
+another file system. Letters: B batch, H and W pixels.
+"""
+
+import io
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from anomalib.data import AnomalibDataModule, Batch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib import colormaps
+from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
+
+from anomalib_adaptclip.images import read_image
+from anomalib_adaptclip.lightning_model import AdaptCLIP
+
+from .gallery_file import Panel, Pictures, pack
+from .parts import relative_path
+from .ranking import Ranking
+
+logger = logging.getLogger(__name__)
+
+SIDE = 160  # pixels of the longer side of a picture
+PROMPTS = 4  # that are shown at most
+COLOUR_MAP = "inferno"  # even steps of brightness, also for the colour-blind
+
+
+class Ranked(NamedTuple):
+    """An abnormal image that was tested.
+
+    Attributes:
+        path: Of its file.
+        score: Of the image.
+        pixel_ap: Average precision of its pixels, None without a mask.
+    """
+
+    path: str
+    score: float
+    pixel_ap: float | None
+
+
+class GalleryCallback(Callback):
+    """Ranks the abnormal images of a test, and at its end draws the best, the median and the worst.
+
+    Pictures that cannot be made cost a warning, not the run.
+
+    Attributes:
+        seconds: That this took, which are no part of the test.
+        archive: File of the pictures, None where there are none.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.archive: bytes | None = None
+        self._tested: list[Ranked] = []
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Batch[Any],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Rank the abnormal images of a batch."""
+        del trainer, pl_module, outputs, batch_idx, dataloader_idx
+        start = time.perf_counter()
+        self._tested += rank(batch)
+        self.seconds += time.perf_counter() - start
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw."""
+        start = time.perf_counter()
+        datamodule: Any = getattr(trainer, "datamodule", None)
+        if isinstance(pl_module, AdaptCLIP) and isinstance(datamodule, AnomalibDataModule):
+            try:
+                pictures = draw(pl_module, datamodule, self._tested)
+                self.archive = pack(pictures) if pictures else None
+            except Exception:  # the figures are worth more than the pictures
+                logger.warning("The pictures of this run cannot be made; its figures are kept.", exc_info=True)
+        self.seconds += time.perf_counter() - start
+
+
+def rank(batch: Batch[Any]) -> list[Ranked]:
+    """Measure the abnormal images of a batch.
+
+    Args:
+        batch: With paths, scores ``(B,)`` and labels; with maps ``(B, 1, H, W)`` and masks ``(B, H, W)``, where there
+            are such.
+    """
+    tested = []
+    paths: list[str] = getattr(batch, "image_path", [])
+    labels, scores = torch.as_tensor(batch.gt_label).tolist(), torch.as_tensor(batch.pred_score).flatten().tolist()
+    for index, (path, label, score) in enumerate(zip(paths, labels, scores, strict=True)):
+        if label:
+            pixel_ap = None
+            if batch.gt_mask is not None and batch.anomaly_map is not None:
+                pixels = Ranking()
+                pixels.update(torch.as_tensor(batch.anomaly_map)[index].squeeze(), batch.gt_mask[index].squeeze())
+                pixel_ap = pixels.scores()["AP"]
+            tested.append(Ranked(str(path), score, pixel_ap))
+    return tested
+
+
+def choose(tested: Sequence[Ranked]) -> dict[str, tuple[Ranked, str, float]]:
+    """Best, median and worst image, by pixel AP; by score where no image has one.
+
+    Args:
+        tested: Abnormal images.
+
+    Returns:
+        Image, measure and its value by rank. Of two images there is no median, and one is the best.
+    """
+    ranked = sorted((image.pixel_ap, image.path, image) for image in tested if image.pixel_ap is not None)
+    measure = "pixel AP"
+    if not ranked:
+        ranked, measure = sorted((image.score, image.path, image) for image in tested), "score"
+    chosen: dict[int, str] = {}
+    for rank_name, place in (("best", len(ranked) - 1), ("worst", 0), ("median", len(ranked) // 2)):
+        if 0 <= place < len(ranked):
+            chosen.setdefault(place, rank_name)
+    return {chosen[place]: (ranked[place][2], measure, ranked[place][0]) for place in sorted(chosen, reverse=True)}
+
+
+def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Ranked]) -> list[Pictures]:
+    """Predict the best, the median and the worst image again, and draw them.
+
+    Args:
+        model: That was tested, with its prompts.
+        datamodule: That it was tested on.
+        tested: Abnormal images.
+
+    Returns:
+        Pictures of up to three images; none for a model with a prompt bank.
+    """
+    if model.prompt_bank is not None:
+        return []
+    prompts = [
+        Panel("prompt", f"prompt_{index}.jpg", _photograph(read_image(path)), relative_path(path, datamodule))
+        for index, path in enumerate(model.prompt_files[:PROMPTS])
+    ]
+    samples = datamodule.test_data.samples
+    place = {str(path): index for index, path in enumerate(samples.image_path)}
+    return [
+        Pictures(
+            rank_name,
+            measure,
+            quality,
+            image.score,
+            [
+                *_panels(rank_name, image.path, model, datamodule, prompts),
+                *_mask(rank_name, datamodule, place[image.path]),
+            ],
+        )
+        for rank_name, (image, measure, quality) in choose(tested).items()
+    ]
+
+
+def _panels(
+    name: str, path: str, model: AdaptCLIP, datamodule: AnomalibDataModule, prompts: Sequence[Panel]
+) -> list[Panel]:
+    """Query, prompts and maps of an image."""
+    image = read_image(path)
+    query = Panel("query", f"{name}_query.jpg", _photograph(image), relative_path(path, datamodule))
+    maps = model.model.maps_by_adapter(model.read_images([path]))
+    size = _size(image.shape[-2], image.shape[-1])
+    return [query, *prompts, *(_heat_map(f"{name}_{kind}.png", kind, maps[kind][0, 0], size) for kind in maps)]
+
+
+def _mask(name: str, datamodule: AnomalibDataModule, index: int) -> list[Panel]:
+    """Mask of an image, if there is one."""
+    mask = datamodule.test_data[index].gt_mask
+    if mask is None:
+        return []
+    mask = torch.as_tensor(mask).squeeze() > 0
+    picture = Image.fromarray((mask.byte() * 255).cpu().numpy()).resize(_size(*mask.shape), Image.Resampling.BOX)
+    return [Panel("mask", f"{name}_mask.png", _encode(picture, "PNG"))]
+
+
+def _size(height: int, width: int) -> tuple[int, int]:
+    """Width and height of a picture."""
+    scale = SIDE / max(height, width)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _photograph(image: torch.Tensor) -> bytes:
+    """JPEG of an image ``(3, H, W)`` in [0, 1]."""
+    picture = to_pil_image(image.cpu()).resize(_size(image.shape[-2], image.shape[-1]), Image.Resampling.LANCZOS)
+    return _encode(picture, "JPEG", quality=85)
+
+
+def _heat_map(file: str, kind: str, values: torch.Tensor, size: tuple[int, int]) -> Panel:
+    """PNG of a map ``(H, W)``, its own range spread over the colours."""
+    array = values.float().cpu().numpy()
+    low, high = float(array.min()), float(array.max())
+    spread = np.round((array - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+    picture = Image.fromarray(spread).resize(size, Image.Resampling.BILINEAR)
+    colours = (colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    picture.putpalette(colours.tobytes())
+    return Panel(kind, file, _encode(picture, "PNG", optimize=True), low=round(low, 4), high=round(high, 4))
+
+
+def _encode(picture: Image.Image, kind: str, **options: Any) -> bytes:  # noqa: ANN401
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()

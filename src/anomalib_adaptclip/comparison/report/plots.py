@@ -1,0 +1,278 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Plots as SVG, to be put into a page: text takes the page's colour, and nothing outside is named."""
+
+import io
+import re
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from .figures import Comparison, Entry, shots_order
+from .published import display_name
+from .results import distinct
+
+METRICS = {"image_AUROC": "image AUROC, %", "pixel_AP": "pixel AP, %"}
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")  # of Okabe and Ito, for the colour-blind
+MARKERS = ("o", "^", "s", "D", "P", "X", "v")
+DASHES = ("-", "--", ":")  # when there are more models than colours
+HATCHES = ("", "//", "..")
+_INK = "#010203"  # a colour that occurs nowhere else, to be replaced by that of the page's text
+_STYLE: Any = {  # a dictionary; matplotlib's stubs know each of its keys
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": _INK,
+    "grid.alpha": 0.15,
+    "legend.frameon": False,
+    "svg.hashsalt": "anomalib-adaptclip",
+    "svg.fonttype": "path",  # the same on every machine
+}
+
+
+class Plot(NamedTuple):
+    """A plot.
+
+    Attributes:
+        title: What it shows, in a few words.
+        description: What it shows, for those who do not see it, and what it is of.
+        svg: The drawing, ``<svg>...</svg>``.
+    """
+
+    title: str
+    description: str
+    svg: str
+
+
+def cost_plot(comparison: Comparison) -> Plot | None:
+    """Accuracy against seconds per image; None where no data set has complete figures."""
+    panels = _panels(comparison)
+    if not panels:
+        return None
+    with rc_context(_STYLE):
+        canvas, axes = _canvas(len(panels), 3.6)
+        for ax, (metric, entries, data_sets) in zip(axes, panels, strict=True):
+            _grid(ax)
+            ax.set(xscale="log", xlabel="seconds per image", ylabel=METRICS[metric])
+            spots = {entry: _spot(comparison, entry, data_sets, metric) for entry in entries}
+            for model in distinct(entry.model for entry in entries):
+                own = [spot for entry, spot in spots.items() if entry.model == model and spot]
+                style = _line_style(comparison, model)
+                ax.plot([x for x, _ in own], [y for _, y in own], linewidth=1, alpha=0.6, **style)
+            for entry, spot in spots.items():
+                if spot:
+                    marker = _marker(comparison, entry.shots)
+                    ax.plot(*spot, marker=marker, markersize=8, **_line_style(comparison, entry.model))
+            ax.margins(0.12)
+            _end_at_hundred(ax)
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            ax.xaxis.set_minor_formatter(NullFormatter())
+        _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries], shots=True)
+        description = (
+            "Mean metrics against seconds per image of the test, in which reading images and evaluation are "
+            "included, on a logarithmic axis; a colour for each model, a marker for each number of shots. "
+        )
+        return Plot("Accuracy against seconds per image", description + _of(panels), _svg(canvas, "cost"))
+
+
+def shots_plot(comparison: Comparison) -> Plot | None:
+    """Shots against accuracy; None where no data set has complete figures."""
+    panels = _panels(comparison)
+    if not panels:
+        return None
+    with rc_context(_STYLE):
+        canvas, axes = _canvas(len(panels), 3.6)
+        for ax, (metric, entries, data_sets) in zip(axes, panels, strict=True):
+            _grid(ax)
+            shots = sorted({entry.shots for entry in entries}, key=shots_order)
+            models = distinct(entry.model for entry in entries)
+            for number, model in enumerate(models):
+                own = [entry for entry in entries if entry.model == model]
+                shift = 0.05 * (number - (len(models) - 1) / 2)  # so that bars of errors do not cover each other
+                figures = [_mean_over(comparison, entry, data_sets, metric) for entry in own]
+                ax.errorbar(
+                    [shots.index(entry.shots) + shift for entry in own],
+                    [mean for mean, _ in figures],
+                    [deviation for _, deviation in figures],
+                    marker="o",
+                    markersize=5,
+                    capsize=3,
+                    **_line_style(comparison, model),
+                )
+            ax.set_xticks(range(len(shots)), shots)
+            ax.set(xlabel="normal images (shots)", ylabel=METRICS[metric])
+            ax.margins(x=0.1, y=0.12)
+            _end_at_hundred(ax)
+        _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries])
+        description = "Mean metrics by number of shots, a line for each model; bars are the mean deviation over seeds. "
+        return Plot("Shots against accuracy", description + _of(panels), _svg(canvas, "shots"))
+
+
+def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
+    """Bars for each category of a data set, for one number of shots; None where it has just one category."""
+    categories = [name for name in comparison.categories(data_set) if name]
+    entries = [entry for entry in comparison.entries if comparison.run_of(entry, data_set)]
+    shots = _usual_shots(entries)
+    entries = [entry for entry in entries if entry.shots == shots]
+    values = {
+        metric: [[comparison.category(entry, data_set, name, metric) for name in categories] for entry in entries]
+        for metric in METRICS
+    }
+    values = {
+        metric: rows
+        for metric, rows in values.items()
+        if any(figure.mean is not None for row in rows for figure in row)
+    }
+    if len(categories) < 2 or not values:
+        return None
+    with rc_context(_STYLE):
+        thickness = 0.8 / len(entries)
+        canvas, axes = _canvas(len(values), 1 + len(categories) * (0.12 + 0.13 * len(entries)), sharey=True)
+        for ax, (metric, rows) in zip(axes, values.items(), strict=True):
+            _grid(ax, "x")
+            for number, (entry, row) in enumerate(zip(entries, rows, strict=True)):
+                places = [place + (number - (len(entries) - 1) / 2) * thickness for place in range(len(categories))]
+                known = [
+                    (y, figure.mean, figure.std or 0)
+                    for y, figure in zip(places, row, strict=True)
+                    if figure.mean is not None
+                ]
+                index = comparison.models.index(entry.model)
+                ax.barh(
+                    [y for y, _, _ in known],
+                    [mean for _, mean, _ in known],
+                    thickness * 0.9,
+                    xerr=[deviation for _, _, deviation in known],
+                    color=COLOURS[index % len(COLOURS)],
+                    hatch=HATCHES[index // len(COLOURS) % len(HATCHES)],
+                    error_kw={"ecolor": _INK, "elinewidth": 0.8},
+                )
+            ax.set(xlabel=METRICS[metric], xlim=(0, 100))
+            ax.set_yticks(range(len(categories)), [_plain(name) for name in categories])
+            ax.set_ylim(len(categories) - 0.4, -0.6)
+            ax.tick_params(axis="y", length=0)
+        _legend(canvas, comparison, entries, square=True)
+        name = display_name(data_set)
+        return Plot(
+            f"{name} by category, {_shots(shots)}",
+            f"Metrics by category of {name}, {_shots(shots)}: a bar for each model, with its deviation over seeds.",
+            _svg(canvas, f"categories-{comparison.data_sets.index(data_set)}"),
+        )
+
+
+def _panels(comparison: Comparison) -> list[tuple[str, list[Entry], list[str]]]:
+    """For each metric models and the data sets that are complete for all of them, where there are such."""
+    panels = [(metric, *comparison.common_data_sets(metric)) for metric in METRICS]
+    return [panel for panel in panels if panel[2]]
+
+
+def _of(panels: Sequence[tuple[str, list[Entry], list[str]]]) -> str:
+    """Which data sets a plot is of."""
+    parts = [
+        f"{METRICS[metric].removesuffix(', %')} over {', '.join(map(display_name, data_sets))}"
+        for metric, _, data_sets in panels
+    ]
+    return f"Means are over the data sets on which all models are complete: {'; '.join(parts)}."
+
+
+def _spot(comparison: Comparison, entry: Entry, data_sets: Sequence[str], metric: str) -> tuple[float, float] | None:
+    """Seconds per image, and a metric."""
+    seconds = [
+        run.seconds
+        for run in comparison.runs
+        if (run.shots, run.model) == (entry.shots, entry.model) and run.data_set in data_sets and run.seconds
+    ]
+    return (fmean(seconds), _mean_over(comparison, entry, data_sets, metric)[0]) if seconds else None
+
+
+def _mean_over(comparison: Comparison, entry: Entry, data_sets: Sequence[str], metric: str) -> tuple[float, float]:
+    figures = [comparison.average(entry, name, metric) for name in data_sets]
+    return fmean(figure.mean or 0 for figure in figures), fmean(figure.std or 0 for figure in figures)
+
+
+def _usual_shots(entries: Sequence[Entry]) -> str:
+    """Number of shots that most models have; of equals the least, but not zero."""
+    counts = {entry.shots: sum(other.shots == entry.shots for other in entries) for entry in entries}
+    return min(counts, key=lambda shots: (-counts[shots], shots == "0", shots_order(shots)), default="0")
+
+
+def _shots(shots: str) -> str:
+    return {"0": "zero-shot", "1": "1 shot", "full": "full"}.get(shots, f"{shots} shots")
+
+
+def _canvas(panels: int, height: float, **options: Any) -> tuple[Canvas, list[Axes]]:  # noqa: ANN401
+    canvas = Canvas(figsize=(9 if panels > 1 else 5.5, height), layout="constrained")
+    return canvas, list(canvas.subplots(1, panels, squeeze=False, **options)[0])
+
+
+def _grid(ax: Axes, axis: Any = "both") -> None:  # noqa: ANN401
+    ax.grid(visible=True, axis=axis)
+    ax.set_axisbelow(True)
+
+
+def _end_at_hundred(ax: Axes) -> None:
+    """There is nothing beyond 100 %; a little room stays for markers."""
+    ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))
+
+
+def _line_style(comparison: Comparison, model: str) -> dict[str, Any]:
+    index = comparison.models.index(model)
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index // len(COLOURS) % len(DASHES)]}
+
+
+def _marker(comparison: Comparison, shots: str) -> str:
+    order = sorted({entry.shots for entry in comparison.entries}, key=shots_order)
+    return MARKERS[order.index(shots) % len(MARKERS)]
+
+
+def _legend(
+    canvas: Canvas, comparison: Comparison, entries: Sequence[Entry], shots: bool = False, square: bool = False
+) -> None:
+    """Models above the plot, and below them the markers of the numbers of shots."""
+    models = [name for name in comparison.models if name in {entry.model for entry in entries}]
+    line: dict[str, Any] = {"marker": "s", "markersize": 8} if square else {"linewidth": 2}
+    handles = [
+        Line2D(
+            [], [], label=_plain(name), **line | _line_style(comparison, name) | ({"linestyle": ""} if square else {})
+        )
+        for name in models
+    ]
+    canvas.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
+    if shots:
+        numbers = sorted({entry.shots for entry in entries}, key=shots_order)
+        markers = [
+            Line2D([], [], color=_INK, linestyle="", marker=_marker(comparison, number), label=_shots(number))
+            for number in numbers
+        ]
+        canvas.legend(handles=markers, loc="outside lower center", ncols=min(7, len(markers)))
+
+
+def _plain(name: str) -> str:
+    """A name as a label: short, and not taken for a formula."""
+    return (name if len(name) <= 28 else f"{name[:27]}…").replace("$", r"\$")
+
+
+def _svg(canvas: Canvas, name: str) -> str:
+    """The drawing, its identifiers told apart from those of others on the page."""
+    buffer = io.StringIO()
+    canvas.savefig(
+        buffer, format="svg", transparent=True, metadata={"Creator": None, "Date": None, "Format": None, "Type": None}
+    )
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)

@@ -1,0 +1,121 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The figures of the paper's Tables 1 and 2, by the names of a sweep."""
+
+from functools import cache
+from typing import NamedTuple
+
+import yaml
+
+from anomalib_adaptclip.data.catalogue import categories_of_data_set, data_set_names, find_data_configs
+from anomalib_adaptclip.paper import read_table
+
+from .results import Result
+
+TABLES = {"image_AUROC": 1, "pixel_AP": 2}  # the paper calls the latter AUPR
+_AVERAGE = "AVG "
+# Arguments that leave a model what it is in the paper; with others it has no figure there.
+_SAME_MODEL = ("adapters", "class_name", "pretrained", "prompt_precision", "revision")
+_METHODS = {
+    "AdaptCLIP": ("AdaptCLIP-Zero", "AdaptCLIP"),  # zero-shot, few-shot
+    "NormalizedWinClip": ("WinCLIP", "WinCLIP+"),
+    "WinClip": ("WinCLIP", "WinCLIP+"),
+}
+
+
+class Published(NamedTuple):
+    """A figure of the paper.
+
+    Attributes:
+        value: In percent.
+        std: Over seeds, None where the paper has none.
+    """
+
+    value: float
+    std: float | None
+
+
+class Group(NamedTuple):
+    """Data sets that the paper averages over.
+
+    Attributes:
+        name: ``"industrial"`` or ``"medical"``.
+        data_sets: Names of their files in ``configs/data``, in the paper's order.
+    """
+
+    name: str
+    data_sets: list[str]
+
+
+@cache
+def groups_of(metric: str) -> list[Group]:
+    """Groups of the paper's table of images or of pixels.
+
+    Args:
+        metric: Name out of ``METRICS``.
+    """
+    names = list(dict.fromkeys(read_table(1 if metric.startswith("image") else 2).dataset))
+    groups: list[Group] = []
+    members: list[str] = []
+    for name in names:
+        if name.startswith(_AVERAGE):
+            groups.append(Group(name.removeprefix(_AVERAGE), members))
+            members = []
+        else:
+            members.append(name.lower())
+    return groups
+
+
+@cache
+def display_name(data_set: str) -> str:
+    """The paper's name of a data set, or the sweep's where it has none."""
+    names = {name.lower(): name for number in (1, 2) for name in read_table(number).dataset}
+    return str(names.get(data_set, data_set))
+
+
+def published(run: Result, data_set: str, metric: str) -> Published | None:
+    """The paper's figure of a model.
+
+    Args:
+        run: Any run of it with the number of shots.
+        data_set: Name of the data set, or of a group.
+        metric: Name out of ``METRICS``.
+
+    Returns:
+        None where the paper has none, for this model as it is configured.
+    """
+    arguments = dict(run.model_spec.get("init_args") or {})
+    if arguments.pop("backbone", "ViT-L-14-336") != "ViT-L-14-336" or not arguments.keys() <= set(_SAME_MODEL):
+        return None
+    methods = _METHODS.get(run.model_class)
+    return _figures(metric).get((methods[run.shots != "0"], run.shots, data_set)) if methods else None
+
+
+@cache
+def _figures(metric: str) -> dict[tuple[str, str, str], Published]:
+    if metric not in TABLES:
+        return {}
+    table = read_table(TABLES[metric])
+    return {
+        (row.method, row.shots, row.dataset.removeprefix(_AVERAGE).lower()): Published(
+            row.value, None if row.std != row.std else row.std
+        )
+        for row in table.itertuples()
+    }
+
+
+@cache
+def known_categories(data_set: str, data_class: str) -> tuple[str, ...]:
+    """All categories of a data set of the paper; none for others.
+
+    Args:
+        data_set: Name of the data set.
+        data_class: Name of the data module's class. Another one than that of ``configs/data`` is another data set.
+    """
+    if data_set not in data_set_names():
+        return ()
+    spec = yaml.safe_load((find_data_configs() / f"{data_set}.yaml").read_text(encoding="utf-8"))
+    if spec["class_path"].rpartition(".")[2] != data_class:
+        return ()
+    return tuple(categories_of_data_set(data_set))
