@@ -47,17 +47,17 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # %% [markdown]
 # ## The images
 #
-# Two folders: one with good images, one with those to look at. The images here are of a wooden board, drawn by the
+# Two folders: one with good images, one with those to look at. The images here are of wooden boards, drawn by the
 # package. `tiny` was not trained on wood.
 #
-# **For your own images** name your two folders in the second line, and delete the first.
+# **For your own images** name your two folders in the second line of the next cell.
 
 # %%
 SyntheticDefects("images", "wood", num_train_images=8, num_normal_test_images=4, num_images_per_defect=4).prepare_data()
 GOOD, QUERIES = Path("images/wood/train/good"), Path("images/wood/test")
 
 queries = get_image_filenames(QUERIES)
-shown = queries[:: max(1, len(queries) // 5)]
+shown = queries[:: max(1, len(queries) // 5)][:5]
 print(len(get_image_filenames(GOOD)), "good images,", len(queries), "to look at, of which", len(shown), "are shown")
 
 # %% [markdown]

@@ -35,14 +35,14 @@ def read_source(path: Path) -> NotebookNode:
     Raises:
         ValueError: If the file has no cells.
     """
-    _, found, cells = path.read_text(encoding="utf-8").partition("\n# %%")
-    if not found:
+    _, marker, cells = path.read_text(encoding="utf-8").partition("# %%")
+    if not marker:
         msg = f"{path} has no cells: they begin with `# %%`."
         raise ValueError(msg)
-    notebook = jupytext.reads(found + cells, fmt="py:percent")
+    notebook: NotebookNode = jupytext.reads(marker + cells, fmt="py:percent")
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"  # random ones would differ each time
-    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.metadata = METADATA
     return notebook
 
 
@@ -65,7 +65,7 @@ def run(notebook: NotebookNode, cell_seconds: int = 120) -> None:
             record_timing=False,
             extra_arguments=["--log-level=ERROR"],  # or the kernel warns of its unencrypted transport
         ).execute()
-    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.metadata = METADATA
 
 
 def main() -> None:
