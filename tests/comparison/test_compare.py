@@ -9,7 +9,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_
 from anomalib_adaptclip.comparison import run as run_module
 from anomalib_adaptclip.comparison.run import execute
 from anomalib_adaptclip.comparison.table import COLUMNS, store_row
+from anomalib_adaptclip.comparison.winclip import build_small_clip
 from anomalib_adaptclip.prompts import prompts_from_datamodule
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "compare"
 SMOKE = CONFIGS / "smoke.yaml"
+MODELS = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
 FIGURES = ("model", "category", "shots", "seed", "prompts", *METRICS)
 
 pytestmark = pytest.mark.filterwarnings(  # of Lightning, about models that are not optimized, and few small images
@@ -68,8 +70,8 @@ class TestSmoke:
     def test_all_runs_succeed(self, done: tuple[int, str], folder: Path) -> None:
         rows = read_table(folder / "done" / "runs.csv")
         assert done[0] == 0
-        assert [row["error"] for row in rows] == [""] * 18
-        assert "18 of 18 runs are finished, 0 failed." in done[1]
+        assert [row["error"] for row in rows] == [""] * 28
+        assert "28 of 28 runs are finished, 0 failed." in done[1]
         for row in rows:
             assert all(0 <= float(row[name]) <= 1 for name in METRICS)
             assert int(row["images"]) >= 4
@@ -91,12 +93,12 @@ class TestSmoke:
                 ]
                 files = prompts_from_datamodule(data, 2, seed)
                 drawn = json.dumps([Path(file).relative_to(folder / "datasets/smoke").as_posix() for file in files])
-                assert [(row["model"], row["prompts"]) for row in own] == [("AdaptCLIP", drawn), ("PatchCore", drawn)]
+                assert [(row["model"], row["prompts"]) for row in own] == [(model, drawn) for model in MODELS]
 
     def test_zero_shot_has_one_seed(self, done: tuple[int, str], folder: Path) -> None:
         del done
         rows = read_table(folder / "done" / "runs.csv")
-        assert [(row["seed"], row["prompts"]) for row in rows if row["shots"] == "0"] == [("10", "[]")] * 2
+        assert [(row["seed"], row["prompts"]) for row in rows if row["shots"] == "0"] == [("10", "[]")] * 4
 
     def test_finished_runs_are_not_run_again(
         self, done: tuple[int, str], folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -144,7 +146,7 @@ class TestGoingOn:
         assert [row["image_AUROC"] for row in read_table(tmp_path / "runs.csv")] == [f"0.0{n}" for n in range(1, 6)]
         monkeypatch.setattr(run_module, "fit_and_test", usual)
         assert run(SMOKE, tmp_path)[0] == 0
-        assert len(calls) == len(set(calls)) == 18
+        assert len(calls) == len(set(calls)) == 28
         assert [row["configuration"] for row in read_table(tmp_path / "runs.csv")] == calls
         assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
 
@@ -165,13 +167,13 @@ class TestGoingOn:
         rows = read_table(tmp_path / "runs.csv")
         assert code == 1
         assert "PatchCore on generated marble, 2 shots, seed 20 failed: RuntimeError: no memory" in printed
-        assert "17 of 18 runs are finished, 1 failed." in printed
+        assert "27 of 28 runs are finished, 1 failed." in printed
         [row] = [row for row in rows if row["error"]]
         assert (row["error"], row["image_AUROC"], row["seed"]) == ("RuntimeError: no memory", "", "20")
         monkeypatch.setattr(run_module, "fit_and_test", usual)
         assert run(SMOKE, tmp_path)[0] == 0
-        assert len(calls) == 18
-        assert [row["error"] for row in read_table(tmp_path / "runs.csv")] == [""] * 18
+        assert len(calls) == 28
+        assert [row["error"] for row in read_table(tmp_path / "runs.csv")] == [""] * 28
 
     def test_another_configuration_runs_anew_and_the_first_is_kept(
         self, folder: Path, tmp_path: Path, calls: list[str]
@@ -181,8 +183,8 @@ class TestGoingOn:
         other = tmp_path / "other.yaml"
         other.write_text(SMOKE.read_text().replace("image_size: 112", "image_size: 56"))
         run(other, tmp_path / "results")
-        assert len(calls) == 28  # AdaptCLIP's ten again
-        assert len(read_table(tmp_path / "results" / "runs.csv")) == 28
+        assert len(calls) == 38  # AdaptCLIP's ten again
+        assert len(read_table(tmp_path / "results" / "runs.csv")) == 38
 
 
 def killed(connection: Any, accelerator: str, device: int) -> None:
@@ -234,18 +236,10 @@ class TestDryRun:
         assert "Missing: mvtec bottle: " in run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
 
 
-def small_clip(*_: Any, **__: Any) -> tuple[Any, None, Callable[[Any], Any]]:
-    """A CLIP with WinCLIP's input and few weights: 5 x 5 patches."""
-    torch.manual_seed(0)
-    vision = {"layers": 2, "width": 64, "patch_size": 48, "image_size": 240}
-    clip: Any = open_clip.CLIP(32, vision, {"width": 64, "layers": 1, "heads": 1})
-    return clip.eval(), None, lambda image: image
-
-
 @pytest.fixture
 def winclip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Both kinds of WinCLIP, two-shot, with a small CLIP."""
-    monkeypatch.setattr(open_clip, "create_model_and_transforms", small_clip)
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", build_small_clip)
     models = "".join(
         f"  {name}: {{model: {{class_path: {path}}}, shots: [{shots}]}}\n"
         for name, path, shots in (
