@@ -4,7 +4,6 @@
 """The command ``compare``: what is run, what is stored, going on after a break, and several processes."""
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -19,7 +18,6 @@ import torch
 from anomalib.models import WinClip
 
 from anomalib_adaptclip import SyntheticDefects
-from anomalib_adaptclip.cli import main
 from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_runs, read_sweep, read_table, runner
 from anomalib_adaptclip.comparison import run as run_module
 from anomalib_adaptclip.comparison.run import execute
@@ -27,28 +25,10 @@ from anomalib_adaptclip.comparison.table import COLUMNS, store_row
 from anomalib_adaptclip.comparison.winclip import build_small_clip
 from anomalib_adaptclip.prompts import prompts_from_datamodule
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "compare"
-SMOKE = CONFIGS / "smoke.yaml"
+from .command import CONFIGS, SMOKE, WARNINGS, figures, generated, run, write_sweep
+
 MODELS = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
-FIGURES = ("model", "category", "shots", "seed", "prompts", *METRICS)
-
-pytestmark = pytest.mark.filterwarnings(  # of Lightning, about models that are not optimized, and few small images
-    "ignore::lightning.fabric.utilities.warnings.PossibleUserWarning",
-    "ignore:`LightningModule.configure_optimizers` returned `None`:UserWarning",
-    "ignore:Argument embeddings is deprecated:DeprecationWarning",  # of anomalib's PatchCore, to itself
-)
-
-
-def run(config: Path, output: Path, *options: str) -> tuple[int, str]:
-    """The command: its exit code, and what it prints."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        code = main(["compare", "--config", str(config), "--output", str(output), "--accelerator", "cpu", *options])
-    return code, printed.getvalue()
-
-
-def figures(output: Path) -> list[tuple[str, ...]]:
-    """What must be the same however the runs are spread, in an order of its own."""
-    return sorted(tuple(row[name] for name in FIGURES) for row in read_table(output / "runs.csv"))
+pytestmark = [pytest.mark.filterwarnings(text) for text in WARNINGS]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +128,7 @@ class TestGoingOn:
         assert run(SMOKE, tmp_path)[0] == 0
         assert len(calls) == len(set(calls)) == 28
         assert [row["configuration"] for row in read_table(tmp_path / "runs.csv")] == calls
-        assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".runs.csv.lock", "runs.csv"]
 
     def test_a_failing_run_is_recorded_and_tried_again(
         self, folder: Path, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
@@ -224,10 +204,10 @@ class TestDryRun:
 
     def test_of_what_is_there(self, done: tuple[int, str], folder: Path) -> None:
         del done
-        code, printed = run(SMOKE, folder / "done", "--dry_run")
+        code, printed = run(SMOKE, folder / "done", "--dry-run")
         assert code == 0
         assert "Missing" not in printed
-        assert re.search(r"│ AdaptCLIP │ generated │ 2\s+│ 2\s+│ 10,20 │ 4\s+│ 0\s+│", printed)
+        assert re.search(r"│ AdaptCLIP\s+│ generated │ 2\s+│ 2\s+│ 10,20 │ 4\s+│ 0\s+│", printed)
 
     def test_tells_what_lacks_images(self, tmp_path: Path) -> None:
         text = "models: {A: {model: {class_path: AdaptCLIP}, shots: [0]}}\n"
@@ -282,12 +262,20 @@ def test_winclip_with_and_without_normalised_references(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("[marble, gear]", "[marbel]", r"generated has no categories \['marbel'\], and .* there are wood, "),
+        ("[marble, gear]", "marble", "categories of generated should be a list of names, .* got 'marble'"),
+        ("shots: [1, 2]", "shots: 1", "PatchCore cannot have the shots 1. It takes a list of numbers from 1, or full."),
+        ("seeds: [10, 20]", "seeds: 10", "1 data sets and the seeds 10. Give some"),
         (
             "shots: [1, 2]",
             "shots: [0, 2]",
-            r"cannot have the shots \[0, 2\]. It takes numbers from 1, or full.",
+            r"cannot have the shots \[0, 2\]. It takes a list of numbers from 1, or full.",
         ),
-        ("shots: [0, 1, 2]", "shots: [full]", r"AdaptCLIP cannot have the shots \['full'\]. It takes numbers from 0."),
+        (
+            "shots: [0, 1, 2]",
+            "shots: [full]",
+            r"AdaptCLIP cannot have the shots \['full'\]. It takes a list of numbers from 0.",
+        ),
         ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built"),
         ("backbone: tiny", "backbones: tiny", "names no AnomalibModule that can be built"),
         ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
@@ -314,3 +302,13 @@ def test_other_files_are_not_written_over(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match="is no table of runs"):
         store_row(tmp_path / "runs.csv", {"configuration": "x"})
     assert (tmp_path / "runs.csv").read_text() == text
+
+
+def test_any_model_of_anomalib_with_arguments_for_the_trainer(tmp_path: Path) -> None:
+    model = {"class_path": "Padim", "init_args": {"backbone": "resnet18", "layers": ["layer1"], "pre_trained": False}}
+    models = {"PaDiM": {"model": model, "shots": ["full"], "trainer": {"limit_test_batches": 1}}}
+    data = generated(tmp_path / "data", "marble")
+    data["generated"]["init_args"] = {"eval_batch_size": 3}
+    assert run(write_sweep(tmp_path / "sweep.yaml", models, data), tmp_path)[0] == 0
+    [row] = read_table(tmp_path / "runs.csv")
+    assert (row["model"], row["shots"], row["prompts"], row["images"]) == ("PaDiM", "full", "[]", "3")

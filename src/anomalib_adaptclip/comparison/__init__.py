@@ -4,7 +4,7 @@
 """Comparisons: models x data sets x categories x shots x seeds, one row a run, all by the same metrics.
 
 Data flows down this list: ``parts`` (classes named in YAML), ``sweep`` (what to run), ``ranking`` and ``evaluation``
-(metrics), ``winclip``, ``run`` (one run), ``on_ray`` and ``runner`` (all of them), ``table`` (on disk).
+(metrics), ``winclip``, ``views``, ``run`` (one run), ``on_ray`` and ``runner`` (all of them), ``table`` (on disk).
 """
 
 from .evaluation import METRICS, ComparisonEvaluator

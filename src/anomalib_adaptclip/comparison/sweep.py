@@ -131,7 +131,8 @@ def read_sweep(path: Path) -> Sweep:
     except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
         msg = f"{path} should hold `models`, `data_sets` and perhaps `seeds`, as in configs/compare: {error!r}"
         raise ValueError(msg) from error
-    if not (models and data_sets and sweep.seeds and all(type(seed) is int for seed in sweep.seeds)):
+    seeds = sweep.seeds if isinstance(sweep.seeds, list) else []
+    if not (models and data_sets and seeds and all(type(seed) is int for seed in seeds)):
         msg = f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}. Give some."
         raise ValueError(msg)
     return sweep
@@ -166,10 +167,11 @@ def has_normal_images(data_spec: Spec) -> bool:
 def _require_shots(name: str, entry: ModelEntry) -> None:
     few_shot = takes(class_of(AnomalibModule, entry.model), "k_shot")
     least, words = (0, ()) if few_shot else (1, ("full",))
-    known = [shots for shots in entry.shots if shots in words or (type(shots) is int and shots >= least)]
+    given = entry.shots if isinstance(entry.shots, list) else []
+    known = [shots for shots in given if shots in words or (type(shots) is int and shots >= least)]
     if known != entry.shots:
         expected = "numbers from 0" if few_shot else "numbers from 1, or full"
-        msg = f"{name} cannot have the shots {entry.shots}. It takes {expected}."
+        msg = f"{name} cannot have the shots {entry.shots}. It takes a list of {expected}."
         raise ValueError(msg)
 
 
