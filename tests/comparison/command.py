@@ -54,5 +54,7 @@ def write_sweep(
     path: Path, models: Mapping[str, Part], data_sets: Mapping[str, Part], seeds: Sequence[int] = (10,)
 ) -> Path:
     """Write a sweep."""
-    path.write_text(yaml.safe_dump({"models": dict(models), "data_sets": dict(data_sets), "seeds": list(seeds)}))
+    path.write_text(
+        yaml.safe_dump({"models": dict(models), "data_sets": dict(data_sets), "seeds": list(seeds)}, sort_keys=False)
+    )
     return path

@@ -1,16 +1,19 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Comparisons on data sets that are special: camera views, nothing normal, parts missing, adapters that have seen them."""
+"""Comparisons on special data sets: camera views, nothing normal, parts missing, seen by some adapters."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from anomalib.data import Batch
+from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP
 from anomalib_adaptclip.comparison import METRICS, ComparisonEvaluator, list_runs, read_sweep, read_table
@@ -18,11 +21,11 @@ from anomalib_adaptclip.comparison.evaluation import PIXEL_METRICS
 from anomalib_adaptclip.comparison.views import by_view, view_of
 from anomalib_adaptclip.data.catalogue import build_data_set
 from anomalib_adaptclip.prompt_bank import PromptBank
-from tests.data.miniatures import LAYOUTS
+from tests.data.miniatures import HEIGHT, LAYOUTS, WIDTH
 
 from .command import WARNINGS, Part, run, smoke_models, write_sweep
 
-SHOTS = {"AdaptCLIP": [1], "WinCLIP-untrained": [1], "PatchCore": [1, "full"]}
+SHOTS: dict[str, list[int | str]] = {"AdaptCLIP": [1], "WinCLIP-untrained": [1], "PatchCore": [1, "full"]}
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in WARNINGS]
 
@@ -65,7 +68,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
         usual_init(self, *args)
 
     def update(self: ComparisonEvaluator, batch: Batch[Any]) -> None:
-        found[-1].update(zip(batch.image_path, torch.as_tensor(batch.pred_score).tolist(), strict=True))
+        found[-1].update(zip(vars(batch)["image_path"], torch.as_tensor(batch.pred_score).tolist(), strict=True))
         usual_update(self, batch)
 
     monkeypatch.setattr(ComparisonEvaluator, "__init__", init)
@@ -75,6 +78,9 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
 
 def test_each_view_has_its_own_prompts(tmp_path: Path, scores: list[dict[str, float]]) -> None:
     data = miniature("real-iad", tmp_path, categories=["audiojack"], pixel_size=32)
+    for number, path in enumerate(sorted(tmp_path.rglob("*.jpg"))):  # those of a miniature are much alike
+        pixels = np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
     assert run(write_sweep(tmp_path / "sweep.yaml", smoke_models(SHOTS), data), tmp_path)[0] == 0
     rows = read_table(tmp_path / "runs.csv")
     assert [(row["model"], row["shots"], row["images"], row["error"]) for row in rows] == [
@@ -109,7 +115,7 @@ def test_each_view_has_its_own_prompts(tmp_path: Path, scores: list[dict[str, fl
 @pytest.mark.parametrize("name", ["kvasir", "endo"])
 def test_without_normal_images_prompts_come_from_the_test_images(name: str, tmp_path: Path) -> None:
     """A whole train split there is none, since that would be the images under test."""
-    shots = SHOTS if name == "kvasir" else {"PatchCore": [1, "full"]}
+    shots: dict[str, list[int | str]] = SHOTS if name == "kvasir" else {"PatchCore": [1, "full"]}
     sweep = write_sweep(tmp_path / "sweep.yaml", smoke_models(shots), miniature(name, tmp_path))
     assert run(sweep, tmp_path)[0] == 0
     rows = read_table(tmp_path / "runs.csv")
@@ -133,9 +139,9 @@ def without_masks(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "categories", "damage", "errors"),
     [
-        ("real-iad", ["audiojack", "usb"], None, ["", "No such file or directory"]),
+        ("real-iad", ["audiojack", "usb"], None, ["", "Path does not exist: .*usb.json"]),
         ("mpdd", ["bracket_black", "tubes"], None, ["", "does not exist"]),
-        ("mpdd", ["bracket_black"], without_masks, ["mismatch"]),
+        ("mpdd", ["bracket_black"], without_masks, [r"2 images have no mask: .*hole/000.png"]),
         ("kvasir", None, lambda root: (root / "masks").rename(root / "annotations"), ["There is no folder"]),
         ("real-iad", ["usb"], lambda root: (root / "realiad_1024").rename(root / "extracted"), ["missing"]),
     ],
@@ -154,7 +160,7 @@ def test_what_is_missing_is_recorded_and_the_rest_goes_on(
     assert run(sweep, tmp_path)[0] == 1
     found = [row["error"] for row in read_table(tmp_path / "runs.csv")]
     assert [bool(error) for error in found] == [bool(error) for error in errors]
-    assert all(expected in error for error, expected in zip(found, errors, strict=True)), found
+    assert all(re.search(expected, error) for error, expected in zip(found, errors, strict=True)), found
 
 
 def test_a_missing_folder_is_recorded(tmp_path: Path) -> None:

@@ -85,8 +85,9 @@ def test_workers_that_cannot_load_the_package_end_the_command(
 
     monkeypatch.undo()
     with ray_cluster(1, "cpu"):
-        assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
-        assert ray.cluster_resources()["CPU"] == 1
+        nodes, resources = ray.nodes(), ray.cluster_resources()  # type: ignore[no-untyped-call]
+        assert [node["NodeManagerAddress"] for node in nodes] == ["127.0.0.1"]
+        assert resources["CPU"] == 1
         monkeypatch.setattr(on_ray, "__version__", "0")
         with pytest.raises(ValueError, match=r"have anomalib-adaptclip \S+, and here is 0\. Let them agree"):
             on_ray._require_same_package("cpu")

@@ -108,7 +108,8 @@ def _needs(accelerator: str) -> dict[str, int]:
     """What a run takes of the cluster: a GPU if it has some, which then is the only one that the run sees."""
     import ray  # noqa: PLC0415
 
-    has_gpus = accelerator != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    has_gpus = accelerator != "cpu" and resources.get("GPU", 0) >= 1
     return {"num_cpus": 1, "num_gpus": int(has_gpus)}
 
 

@@ -22,6 +22,7 @@ from anomalib.post_processing import PostProcessor
 from lightning import seed_everything
 from lightning.pytorch.trainer.states import TrainerFn
 
+from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.lightning_model import AdaptCLIP
 from anomalib_adaptclip.prompts import prompts_from_datamodule
 from anomalib_adaptclip.version import __version__
@@ -87,13 +88,11 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         Metrics, and what they cost.
 
     Raises:
-        ValueError: If there are fewer normal images than shots, or scores are not finite.
+        ValueError: If data is missing, there are fewer normal images than shots, or scores are not finite.
         KeyboardInterrupt: If it was interrupted.
     """
     seed_everything(run.seed, workers=True, verbose=False)
-    datamodule = build(AnomalibDataModule, run.data_spec)  # type: ignore[type-abstract]
-    datamodule.prepare_data()
-    datamodule.setup(TrainerFn.FITTING)  # a stage of the trainer's: it will not set up again, over what follows
+    datamodule = read_data(run)
     draws = run.shots not in {0, "full"}
     evaluator = ComparisonEvaluator(run.pixel_size)
     uses_gpu = accelerator != "cpu" and torch.cuda.is_available()
@@ -115,6 +114,22 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         "peak_memory_mb": _peak_memory(),
         "device": torch.cuda.get_device_name(device) if uses_gpu else "cpu",
     }
+
+
+def read_data(run: Run) -> AnomalibDataModule:
+    """Build the data module of a run, and set it up.
+
+    Raises:
+        ValueError: If its images cannot be listed. What is missing is told.
+    """
+    datamodule = build(AnomalibDataModule, run.data_spec)  # type: ignore[type-abstract]
+    datamodule.prepare_data()
+    try:
+        datamodule.setup(TrainerFn.FITTING)  # a stage of the trainer's: it will not set up again, over what follows
+    except Exception as error:  # anomalib raises pandas' errors too
+        msg = f"{' '.join(filter(None, (run.data_set, run.category)))}: {' '.join(listing_faults(datamodule, error))}"
+        raise ValueError(msg) from error
+    return datamodule
 
 
 class _Done(NamedTuple):

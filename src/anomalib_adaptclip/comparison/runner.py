@@ -16,6 +16,7 @@ import torch
 from anomalib.data import AnomalibDataModule
 
 from anomalib_adaptclip.data import SyntheticDefects
+from anomalib_adaptclip.data.check import listing_faults
 
 from .on_ray import ray_cluster, run_on_cluster
 from .parts import build
@@ -100,7 +101,7 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
         try:
             module.setup()
         except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too
-            yield f"{run.data_set} {run.category}: {error}"
+            yield f"{run.data_set} {run.category}: {' '.join(listing_faults(module, error))}"
 
 
 def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:

@@ -131,7 +131,7 @@ def read_sweep(path: Path) -> Sweep:
     except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
         msg = f"{path} should hold `models`, `data_sets` and perhaps `seeds`, as in configs/compare: {error!r}"
         raise ValueError(msg) from error
-    seeds = sweep.seeds if isinstance(sweep.seeds, list) else []
+    seeds = sweep.seeds if type(sweep.seeds) is list else []
     if not (models and data_sets and seeds and all(type(seed) is int for seed in seeds)):
         msg = f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}. Give some."
         raise ValueError(msg)
@@ -167,7 +167,7 @@ def has_normal_images(data_spec: Spec) -> bool:
 def _require_shots(name: str, entry: ModelEntry) -> None:
     few_shot = takes(class_of(AnomalibModule, entry.model), "k_shot")
     least, words = (0, ()) if few_shot else (1, ("full",))
-    given = entry.shots if isinstance(entry.shots, list) else []
+    given = entry.shots if type(entry.shots) is list else []
     known = [shots for shots in given if shots in words or (type(shots) is int and shots >= least)]
     if known != entry.shots:
         expected = "numbers from 0" if few_shot else "numbers from 1, or full"
@@ -197,7 +197,7 @@ def _categories(name: str, entry: DataEntry) -> Iterator[tuple[str, Spec]]:
 
 def _require_categories(name: str, categories: list[str], listed: list[str], root: Path | str | None) -> None:
     """Check names of categories. anomalib would download a data set again in search of one that does not exist."""
-    if not (isinstance(categories, list) and all(isinstance(category, str) for category in categories)):
+    if not (type(categories) is list and all(type(category) is str for category in categories)):
         msg = f"The categories of {name} should be a list of names, with quotes around numbers; got {categories!r}."
         raise ValueError(msg)
     if root is None or not listed:
