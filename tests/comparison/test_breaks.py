@@ -19,7 +19,6 @@ from anomalib_adaptclip.comparison.table import table_to_itself
 
 from .command import WARNINGS, generated, run, smoke_models, write_sweep
 
-REPOSITORY = Path(__file__).parents[2]
 SECONDS = 300
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in WARNINGS]
@@ -30,7 +29,7 @@ def start(sweep: Path, output: Path) -> subprocess.Popen[bytes]:
     options = ["--config", sweep, "--output", output, "--accelerator", "cpu", "--workers", "2"]
     return subprocess.Popen(
         [sys.executable, "-m", "anomalib_adaptclip.cli", "compare", *map(str, options)],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

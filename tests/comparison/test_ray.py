@@ -114,6 +114,17 @@ def test_the_cluster_may_be_named(
     assert "There is no Ray cluster to work with at 1.2.3.4:5: nobody at 1.2.3.4:5" in said
 
 
+@pytest.mark.parametrize(
+    ("resources", "accelerator", "gpus"),
+    [({"GPU": 2.0}, "auto", 1), ({"GPU": 2.0}, "cpu", 0), ({"CPU": 2.0}, "auto", 0)],
+)
+def test_a_run_takes_a_gpu_where_there_are_some(
+    resources: dict[str, float], accelerator: str, gpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.cluster_resources", lambda: resources)
+    assert on_ray._needs(accelerator) == {"num_cpus": 1, "num_gpus": gpus}
+
+
 def test_without_ray_the_command_says_what_to_install(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
