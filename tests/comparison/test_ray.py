@@ -26,9 +26,10 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cluster but that of the test, no reports to others, and as many threads a run as here."""
+    """No cluster but that of the test, no reports to others, and workers with as many threads and rights as here."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
 
 
