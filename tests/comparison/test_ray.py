@@ -3,6 +3,7 @@
 
 """The command ``compare`` on Ray: a real one, on this machine, with few resources."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ import torch
 
 from anomalib_adaptclip.comparison import on_ray, read_table, runner
 from anomalib_adaptclip.comparison.on_ray import ray_cluster
+from anomalib_adaptclip.version import __version__
 
 from .command import WARNINGS, figures, generated, run, smoke_models, write_sweep
 
@@ -30,6 +32,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_worker_niceness", "0")
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # this process may import Ray before the command does
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
 
 
@@ -74,25 +77,32 @@ def test_a_killed_worker_costs_a_repetition_or_its_run_alone(tmp_path: Path) -> 
 def test_workers_that_cannot_load_the_package_end_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A Ray that was started here is for this machine alone, and is stopped, whatever happens."""
     import ray  # noqa: PLC0415
 
-    monkeypatch.setitem(sys.modules, "only_here", ModuleType("only_here"))
-    exec("def installed_version():\n    return ''\n", sys.modules["only_here"].__dict__)  # noqa: S102
-    monkeypatch.setattr(on_ray, "installed_version", vars(sys.modules["only_here"])["installed_version"])
-    monkeypatch.setattr(runner, "_prepare", lambda _: pytest.fail("too late"))
-    assert "needs anomalib-adaptclip" in refused(sweep_of_one(tmp_path), tmp_path, capsys, "--executor", "ray")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "only_here", ModuleType("only_here"))
+        exec("def installed_version():\n    return ''\n", sys.modules["only_here"].__dict__)  # noqa: S102
+        patch.setattr(on_ray, "installed_version", vars(sys.modules["only_here"])["installed_version"])
+        patch.setattr(runner, "_prepare", lambda _: pytest.fail("too late"))
+        said = refused(sweep_of_one(tmp_path), tmp_path, capsys, "--executor", "ray")
+    assert f"need anomalib-adaptclip {__version__}, and cannot load it: ModuleNotFoundError: No module" in said
     assert not ray.is_initialized()
 
-    monkeypatch.undo()
     with ray_cluster(1, "cpu"):
-        nodes, resources = ray.nodes(), ray.cluster_resources()  # type: ignore[no-untyped-call]
-        assert [node["NodeManagerAddress"] for node in nodes] == ["127.0.0.1"]
-        assert resources["CPU"] == 1
         monkeypatch.setattr(on_ray, "__version__", "0")
-        with pytest.raises(ValueError, match=r"have anomalib-adaptclip \S+, and here is 0\. Let them agree"):
+        with pytest.raises(ValueError, match=r"have anomalib-adaptclip \S+, here is 0\. Install the same"):
             on_ray._require_same_package("cpu")
     assert not ray.is_initialized()
+
+
+def test_a_ray_that_is_started_here_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process of its own, where the command is the first to import Ray."""
+    monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
+    code = "from anomalib_adaptclip.comparison.on_ray import ray_cluster\n"
+    code += "with ray_cluster(1, 'cpu'):\n    import ray\n    [node] = ray.nodes()\n"
+    code += "    print(node['NodeManagerAddress'], node['Resources']['CPU'])\nprint(ray.is_initialized())"
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["127.0.0.1 1.0", "False"]
 
 
 @pytest.mark.parametrize(("option", "variable"), [("1.2.3.4:5", None), (None, "1.2.3.4:5"), ("1.2.3.4:5", "9.9.9.9:9")])

@@ -120,7 +120,8 @@ def _require_same_package(accelerator: str) -> None:
     try:
         theirs = ray.get(ray.remote(installed_version).options(**_needs(accelerator)).remote())
     except ray.exceptions.RayError as error:
-        msg = f"The workers of the Ray cluster need anomalib-adaptclip {__version__}, and cannot load it: {error}"
+        reason = str(error).strip().splitlines()[-1]  # before it come the paths of Ray's machinery
+        msg = f"The workers of the Ray cluster need anomalib-adaptclip {__version__}, and cannot load it: {reason}"
         raise ValueError(msg) from error
     if theirs != __version__:
         msg = (
