@@ -6,6 +6,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from anomalib_adaptclip import AdaptCLIPModel
+from anomalib_adaptclip.clip import BACKBONES, load_clip
 from anomalib_adaptclip.weights import to_published
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, for the commands that tests start, too
@@ -98,6 +100,25 @@ def save_published(model: AdaptCLIPModel, path: Path) -> Path:
     sections["textual_learner"]["tokenized_prompts_pos"] = torch.zeros(1, 1, 77, dtype=torch.int64)
     torch.save(sections, path)
     return path
+
+
+@pytest.fixture
+def published_of_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let tiny with the weights ``seed-0`` have published adapters, random here, and list which were downloaded."""
+    downloads: list[str] = []
+    monkeypatch.setitem(BACKBONES, "tiny", replace(BACKBONES["tiny"], adapters=("mvtec", "visa")))
+    monkeypatch.setattr("anomalib_adaptclip.clip.backbones.TINY_WEIGHTS", "seed-0")  # to which adapters belong
+
+    def download(repo_id: str, filename: str, revision: str | None) -> str:
+        del repo_id, revision
+        name = "visa" if "visa" in filename else "mvtec"
+        downloads.append(name)
+        torch.manual_seed(len(name))
+        model = AdaptCLIPModel(load_clip("tiny", "seed-0")[0], (2, 4, 6, 8), 3)
+        return str(save_published(model, tmp_path / f"{name}.pth"))
+
+    monkeypatch.setattr("anomalib_adaptclip.weights.hf_hub_download", download)
+    return downloads
 
 
 @pytest.fixture(scope="session")

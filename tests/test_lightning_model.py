@@ -24,7 +24,6 @@ from torch.utils.data import DataLoader
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
 from anomalib_adaptclip.clip import load_clip
-from tests.conftest import save_published
 
 SIZE = 56  # pixels, small and fast; 4 x 4 patches
 
@@ -291,30 +290,9 @@ def test_with_validation_data_thresholds_are_set(
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let tiny have published adapters, random here, and list which were downloaded."""
-    from anomalib_adaptclip.clip import BACKBONES  # noqa: PLC0415
-
-    downloads: list[str] = []
-    monkeypatch.setitem(BACKBONES, "tiny", _published_tiny(BACKBONES["tiny"]))
-    monkeypatch.setattr("anomalib_adaptclip.clip.backbones.TINY_WEIGHTS", "seed-0")  # to which adapters belong
-
-    def download(repo_id: str, filename: str, revision: str | None) -> str:
-        del repo_id, revision
-        name = "visa" if "visa" in filename else "mvtec"
-        downloads.append(name)
-        torch.manual_seed(len(name))
-        model = AdaptCLIPModel(tiny(adapters="none").model.clip, (2, 4, 6, 8), 3)
-        return str(save_published(model, tmp_path / f"{name}.pth"))
-
-    monkeypatch.setattr("anomalib_adaptclip.weights.hf_hub_download", download)
-    return downloads
-
-
-def _published_tiny(backbone: Any) -> Any:
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(backbone, adapters=("mvtec", "visa"))
+def published(published_of_tiny: list[str]) -> list[str]:
+    """Adapters that were downloaded, of a tiny that has published ones."""
+    return published_of_tiny
 
 
 def mvtec_of(datamodule: SyntheticDefects) -> MVTecAD:

@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,18 @@ from rich.table import Table
 from .ablation import build_table, find_configs, read_rows, run_rows
 from .bank_file import read_bank, read_header, write_bank
 from .clip import fingerprint, load_clip
-from .comparison import Run, finished_runs, list_runs, missing_data, read_sweep, run_all, store_row
+from .comparison import (
+    Executor,
+    Run,
+    finished_runs,
+    list_runs,
+    missing_data,
+    read_sweep,
+    require_ray,
+    run_all,
+    store_row,
+    table_to_itself,
+)
 from .comparison.report import write_report
 from .data import QueryPromptDataModule
 from .data.check import check_data_set
@@ -68,11 +79,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if action.default is False:  # --resume means the same as --resume true
                 action.nargs, action.const = "?", True
         subcommands.add_subcommand(name, subparser)  # type: ignore[no-untyped-call]
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(_with_underscores(sys.argv[1:] if arguments is None else arguments))
     try:
         return commands[parsed.subcommand][0](**parsed[parsed.subcommand].as_dict()) or 0
     except (ValueError, OSError) as error:  # what is wrong with arguments and files
         parser.exit(2, f"anomalib-adaptclip: {error}\n")
+
+
+def _with_underscores(arguments: Sequence[str]) -> list[str]:
+    """Arguments of the command line with ``--dry-run`` as ``--dry_run``, and so for all options."""
+    options = [argument.partition("=") if argument.startswith("--") else (argument, "", "") for argument in arguments]
+    return [
+        ("--" + name[2:].replace("-", "_") if name.startswith("--") else name) + equals + value
+        for name, equals, value in options
+    ]
 
 
 def predict(
@@ -194,7 +214,13 @@ def ablation(
 
 
 def compare(
-    config: Path, output: Path | None = None, dry_run: bool = False, workers: int = 1, accelerator: str = "auto"
+    config: Path,
+    output: Path | None = None,
+    dry_run: bool = False,
+    workers: int = 1,
+    accelerator: str = "auto",
+    executor: Executor = "processes",
+    ray_address: str | None = None,
 ) -> int:
     """Test models on data sets, and store a row for each run as soon as it is through.
 
@@ -204,30 +230,40 @@ def compare(
         config: YAML file of models, data sets and seeds, such as ``configs/compare/smoke.yaml``.
         output: Folder for ``runs.csv``. By default ``results/compare/NAME``, after the file.
         dry_run: Only list the runs, and what data is missing.
-        workers: Processes, each with a GPU in turn where there are some.
+        workers: Runs at a time, each with a GPU where there are some.
         accelerator: Lightning's accelerator.
+        executor: Where to run: processes of this machine, or ray, a Ray cluster, which needs the extra ray.
+        ray_address: Of the Ray cluster. By default that of RAY_ADDRESS, else Ray is started on this machine.
 
     Returns:
         0, or 1 if a run failed.
 
     Raises:
-        ValueError: If arguments or files are wrong.
+        ValueError: If arguments or files are wrong, another sweep writes to the table, or Ray or what its workers need
+            is missing.
         FileNotFoundError: If there is no such file.
+        ConnectionError: If there is no Ray cluster at the address.
     """
     if workers < 1:
         msg = f"workers must be at least 1, got {workers}."
         raise ValueError(msg)
+    if executor == "ray":
+        require_ray()
+    elif ray_address:
+        msg = f"ray_address={ray_address} is of no use with executor={executor!r}. Give executor: ray."
+        raise ValueError(msg)
     runs = list_runs(read_sweep(config))
     table = (output or Path("results/compare") / config.stem) / "runs.csv"
-    finished = finished_runs(table)
-    left = [run for run in runs if run.configuration not in finished]
     console = Console()
     if dry_run:
-        console.print(_table_of_runs(runs, left))
+        console.print(_table_of_runs(runs, _unfinished(runs, table)))
         for problem in missing_data(runs):
             console.print(f"Missing: {problem}", markup=False, highlight=False, soft_wrap=True)
         return 0
-    failed = _run_and_store(left, len(runs), table, workers, accelerator)
+    with table_to_itself(table):
+        left = _unfinished(runs, table)
+        rows = run_all(left, workers, accelerator, executor, ray_address)
+        failed = _store(rows, len(left), len(runs), table)
     console.print(
         f"{table}: {len(runs) - failed} of {len(runs)} runs are finished, {failed} failed.",
         markup=False,
@@ -251,13 +287,18 @@ def report(results: Path) -> None:
         Console().print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
-def _run_and_store(left: Sequence[Run], total: int, table: Path, workers: int, accelerator: str) -> int:
-    """Run what is left, with a progress bar. Returns the number of failures."""
+def _unfinished(runs: Sequence[Run], table: Path) -> list[Run]:
+    finished = finished_runs(table)
+    return [run for run in runs if run.configuration not in finished]
+
+
+def _store(rows: Iterable[dict[str, Any]], left: int, total: int, table: Path) -> int:
+    """Store what comes, with a progress bar. Returns the number of failures."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     failed = 0
     with Progress(*columns, TextColumn("left"), TimeRemainingColumn()) as progress:
-        task = progress.add_task("Runs", total=total, completed=total - len(left))
-        for row in run_all(left, workers, accelerator):
+        task = progress.add_task("Runs", total=total, completed=total - left)
+        for row in rows:
             store_row(table, row)
             failed += bool(row["error"])
             progress.advance(task)

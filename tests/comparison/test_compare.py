@@ -4,12 +4,11 @@
 """The command ``compare``: what is run, what is stored, going on after a break, and several processes."""
 
 import contextlib
-import io
 import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +18,17 @@ import torch
 from anomalib.models import WinClip
 
 from anomalib_adaptclip import SyntheticDefects
-from anomalib_adaptclip.cli import main
 from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_runs, read_sweep, read_table, runner
 from anomalib_adaptclip.comparison import run as run_module
 from anomalib_adaptclip.comparison.run import execute
 from anomalib_adaptclip.comparison.table import COLUMNS, store_row
+from anomalib_adaptclip.comparison.winclip import build_small_clip
 from anomalib_adaptclip.prompts import prompts_from_datamodule
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "compare"
-SMOKE = CONFIGS / "smoke.yaml"
-FIGURES = ("model", "category", "shots", "seed", "prompts", *METRICS)
+from .command import CONFIGS, SMOKE, WARNINGS, figures, generated, run, smoke_models, write_sweep
 
-pytestmark = pytest.mark.filterwarnings(  # of Lightning, about models that are not optimized, and few small images
-    "ignore::lightning.fabric.utilities.warnings.PossibleUserWarning",
-    "ignore:`LightningModule.configure_optimizers` returned `None`:UserWarning",
-    "ignore:Argument embeddings is deprecated:DeprecationWarning",  # of anomalib's PatchCore, to itself
-)
-
-
-def run(config: Path, output: Path, *options: str) -> tuple[int, str]:
-    """The command: its exit code, and what it prints."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        code = main(["compare", "--config", str(config), "--output", str(output), "--accelerator", "cpu", *options])
-    return code, printed.getvalue()
-
-
-def figures(output: Path) -> list[tuple[str, ...]]:
-    """What must be the same however the runs are spread, in an order of its own."""
-    return sorted(tuple(row[name] for name in FIGURES) for row in read_table(output / "runs.csv"))
+MODELS = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
+pytestmark = [pytest.mark.filterwarnings(text) for text in WARNINGS]
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +50,8 @@ class TestSmoke:
     def test_all_runs_succeed(self, done: tuple[int, str], folder: Path) -> None:
         rows = read_table(folder / "done" / "runs.csv")
         assert done[0] == 0
-        assert [row["error"] for row in rows] == [""] * 18
-        assert "18 of 18 runs are finished, 0 failed." in done[1]
+        assert [row["error"] for row in rows] == [""] * 28
+        assert "28 of 28 runs are finished, 0 failed." in done[1]
         for row in rows:
             assert all(0 <= float(row[name]) <= 1 for name in METRICS)
             assert int(row["images"]) >= 4
@@ -91,12 +73,12 @@ class TestSmoke:
                 ]
                 files = prompts_from_datamodule(data, 2, seed)
                 drawn = json.dumps([Path(file).relative_to(folder / "datasets/smoke").as_posix() for file in files])
-                assert [(row["model"], row["prompts"]) for row in own] == [("AdaptCLIP", drawn), ("PatchCore", drawn)]
+                assert [(row["model"], row["prompts"]) for row in own] == [(model, drawn) for model in MODELS]
 
     def test_zero_shot_has_one_seed(self, done: tuple[int, str], folder: Path) -> None:
         del done
         rows = read_table(folder / "done" / "runs.csv")
-        assert [(row["seed"], row["prompts"]) for row in rows if row["shots"] == "0"] == [("10", "[]")] * 2
+        assert [(row["seed"], row["prompts"]) for row in rows if row["shots"] == "0"] == [("10", "[]")] * 4
 
     def test_finished_runs_are_not_run_again(
         self, done: tuple[int, str], folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -147,9 +129,9 @@ class TestGoingOn:
         assert [row["image_AUROC"] for row in read_table(tmp_path / "runs.csv")] == [f"0.0{n}" for n in range(1, 6)]
         monkeypatch.setattr(run_module, "fit_and_test", usual)
         assert run(SMOKE, tmp_path)[0] == 0
-        assert len(calls) == len(set(calls)) == 18
+        assert len(calls) == len(set(calls)) == 28
         assert [row["configuration"] for row in read_table(tmp_path / "runs.csv")] == calls
-        assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".runs.csv.lock", "runs.csv"]
 
     def test_a_failing_run_is_recorded_and_tried_again(
         self, folder: Path, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
@@ -168,13 +150,13 @@ class TestGoingOn:
         rows = read_table(tmp_path / "runs.csv")
         assert code == 1
         assert "PatchCore on generated marble, 2 shots, seed 20 failed: RuntimeError: no memory" in printed
-        assert "17 of 18 runs are finished, 1 failed." in printed
+        assert "27 of 28 runs are finished, 1 failed." in printed
         [row] = [row for row in rows if row["error"]]
         assert (row["error"], row["image_AUROC"], row["seed"]) == ("RuntimeError: no memory", "", "20")
         monkeypatch.setattr(run_module, "fit_and_test", usual)
         assert run(SMOKE, tmp_path)[0] == 0
-        assert len(calls) == 18
-        assert [row["error"] for row in read_table(tmp_path / "runs.csv")] == [""] * 18
+        assert len(calls) == 28
+        assert [row["error"] for row in read_table(tmp_path / "runs.csv")] == [""] * 28
 
     def test_another_configuration_runs_anew_and_the_first_is_kept(
         self, folder: Path, tmp_path: Path, calls: list[str]
@@ -184,8 +166,8 @@ class TestGoingOn:
         other = tmp_path / "other.yaml"
         other.write_text(SMOKE.read_text().replace("image_size: 112", "image_size: 56"))
         run(other, tmp_path / "results")
-        assert len(calls) == 28  # AdaptCLIP's ten again
-        assert len(read_table(tmp_path / "results" / "runs.csv")) == 28
+        assert len(calls) == 38  # AdaptCLIP's ten again
+        assert len(read_table(tmp_path / "results" / "runs.csv")) == 38
 
 
 def killed(connection: Any, accelerator: str, device: int) -> None:
@@ -199,10 +181,9 @@ def killed(connection: Any, accelerator: str, device: int) -> None:
             connection.send(run_module.describe(run) | {"image_AUROC": 0.5})
 
 
-def test_a_killed_worker_costs_its_run_alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    del folder
-    short = tmp_path / "short.yaml"
-    short.write_text(SMOKE.read_text().replace("shots: [0, 1, 2]", "shots: [1]").replace("shots: [1, 2]", "shots: []"))
+def test_a_killed_worker_costs_its_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = generated(tmp_path / "data", "marble", "gear")
+    short = write_sweep(tmp_path / "short.yaml", smoke_models({"AdaptCLIP": [1]}), data, (10, 20))
     monkeypatch.setattr(runner, "_serve", killed)
     code, _ = run(short, tmp_path, "--workers", "2")
     rows = read_table(tmp_path / "runs.csv")
@@ -225,10 +206,10 @@ class TestDryRun:
 
     def test_of_what_is_there(self, done: tuple[int, str], folder: Path) -> None:
         del done
-        code, printed = run(SMOKE, folder / "done", "--dry_run")
+        code, printed = run(SMOKE, folder / "done", "--dry-run")
         assert code == 0
         assert "Missing" not in printed
-        assert re.search(r"│ AdaptCLIP │ generated │ 2\s+│ 2\s+│ 10,20 │ 4\s+│ 0\s+│", printed)
+        assert re.search(r"│ AdaptCLIP\s+│ generated │ 2\s+│ 2\s+│ 10,20 │ 4\s+│ 0\s+│", printed)
 
     def test_tells_what_lacks_images(self, tmp_path: Path) -> None:
         text = "models: {A: {model: {class_path: AdaptCLIP}, shots: [0]}}\n"
@@ -237,18 +218,10 @@ class TestDryRun:
         assert "Missing: mvtec bottle: " in run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
 
 
-def small_clip(*_: Any, **__: Any) -> tuple[Any, None, Callable[[Any], Any]]:
-    """A CLIP with WinCLIP's input and few weights: 5 x 5 patches."""
-    torch.manual_seed(0)
-    vision = {"layers": 2, "width": 64, "patch_size": 48, "image_size": 240}
-    clip: Any = open_clip.CLIP(32, vision, {"width": 64, "layers": 1, "heads": 1})
-    return clip.eval(), None, lambda image: image
-
-
 @pytest.fixture
 def winclip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Both kinds of WinCLIP, two-shot, with a small CLIP."""
-    monkeypatch.setattr(open_clip, "create_model_and_transforms", small_clip)
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", build_small_clip)
     models = "".join(
         f"  {name}: {{model: {{class_path: {path}}}, shots: [{shots}]}}\n"
         for name, path, shots in (
@@ -291,12 +264,20 @@ def test_winclip_with_and_without_normalised_references(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("[marble, gear]", "[marbel]", r"generated has no categories \['marbel'\], and .* there are .*gear, hex_nut"),
+        ("[marble, gear]", "marble", "categories of generated should be a list of names, .* got 'marble'"),
+        ("shots: [1, 2]", "shots: 1", "PatchCore cannot have the shots 1. It takes a list of numbers from 1, or full."),
+        ("seeds: [10, 20]", "seeds: 10", "1 data sets and the seeds 10. Give some"),
         (
             "shots: [1, 2]",
             "shots: [0, 2]",
-            r"cannot have the shots \[0, 2\]. It takes numbers from 1, or full.",
+            r"cannot have the shots \[0, 2\]. It takes a list of numbers from 1, or full.",
         ),
-        ("shots: [0, 1, 2]", "shots: [full]", r"AdaptCLIP cannot have the shots \['full'\]. It takes numbers from 0."),
+        (
+            "shots: [0, 1, 2]",
+            "shots: [full]",
+            r"AdaptCLIP cannot have the shots \['full'\]. It takes a list of numbers from 0.",
+        ),
         ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built"),
         ("backbone: tiny", "backbones: tiny", "names no AnomalibModule that can be built"),
         ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
@@ -323,3 +304,14 @@ def test_other_files_are_not_written_over(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match="is no table of runs"):
         store_row(tmp_path / "runs.csv", {"configuration": "x"})
     assert (tmp_path / "runs.csv").read_text() == text
+
+
+def test_any_model_of_anomalib_with_arguments_for_the_trainer(tmp_path: Path) -> None:
+    arguments = {"backbone": "resnet18", "layers": ["layer1"], "pre_trained": False, "n_features": 20}
+    model = {"class_path": "Padim", "init_args": arguments}
+    models = {"PaDiM": {"model": model, "shots": ["full"], "trainer": {"limit_test_batches": 1}}}
+    data = generated(tmp_path / "data", "marble")
+    data["generated"]["init_args"] = {"eval_batch_size": 3}
+    assert run(write_sweep(tmp_path / "sweep.yaml", models, data), tmp_path)[0] == 0
+    [row] = read_table(tmp_path / "runs.csv")
+    assert (row["model"], row["shots"], row["prompts"], row["images"]) == ("PaDiM", "full", "[]", "3")

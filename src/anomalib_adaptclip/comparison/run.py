@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from anomalib import LearningType
@@ -22,6 +22,7 @@ from anomalib.post_processing import PostProcessor
 from lightning import seed_everything
 from lightning.pytorch.trainer.states import TrainerFn
 
+from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.lightning_model import AdaptCLIP
 from anomalib_adaptclip.prompts import prompts_from_datamodule
 from anomalib_adaptclip.version import __version__
@@ -30,6 +31,7 @@ from .evaluation import ComparisonEvaluator
 from .gallery import GalleryCallback
 from .parts import build, class_of, relative_path, takes
 from .sweep import Run
+from .views import by_view
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,9 @@ def describe(run: Run) -> dict[str, Any]:
 def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
     """Fit the model if it is one that is fitted, and test it.
 
+    With drawn images, each camera view of a data set has its own draw and its own model, and metrics are of all
+    together.
+
     Args:
         run: What to run.
         accelerator: Lightning's accelerator.
@@ -84,30 +89,88 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         Metrics, what they cost, and where the run is to have pictures, a file of them as ``gallery``.
 
     Raises:
-        ValueError: If there are fewer normal images than shots, or scores are not finite.
+        ValueError: If data is missing, there are fewer normal images than shots, or scores are not finite.
         KeyboardInterrupt: If it was interrupted.
     """
-    from anomalib.engine import Engine  # noqa: PLC0415  imports all models
-
     seed_everything(run.seed, workers=True, verbose=False)
+    datamodule = read_data(run)
+    draws = run.shots not in {0, "full"}
+    evaluator = ComparisonEvaluator(run.pixel_size)
+    uses_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    trainer: dict[str, Any] = {"accelerator": accelerator, "devices": [device] if uses_gpu else 1}
+    prompts: list[str] = []
+    done: list[_Done] = []
+    _reset_peak_memory()
+    for part in by_view(datamodule) if draws else [datamodule]:
+        drawn = prompts_from_datamodule(part, int(run.shots), run.seed) if draws else []
+        done.append(_fit_and_test(run, part, drawn, evaluator, trainer))
+        prompts += drawn
+    return {
+        **evaluator.scores(),
+        "images": evaluator.images,
+        "prompts": json.dumps([relative_path(path, datamodule) for path in prompts]),
+        "adapters": done[0].adapters,
+        "fit_seconds": round(sum(part.fit_seconds for part in done), 2),
+        "test_seconds": round(sum(part.test_seconds for part in done), 2),
+        "peak_memory_mb": _peak_memory(),
+        "device": torch.cuda.get_device_name(device) if uses_gpu else "cpu",
+        **({"gallery": done[0].pictures} if done[0].pictures else {}),
+    }
+
+
+def read_data(run: Run) -> AnomalibDataModule:
+    """Build the data module of a run, and set it up.
+
+    Raises:
+        ValueError: If its images cannot be listed. What is missing is told.
+    """
     datamodule = build(AnomalibDataModule, run.data_spec)  # type: ignore[type-abstract]
     datamodule.prepare_data()
-    datamodule.setup(TrainerFn.FITTING)  # a stage of the trainer's: it will not set up again, over what follows
-    prompts = [] if run.shots in {0, "full"} else prompts_from_datamodule(datamodule, int(run.shots), run.seed)
+    try:
+        datamodule.setup(TrainerFn.FITTING)  # a stage of the trainer's: it will not set up again, over what follows
+    except Exception as error:  # anomalib raises pandas' errors too
+        msg = f"{' '.join(filter(None, (run.data_set, run.category)))}: {' '.join(listing_faults(datamodule, error))}"
+        raise ValueError(msg) from error
+    return datamodule
+
+
+class _Done(NamedTuple):
+    """A model that has been tested.
+
+    Attributes:
+        fit_seconds: What fitting took.
+        test_seconds: What the test took.
+        adapters: Source of AdaptCLIP's adapters.
+        pictures: For the report, of the first view where there are several; None where it is to have none.
+    """
+
+    fit_seconds: float
+    test_seconds: float
+    adapters: str
+    pictures: bytes | None
+
+
+def _fit_and_test(
+    run: Run,
+    datamodule: AnomalibDataModule,
+    prompts: list[str],
+    evaluator: ComparisonEvaluator,
+    trainer: dict[str, Any],
+) -> _Done:
+    from anomalib.engine import Engine  # noqa: PLC0415  imports all models
+
+    seed_everything(run.seed, workers=True, verbose=False)  # again, so that all views begin with the same weights
     model = build_model(run)
     if prompts and not isinstance(model, AdaptCLIP):  # which draws the same ones itself
         restrict_train_split(datamodule, prompts)
-    evaluator = ComparisonEvaluator(run.pixel_size)
     model.evaluator, model.visualizer = evaluator, None
     if isinstance(model.post_processor, PostProcessor):
         model.post_processor.enable_normalization = False
     gallery = GalleryCallback() if run.gallery and isinstance(model, AdaptCLIP) else None
-    uses_gpu = accelerator != "cpu" and torch.cuda.is_available()
-    _reset_peak_memory()
     with TemporaryDirectory() as folder:
         options: dict[str, Any] = {"limit_val_batches": 0, "enable_progress_bar": False, "enable_model_summary": False}
-        options |= {"accelerator": accelerator, "devices": [device] if uses_gpu else 1}
-        engine = Engine(callbacks=[gallery] if gallery else [], default_root_dir=folder, **(options | run.trainer))
+        callbacks = [gallery] if gallery else []
+        engine = Engine(callbacks=callbacks, default_root_dir=folder, **(options | trainer | run.trainer))
         start = time.perf_counter()
         if model.learning_type == LearningType.ONE_CLASS:
             engine.fit(model, datamodule=datamodule)
@@ -119,17 +182,8 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
     if isinstance(model, AdaptCLIP) and model.prompt_files != prompts:
         msg = f"{run} took the prompts {model.prompt_files} instead of {prompts}. Leave few_shot_source out."
         raise ValueError(msg)
-    return {
-        **evaluator.scores(),
-        "images": evaluator.images,
-        "prompts": json.dumps([relative_path(path, datamodule) for path in prompts]),
-        "adapters": getattr(model, "adapter_source", ""),
-        "fit_seconds": round(fitted - start, 2),
-        "test_seconds": round(tested - fitted, 2),
-        "peak_memory_mb": _peak_memory(),
-        "device": torch.cuda.get_device_name(device) if uses_gpu else "cpu",
-        **({"gallery": gallery.archive} if gallery and gallery.archive else {}),
-    }
+    pictures = gallery.archive if gallery else None
+    return _Done(fitted - start, tested - fitted, getattr(model, "adapter_source", ""), pictures)
 
 
 def build_model(run: Run) -> AnomalibModule:

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Runs a sweep, in this process or in several."""
+"""Runs a sweep, in this process, in several, or on a Ray cluster."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,22 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from anomalib.data import AnomalibDataModule
 
 from anomalib_adaptclip.data import SyntheticDefects
+from anomalib_adaptclip.data.check import listing_faults
 
+from .on_ray import ray_cluster, run_on_cluster
 from .parts import build
 from .run import describe, execute
 from .sweep import Run
 
 logger = logging.getLogger(__name__)
+
+Executor = Literal["processes", "ray"]
 
 
 class _Worker(NamedTuple):
@@ -38,17 +42,36 @@ class _Worker(NamedTuple):
     run: Run
 
 
-def run_all(runs: Sequence[Run], workers: int = 1, accelerator: str = "auto") -> Iterator[dict[str, Any]]:
+def run_all(
+    runs: Sequence[Run],
+    workers: int = 1,
+    accelerator: str = "auto",
+    executor: Executor = "processes",
+    ray_address: str | None = None,
+) -> Iterator[dict[str, Any]]:
     """Run a sweep.
 
     Args:
         runs: What to run.
-        workers: Processes. Each takes a GPU of its own in turn, where there are some. With one, this process runs all.
+        workers: Runs at a time. Each has a GPU of its own in turn, where there are some.
         accelerator: Lightning's accelerator.
+        executor: Where to run: ``"processes"`` of this machine, this one if one will do, or ``"ray"``.
+        ray_address: Of the Ray cluster. By default that of ``RAY_ADDRESS``, else one is started on this machine.
 
     Yields:
         The row of each run as soon as it is through, its error included if it failed.
+
+    Raises:
+        ConnectionError: If there is no Ray cluster at the address.
+        ValueError: If its workers cannot run what they are to.
     """
+    if not runs:
+        return
+    if executor == "ray":
+        with ray_cluster(workers, accelerator, ray_address):  # tells what is wrong before data is downloaded
+            _prepare(runs)
+            yield from run_on_cluster(runs, workers, accelerator)
+        return
     _prepare(runs)
     if workers == 1:
         for run in runs:
@@ -78,7 +101,7 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
         try:
             module.setup()
         except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too
-            yield f"{run.data_set} {run.category}: {error}"
+            yield f"{run.data_set} {run.category}: {' '.join(listing_faults(module, error))}"
 
 
 def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:

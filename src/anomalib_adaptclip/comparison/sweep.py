@@ -136,7 +136,8 @@ def read_sweep(path: Path) -> Sweep:
     except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
         msg = f"{path} should hold `models`, `data_sets` and perhaps `seeds`, as in configs/compare: {error!r}"
         raise ValueError(msg) from error
-    if not (models and data_sets and sweep.seeds and all(type(seed) is int for seed in sweep.seeds)):
+    seeds = sweep.seeds if type(sweep.seeds) is list else []
+    if not (models and data_sets and seeds and all(type(seed) is int for seed in seeds)):
         msg = f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}. Give some."
         raise ValueError(msg)
     if sweep.gallery not in {True, False}:
@@ -148,8 +149,10 @@ def read_sweep(path: Path) -> Sweep:
 def list_runs(sweep: Sweep) -> list[Run]:
     """All runs, data set by data set, so that a broken-off sweep can be compared early.
 
+    A data set that shows nothing normal has no runs on its whole train split, for that is the test split.
+
     Raises:
-        ValueError: If a model, a data set or their arguments do not exist, or shots and model do not go together.
+        ValueError: If a model, a data set, a category or arguments do not exist, or shots and model do not go together.
     """
     for name, entry in sweep.models.items():
         _require_shots(name, entry)
@@ -170,6 +173,7 @@ def list_runs(sweep: Sweep) -> list[Run]:
         for category, spec in _categories(data_set, data)
         for model, entry in sweep.models.items()
         for shots in entry.shots
+        if shots != "full" or has_normal_images(spec)
         for seed in (sweep.seeds[:1] if shots in {0, "full"} else sweep.seeds)
     ]
 
@@ -180,13 +184,19 @@ def _pictured_shots(entry: ModelEntry) -> Shots | None:
     return min([shots for shots in numbers if shots] or numbers, default=None)
 
 
+def has_normal_images(data_spec: Spec) -> bool:
+    """Whether there is anything normal to train on, as there is not where prompts are abnormal."""
+    return not getattr(class_of(AnomalibDataModule, data_spec), "prompts_are_abnormal", False)  # type: ignore[type-abstract]
+
+
 def _require_shots(name: str, entry: ModelEntry) -> None:
     few_shot = takes(class_of(AnomalibModule, entry.model), "k_shot")
     least, words = (0, ()) if few_shot else (1, ("full",))
-    known = [shots for shots in entry.shots if shots in words or (type(shots) is int and shots >= least)]
+    given = entry.shots if type(entry.shots) is list else []
+    known = [shots for shots in given if shots in words or (type(shots) is int and shots >= least)]
     if known != entry.shots:
         expected = "numbers from 0" if few_shot else "numbers from 1, or full"
-        msg = f"{name} cannot have the shots {entry.shots}. It takes {expected}."
+        msg = f"{name} cannot have the shots {entry.shots}. It takes a list of {expected}."
         raise ValueError(msg)
 
 
@@ -200,12 +210,28 @@ def _categories(name: str, entry: DataEntry) -> Iterator[tuple[str, Spec]]:
     if not takes(module_class, "category"):
         yield "", {"class_path": spec["class_path"], "init_args": arguments}
         return
-    categories = entry.categories or listed_categories(module_class)
+    listed = listed_categories(module_class)
+    categories = entry.categories or listed
     if not categories:
         msg = f"The categories of {name} are not known. Name them: `categories: [...]`."
         raise ValueError(msg)
+    _require_categories(name, categories, listed, arguments.get("root"))
     for category in categories:
         yield category, {"class_path": spec["class_path"], "init_args": arguments | {"category": category}}
+
+
+def _require_categories(name: str, categories: list[str], listed: list[str], root: Path | str | None) -> None:
+    """Check names of categories. anomalib would download a data set again in search of one that does not exist."""
+    if not (type(categories) is list and all(type(category) is str for category in categories)):
+        msg = f"The categories of {name} should be a list of names, with quotes around numbers; got {categories!r}."
+        raise ValueError(msg)
+    if root is None or not listed:
+        return
+    layouts = Path(root), Path(root) / "visa_pytorch"
+    unknown = [category for category in categories if category not in listed]
+    if absent := [category for category in unknown if not any((folder / category).is_dir() for folder in layouts)]:
+        msg = f"{name} has no categories {absent}, and {root} no folders of that name; there are {', '.join(listed)}."
+        raise ValueError(msg)
 
 
 def _read_spec(name: str) -> Spec:

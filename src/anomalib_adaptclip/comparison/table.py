@@ -4,13 +4,21 @@
 """The table of a sweep on disk: a CSV file with one row a run."""
 
 import csv
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from anomalib_adaptclip.weight_files import replace_file
 
 from .evaluation import METRICS
 from .gallery_file import gallery_path
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = (
     "model",
@@ -38,6 +46,9 @@ Row = dict[str, str]
 def read_table(path: Path) -> list[Row]:
     """Read the rows of a table, none if there is no file.
 
+    Tables are written as a whole, but one that was copied or restored may end in the midst of a row. That row is left
+    out, with a warning.
+
     Args:
         path: CSV file.
 
@@ -51,14 +62,19 @@ def read_table(path: Path) -> list[Row]:
         return []
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows, columns = list(reader), tuple(reader.fieldnames or ())
+            text = file.read()
+        is_whole = text.endswith("\n")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=is_whole)
+        rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         msg = f"{path} is no table of runs ({error!r}). Move it away, or choose another output folder."
         raise ValueError(msg) from error
-    if columns != COLUMNS or any(None in row.values() or None in row for row in rows):
+    cut = rows.pop() if rows and not is_whole else None
+    if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row.values() or None in row for row in rows):
         msg = f"{path} is no table of runs: its columns are others. Move it away, or choose another output folder."
         raise ValueError(msg)
+    if cut:
+        logger.warning("%s ends in the midst of a row, which is left out: its run is done again.", path)
     return rows
 
 
@@ -69,6 +85,29 @@ def finished_runs(path: Path) -> set[str]:
         ValueError: If it is no such table.
     """
     return {row["configuration"] for row in read_table(path) if not row["error"]}
+
+
+@contextmanager
+def table_to_itself(path: Path) -> Iterator[None]:
+    """Keep other sweeps from a table. The lock ends with its process, however that ends.
+
+    Args:
+        path: CSV file, which need not exist. The lock is a file beside it, and stays there.
+
+    Raises:
+        ValueError: If another sweep has it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = f"Another sweep is writing to {path}. Wait until it is through, or choose another output folder."
+        raise ValueError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def store_row(path: Path, row: dict[str, Any]) -> None:

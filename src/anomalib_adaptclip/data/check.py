@@ -82,7 +82,7 @@ def check_category(module: AnomalibDataModule, category: str) -> Report:
     try:
         module.setup()
     except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too, and any of them is a finding
-        return Report(category, None, [f"It cannot be listed: {error}", *_missing_files(module)])
+        return Report(category, None, listing_faults(module, error))
     train, test = module.train_data.samples, module.test_data.samples
     abnormal = test[test.label_index == LabelName.ABNORMAL]
     bare = without_mask(abnormal) if _has_masks(module) else []
@@ -93,6 +93,19 @@ def check_category(module: AnomalibDataModule, category: str) -> Report:
         problems.append(f"{len(bare)} abnormal images have no mask: {first_few(bare)}")
     problems += _faulty_files([*train.image_path, *test.image_path], abnormal[~abnormal.image_path.isin(bare)], masks)
     return Report(category, Counts(train_normal, test_normal, len(abnormal), masks), problems)
+
+
+def listing_faults(module: AnomalibDataModule, error: Exception) -> list[str]:
+    """Tell why a data module cannot be set up, with what anomalib's error leaves out.
+
+    Args:
+        module: Data module.
+        error: What its setup raised.
+
+    Returns:
+        A sentence each.
+    """
+    return [f"It cannot be listed: {error}", *_missing_files(module)]
 
 
 def _has_masks(module: AnomalibDataModule) -> bool:
