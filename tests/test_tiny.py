@@ -21,9 +21,9 @@ from anomalib_adaptclip.data.rendering import CATEGORIES
 HELD_OUT = ("wood", "marble", "weave", "capsule", "hex_nut", "coin")
 
 
-def figures(datamodule: AnomalibDataModule, shots: int, folder: Path) -> tuple[float, float]:
+def figures(datamodule: AnomalibDataModule, shots: int, folder: Path, seed: int = 10) -> tuple[float, float]:
     """Image and pixel AUROC on raw scores, by anomalib's metrics."""
-    model = AdaptCLIP(k_shot=shots, backbone="tiny", post_processor=False, visualizer=False)
+    model = AdaptCLIP(k_shot=shots, backbone="tiny", seed=seed, post_processor=False, visualizer=False)
     engine = Engine(default_root_dir=folder, accelerator="cpu", devices=1, logger=False)
     [found] = engine.test(model, datamodule=datamodule, verbose=False)
     return float(found["image_AUROC"]), float(found["pixel_AUROC"])
@@ -78,7 +78,7 @@ class TestAutomaticAdapters:
 
 
 def test_generated_categories_that_it_was_not_trained_on(tmp_path: Path) -> None:
-    """Means over all of them, on the test images of the quick start. The goal for pixels is 0.95."""
+    """Means over all of them, on the test images of the quick start."""
     found = {
         shots: [
             figures(SyntheticDefects(tmp_path / "data", category, num_train_images=4), shots, tmp_path)
@@ -90,13 +90,16 @@ def test_generated_categories_that_it_was_not_trained_on(tmp_path: Path) -> None
     print(means)
     assert means[0][0] >= 0.75
     assert means[1][0] >= 0.90
-    assert means[1][1] >= 0.945
+    assert means[1][1] >= 0.95
 
 
 def test_photographs(real_data: Path, tmp_path: Path) -> None:
-    """Four-shot; the untrained network reaches 0.71."""
+    """Four-shot, means of the paper's three draws; the untrained network reaches 0.71."""
     categories = ("hazelnut", "cookie", "magnetic_tile")
-    found = {name: figures(MVTecAD(real_data, name, num_workers=0), 4, tmp_path)[0] for name in categories}
+    found = {
+        name: [figures(MVTecAD(real_data, name, num_workers=0), 4, tmp_path, seed)[0] for seed in (10, 20, 30)]
+        for name in categories
+    }
     print(found)
-    assert found["hazelnut"] == 1.0
-    assert sum(found.values()) / 3 >= 0.80
+    assert found["hazelnut"] == [1.0] * 3
+    assert torch.tensor([*found.values()]).mean() >= 0.80

@@ -169,8 +169,9 @@ def _fit_and_test(
     gallery = GalleryCallback() if run.gallery and isinstance(model, AdaptCLIP) else None
     with TemporaryDirectory() as folder:
         options: dict[str, Any] = {"limit_val_batches": 0, "enable_progress_bar": False, "enable_model_summary": False}
-        callbacks = [gallery] if gallery else []
-        engine = Engine(callbacks=callbacks, default_root_dir=folder, **(options | trainer | run.trainer))
+        engine = Engine(
+            callbacks=[gallery] if gallery else [], default_root_dir=folder, **(options | trainer | run.trainer)
+        )
         start = time.perf_counter()
         if model.learning_type == LearningType.ONE_CLASS:
             engine.fit(model, datamodule=datamodule)
