@@ -250,6 +250,7 @@ class AdaptCLIP(AnomalibModule):
             ConnectionError: If adapters cannot be downloaded.
         """
         datamodule = _datamodule_of(self)
+        self.model.adapters.float()  # as small as they are, also where CLIP has 16 bits
         if self._automatic:
             self._take_adapters(choose_adapters(self.backbone, datamodule))
         warn_of_leakage(self.adapter_source, self.adapter_base, datamodule, self.adapter_categories)

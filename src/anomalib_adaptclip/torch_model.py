@@ -287,10 +287,13 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             For each adapter that is present its opinions: one of a text adapter, one a tap of the prompt-query adapter.
         """
         opinions: dict[str, list[Opinion]] = {}
-        plain = adapted = (tokens.global_token, tokens.taps[-1][:, 1:])
+        precision = next((parameter.dtype for parameter in self.adapters.parameters()), torch.float32)  # CLIP's or more
+        global_token, last_tap = tokens.global_token.to(precision), tokens.taps[-1].to(precision)
+        alignments = [alignment._replace(query=alignment.query.to(precision)) for alignment in alignments]
+        plain = adapted = (global_token, last_tap[:, 1:])
         learned_pair = self.learned_pair
         if "visual" in self.adapters:
-            adapted = self.adapters["visual"](tokens.global_token, tokens.taps[-1])
+            adapted = self.adapters["visual"](global_token, last_tap)
         if "textual" in self.adapters and self.training:
             learned_pair = self.adapters["textual"](self.text_tower)  # it carries a gradient
             self._forget_learned_pair()  # each step moves it

@@ -300,7 +300,7 @@ class TestBadInput:
             ("", "is no table of runs: its columns are others"),
             ("a,b\n1,2\n", "is no table of runs: its columns are others"),
             (",".join(COLUMNS) + "\n", "has no runs yet"),
-            (",".join(COLUMNS) + "\nAdaptCLIP,mvt", "is no table of runs"),
+            (",".join(COLUMNS) + "\nAdaptCLIP,mvt", "has no runs yet"),
             ("\x00\xff", "is no table of runs"),
         ],
     )

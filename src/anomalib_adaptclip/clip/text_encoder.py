@@ -53,7 +53,7 @@ def encode_contexts(tower: TextTower, contexts: torch.Tensor) -> torch.Tensor:
         ``(N, D)``, not normalised.
     """
     frame = tower.token_embedding(tokenize(tower, ["."])[:, :3]).expand(len(contexts), -1, -1)  # start, ".", end
-    embeddings = torch.cat([frame[:, :1], contexts, frame[:, 1:]], dim=1)  # (N, 1 + r + 2, W)
+    embeddings = torch.cat([frame[:, :1], contexts.to(frame.dtype), frame[:, 1:]], dim=1)  # (N, 1 + r + 2, W)
     ends = torch.full((len(contexts),), embeddings.shape[1] - 1, device=embeddings.device)
     return _encode(tower, embeddings, ends)
 
