@@ -33,6 +33,7 @@ from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.clip import get_backbone
 
 BACKBONE = "ViT-B-16-plus-240"  # WinCLIP's
+AT_ONCE = 4  # cases beside their reference: each has about 2 GB
 Step = Callable[[], object]
 
 
@@ -177,9 +178,11 @@ def measure(cases: list[Case], rounds: int) -> list[dict[str, Any]]:
     """Run all cases, beside their references, and put figures beside their names."""
     rows: dict[str, dict[str, Any]] = {}
     for reference in dict.fromkeys(case.reference for case in cases):
-        group = [case for case in cases if reference in {case.name, case.reference}]
-        measured = measure_group(group, reference, rounds)
-        rows |= {name: row for name, row in measured.items() if row["reference"] == reference}
+        [own] = [case for case in cases if case.name == reference]
+        others = [case for case in cases if case.reference == reference and case != own]
+        for start in range(0, max(len(others), 1), AT_ONCE):
+            measured = measure_group([own, *others[start : start + AT_ONCE]], reference, rounds)
+            rows |= {name: row for name, row in measured.items() if row["reference"] == reference}
     return [rows[case.name] for case in cases]
 
 
