@@ -43,12 +43,12 @@ def test_images(products: Products, share: float) -> None:
 @pytest.mark.parametrize("varied", [True, False])
 def test_pairs(products: Products, varied: bool) -> None:
     torch.manual_seed(0)
-    pairs = draw_pairs(products, 8, 112, varied=varied)
-    assert pairs.query.shape == pairs.prompt.shape == (8, 3, 112, 112)
-    assert pairs.prompt.min() >= 0
-    assert pairs.prompt.max() <= 1
-    assert {*pairs.mask.flatten().tolist()} == {0, 1}
-    assert not torch.equal(pairs.query, pairs.prompt)
+    queries, prompts = draw_pairs(products, 8, 112, varied=varied)
+    assert queries.image.shape == prompts.shape == (8, 3, 112, 112)
+    assert prompts.min() >= 0
+    assert prompts.max() <= 1
+    assert {*queries.mask.flatten().tolist()} == {0, 1}
+    assert not torch.equal(queries.image, prompts)
 
 
 def test_looks_are_alike_where_patches_are() -> None:

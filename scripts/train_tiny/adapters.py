@@ -33,12 +33,12 @@ class DrawnPairs(IterableDataset[QueryPromptBatch]):
         for step in range(STEPS):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(1_000_000 + self.epoch * STEPS + step)
-                pairs = draw_pairs(self.products, BATCH, SIDE, varied=step % 2 == 0)
-            mask = pairs.mask[:, 0] > 0.5
-            names = [TRAINED[index] for index in pairs.category.tolist()]
+                queries, prompts = draw_pairs(self.products, BATCH, SIDE, varied=step % 2 == 0)
+            mask = queries.mask[:, 0] > 0.5
+            names = [TRAINED[index] for index in queries.category.tolist()]
             yield QueryPromptBatch(
-                image=pairs.query,
-                prompt_image=pairs.prompt,
+                image=queries.image,
+                prompt_image=prompts,
                 gt_label=mask.flatten(1).any(dim=1).long(),
                 gt_mask=mask,
                 image_path=names,

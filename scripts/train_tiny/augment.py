@@ -34,22 +34,6 @@ class Images(NamedTuple):
     category: torch.Tensor
 
 
-class Pairs(NamedTuple):
-    """A batch of queries, each with a normal image of the same product.
-
-    Attributes:
-        query: ``(B, 3, N, N)`` in [0, 1].
-        prompt: ``(B, 3, N, N)`` in [0, 1].
-        mask: 1 where the query is abnormal, ``(B, 1, N, N)``.
-        category: Indices into `TRAINED`, ``(B,)``.
-    """
-
-    query: torch.Tensor
-    prompt: torch.Tensor
-    mask: torch.Tensor
-    category: torch.Tensor
-
-
 def draw_images(products: Products, count: int, size: int, share: float = 1.0) -> Images:
     """Draw ``count`` varied images of ``size`` pixels a side.
 
@@ -62,8 +46,11 @@ def draw_images(products: Products, count: int, size: int, share: float = 1.0) -
     return Images(_expose(image), (mask > 0.5).float(), category)
 
 
-def draw_pairs(products: Products, count: int, size: int, *, varied: bool) -> Pairs:
-    """Draw ``count`` pairs of ``size`` pixels a side; if not varied, they keep the look of the generator."""
+def draw_pairs(products: Products, count: int, size: int, *, varied: bool) -> tuple[Images, torch.Tensor]:
+    """Draw ``count`` queries of ``size`` pixels a side, and as many prompts: normal images of the same products.
+
+    If not varied, they keep the look of the generator.
+    """
     rows, slots, category = _draw_slots(products, count)
     others = torch.where(slots < NORMAL_SLOTS, NORMAL_SLOTS - 1 - slots, torch.randint(NORMAL_SLOTS, (count,)))
     frames = _common_frames(category)
@@ -72,7 +59,7 @@ def draw_pairs(products: Products, count: int, size: int, *, varied: bool) -> Pa
     if varied:
         query, mask = _damage(query, mask)
         query, prompt = (_expose(images) for images in _recolour(query, prompt))
-    return Pairs(query, prompt, (mask > 0.5).float(), category)
+    return Images(query, (mask > 0.5).float(), category), prompt
 
 
 def _draw_slots(products: Products, count: int) -> tuple[list[int], torch.Tensor, torch.Tensor]:

@@ -287,7 +287,9 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             For each adapter that is present its opinions: one of a text adapter, one a tap of the prompt-query adapter.
         """
         opinions: dict[str, list[Opinion]] = {}
-        precision = next((parameter.dtype for parameter in self.adapters.parameters()), torch.float32)  # CLIP's or more
+        precision = next(
+            (parameter.dtype for parameter in self.adapters.parameters()), torch.float32
+        )  # CLIP may have less
         global_token, last_tap = tokens.global_token.to(precision), tokens.taps[-1].to(precision)
         alignments = [alignment._replace(query=alignment.query.to(precision)) for alignment in alignments]
         plain = adapted = (global_token, last_tap[:, 1:])

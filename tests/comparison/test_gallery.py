@@ -123,9 +123,10 @@ class TestRun:
         assert not any(run.gallery for run in off)
         assert [run.configuration for run in on] == [run.configuration for run in off]
 
-    def test_wrong_key(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="gallery must be true or false, got 'some'"):
-            read_sweep(write_sweep(tmp_path, SWEEP + "gallery: some\n"))
+    @pytest.mark.parametrize(("value", "told"), [("some", "'some'"), ("[]", r"\[\]")])
+    def test_wrong_key(self, value: str, told: str, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=f"gallery must be true or false, got {told}"):
+            read_sweep(write_sweep(tmp_path, SWEEP + f"gallery: {value}\n"))
 
     def test_best_median_and_worst(self, folder: Path) -> None:
         best, median, worst = entries(folder)

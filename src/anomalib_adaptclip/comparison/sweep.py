@@ -140,7 +140,7 @@ def read_sweep(path: Path) -> Sweep:
     if not (models and data_sets and seeds and all(type(seed) is int for seed in seeds)):
         msg = f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}. Give some."
         raise ValueError(msg)
-    if sweep.gallery not in {True, False}:
+    if sweep.gallery not in [True, False]:
         msg = f"{path}: gallery must be true or false, got {sweep.gallery!r}."
         raise ValueError(msg)
     return sweep

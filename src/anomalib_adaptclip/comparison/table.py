@@ -8,6 +8,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,5 @@ def store_row(path: Path, row: dict[str, Any]) -> None:
             writer.writerows([*rows, row])
 
     if pictures:
-        replace_file(gallery_path(path, row), lambda draft: _write_bytes(draft, pictures))
+        replace_file(gallery_path(path, row), methodcaller("write_bytes", pictures))
     replace_file(path, write)
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

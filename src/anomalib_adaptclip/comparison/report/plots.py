@@ -5,7 +5,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -59,38 +59,66 @@ class Plot(NamedTuple):
 
 def cost_plot(comparison: Comparison) -> Plot | None:
     """Accuracy against seconds per image; None where no data set has complete figures."""
-    panels = _panels(comparison)
-    if not panels:
-        return None
-    with rc_context(_STYLE):
-        canvas, axes = _canvas(len(panels), 3.6)
-        for ax, (metric, entries, data_sets) in zip(axes, panels, strict=True):
-            _grid(ax)
-            ax.set(xscale="log", xlabel="seconds per image", ylabel=METRICS[metric])
-            spots = {entry: _spot(comparison, entry, data_sets, metric) for entry in entries}
-            for model in distinct(entry.model for entry in entries):
-                own = [spot for entry, spot in spots.items() if entry.model == model and spot]
-                style = _line_style(comparison, model)
-                ax.plot([x for x, _ in own], [y for _, y in own], linewidth=1, alpha=0.6, **style)
-            for entry, spot in spots.items():
-                if spot:
-                    marker = _marker(comparison, entry.shots)
-                    ax.plot(*spot, marker=marker, markersize=8, **_line_style(comparison, entry.model))
-            ax.margins(0.12)
-            _end_at_hundred(ax)
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            ax.xaxis.set_minor_formatter(NullFormatter())
-        _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries], shots=True)
-        description = (
-            "Mean metrics against seconds per image of the test, in which reading images and evaluation are "
-            "included, on a logarithmic axis; a colour for each model, a marker for each number of shots. "
-        )
-        return Plot("Accuracy against seconds per image", description + _of(panels), _svg(canvas, "cost"))
+
+    def draw(ax: Axes, metric: str, entries: Sequence[Entry], data_sets: Sequence[str]) -> None:
+        ax.set(xscale="log", xlabel="seconds per image")
+        spots = {entry: _spot(comparison, entry, data_sets, metric) for entry in entries}
+        for model in distinct(entry.model for entry in entries):
+            own = [spot for entry, spot in spots.items() if entry.model == model and spot]
+            style = _line_style(comparison, model)
+            ax.plot([x for x, _ in own], [y for _, y in own], linewidth=1, alpha=0.6, **style)
+        for entry, spot in spots.items():
+            if spot:
+                marker = _marker(comparison, entry.shots)
+                ax.plot(*spot, marker=marker, markersize=8, **_line_style(comparison, entry.model))
+        ax.margins(0.12)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+
+    description = (
+        "Mean metrics against seconds per image of the test, in which reading images and evaluation are "
+        "included, on a logarithmic axis; a colour for each model, a marker for each number of shots. "
+    )
+    return _plot_of_panels(comparison, "cost", "Accuracy against seconds per image", description, draw, shots=True)
 
 
 def shots_plot(comparison: Comparison) -> Plot | None:
     """Shots against accuracy; None where no data set has complete figures."""
+
+    def draw(ax: Axes, metric: str, entries: Sequence[Entry], data_sets: Sequence[str]) -> None:
+        shots = sorted({entry.shots for entry in entries}, key=shots_order)
+        models = distinct(entry.model for entry in entries)
+        for number, model in enumerate(models):
+            own = [entry for entry in entries if entry.model == model]
+            shift = 0.05 * (number - (len(models) - 1) / 2)  # so that bars of errors do not cover each other
+            figures = [_mean_over(comparison, entry, data_sets, metric) for entry in own]
+            ax.errorbar(
+                [shots.index(entry.shots) + shift for entry in own],
+                [mean for mean, _ in figures],
+                [deviation for _, deviation in figures],
+                marker="o",
+                markersize=5,
+                capsize=3,
+                **_line_style(comparison, model),
+            )
+        ax.set_xticks(range(len(shots)), shots)
+        ax.set_xlabel("normal images (shots)")
+        ax.margins(x=0.1, y=0.12)
+
+    description = "Mean metrics by number of shots, a line for each model; bars are the mean deviation over seeds. "
+    return _plot_of_panels(comparison, "shots", "Shots against accuracy", description, draw)
+
+
+def _plot_of_panels(
+    comparison: Comparison,
+    name: str,
+    title: str,
+    description: str,
+    draw: Callable[[Axes, str, Sequence[Entry], Sequence[str]], None],
+    shots: bool = False,
+) -> Plot | None:
+    """A panel for each metric, over the data sets that are complete for all models; None where there are none."""
     panels = _panels(comparison)
     if not panels:
         return None
@@ -98,28 +126,11 @@ def shots_plot(comparison: Comparison) -> Plot | None:
         canvas, axes = _canvas(len(panels), 3.6)
         for ax, (metric, entries, data_sets) in zip(axes, panels, strict=True):
             _grid(ax)
-            shots = sorted({entry.shots for entry in entries}, key=shots_order)
-            models = distinct(entry.model for entry in entries)
-            for number, model in enumerate(models):
-                own = [entry for entry in entries if entry.model == model]
-                shift = 0.05 * (number - (len(models) - 1) / 2)  # so that bars of errors do not cover each other
-                figures = [_mean_over(comparison, entry, data_sets, metric) for entry in own]
-                ax.errorbar(
-                    [shots.index(entry.shots) + shift for entry in own],
-                    [mean for mean, _ in figures],
-                    [deviation for _, deviation in figures],
-                    marker="o",
-                    markersize=5,
-                    capsize=3,
-                    **_line_style(comparison, model),
-                )
-            ax.set_xticks(range(len(shots)), shots)
-            ax.set(xlabel="normal images (shots)", ylabel=METRICS[metric])
-            ax.margins(x=0.1, y=0.12)
-            _end_at_hundred(ax)
-        _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries])
-        description = "Mean metrics by number of shots, a line for each model; bars are the mean deviation over seeds. "
-        return Plot("Shots against accuracy", description + _of(panels), _svg(canvas, "shots"))
+            draw(ax, metric, entries, data_sets)
+            ax.set_ylabel(METRICS[metric])
+            ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))  # a little room for markers beyond 100 %
+        _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries], shots=shots)
+        return Plot(title, description + _of(panels), _svg(canvas, name))
 
 
 def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
@@ -222,11 +233,6 @@ def _canvas(panels: int, height: float, **options: Any) -> tuple[Canvas, list[Ax
 def _grid(ax: Axes, axis: Any = "both") -> None:  # noqa: ANN401
     ax.grid(visible=True, axis=axis)
     ax.set_axisbelow(True)
-
-
-def _end_at_hundred(ax: Axes) -> None:
-    """There is nothing beyond 100 %; a little room stays for markers."""
-    ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))
 
 
 def _line_style(comparison: Comparison, model: str) -> dict[str, Any]:

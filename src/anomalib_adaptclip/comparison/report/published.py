@@ -3,6 +3,7 @@
 
 """The figures of the paper's Tables 1 and 2, by the names of a sweep."""
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -99,7 +100,7 @@ def _figures(metric: str) -> dict[tuple[str, str, str], Published]:
     table = read_table(TABLES[metric])
     return {
         (row.method, row.shots, row.dataset.removeprefix(_AVERAGE).lower()): Published(
-            row.value, None if row.std != row.std else row.std
+            row.value, None if math.isnan(row.std) else row.std
         )
         for row in table.itertuples()
     }

@@ -24,30 +24,22 @@ def averages(comparison: Comparison) -> Iterator[Line]:
     for metric in METRICS:
         for group in comparison.groups(metric):
             for entry in comparison.entries:
-                for name in group.data_sets:
-                    figure = comparison.average(entry, name, metric)
+                columns = [(name, name, comparison.average(entry, name, metric)) for name in group.data_sets]
+                if len(group.data_sets) > 1:
+                    mean = comparison.group_average(entry, group, metric)
+                    columns.append((f"AVG {group.name or 'others'}", group.name, mean))
+                for label, name, figure in columns:
                     if figure.expected:
                         paper = comparison.published(entry, name, metric)
                         yield (
                             entry._asdict()
-                            | _cells(name, metric, figure)
+                            | _cells(label, metric, figure)
                             | {
                                 "paper": paper.value if paper else None,
                                 "paper_std": paper.std if paper else None,
                                 "difference": difference(figure, paper),
                             }
                         )
-                if len(group.data_sets) > 1:
-                    figure = comparison.group_average(entry, group, metric)
-                    paper = comparison.published(entry, group.name, metric)
-                    yield (
-                        entry._asdict()
-                        | _cells(f"AVG {group.name or 'others'}", metric, figure)
-                        | {
-                            "paper": paper.value if paper else None,
-                            "difference": difference(figure, paper),
-                        }
-                    )
 
 
 def categories(comparison: Comparison) -> Iterator[Line]:
