@@ -14,6 +14,7 @@ import torch
 from anomalib.data import ImageBatch
 from PIL import Image
 
+from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.cli import main
 from anomalib_adaptclip.comparison import gallery, list_runs, read_sweep, read_table
 from anomalib_adaptclip.comparison.gallery import Ranked, choose, rank
@@ -153,6 +154,29 @@ class TestRun:
         fused = np.asarray(opened(panels["fused"]).convert("L")).astype(float)
         assert 0 < mask.mean() < 0.5
         assert fused[mask].mean() > 2 * fused[~mask].mean()
+
+    def test_of_images_that_are_not_square_behind_a_link(self, tmp_path: Path) -> None:
+        """All pictures have the shape of the image, and paths are those in the data set."""
+        data = SyntheticDefects(
+            tmp_path / "real", "marble", image_size=64, num_train_images=2, num_normal_test_images=1,
+            num_images_per_defect=1,
+        )  # fmt: skip
+        data.prepare_data()
+        for path in (tmp_path / "real").rglob("*.png"):
+            with Image.open(path) as image:
+                image.resize((64, 48), Image.Resampling.NEAREST).save(path)
+        (tmp_path / "data").symlink_to(tmp_path / "real", target_is_directory=True)
+        made = SWEEP[SWEEP.index("class_path: SyntheticDefects") : SWEEP.index("    categories")]
+        real = "class_path: MVTecAD\n      init_args: {root: ROOT, num_workers: 0}\n"
+        text = SWEEP.replace("[0, 2, 1]", "[1]").replace("[1, full]", "[]").replace(made, real)
+        [run, _] = list_runs(read_sweep(write_sweep(tmp_path, text)))
+        row = execute(run, "cpu")
+        assert row["error"] == ""
+        assert [Path(path).parts[:2] for path in json.loads(row["prompts"])] == [("marble", "train")]
+        (tmp_path / "pictures.zip").write_bytes(row["gallery"])
+        for entry in unpack(tmp_path / "pictures.zip"):
+            assert entry.panels[0].path.startswith("marble/test/")
+            assert {opened(panel.content).size for panel in entry.panels} == {(160, 120)}
 
     def test_they_are_in_the_report(self, folder: Path) -> None:
         page = (folder / "report.html").read_text(encoding="utf-8")

@@ -158,34 +158,30 @@ def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Rank
             measure,
             quality,
             image.score,
-            [
-                *_panels(rank_name, image.path, model, datamodule, prompts),
-                *_mask(rank_name, datamodule, place[image.path]),
-            ],
+            _panels(rank_name, image.path, datamodule.test_data[place[image.path]].gt_mask, model, datamodule, prompts),
         )
         for rank_name, (image, measure, quality) in choose(tested).items()
     ]
 
 
 def _panels(
-    name: str, path: str, model: AdaptCLIP, datamodule: AnomalibDataModule, prompts: Sequence[Panel]
+    name: str,
+    path: str,
+    mask: Any,  # noqa: ANN401  # a torchvision tensor, which has no types
+    model: AdaptCLIP,
+    datamodule: AnomalibDataModule,
+    prompts: Sequence[Panel],
 ) -> list[Panel]:
-    """Query, prompts and maps of an image."""
+    """Query, prompts, maps and mask of an image, all of its shape; the test has brought the mask to the model's."""
     image = read_image(path)
     query = Panel("query", f"{name}_query.jpg", _photograph(image), relative_path(path, datamodule))
     maps = model.model.maps_by_adapter(model.read_images([path]))
     size = _size(image.shape[-2], image.shape[-1])
-    return [query, *prompts, *(_heat_map(f"{name}_{kind}.png", kind, maps[kind][0, 0], size) for kind in maps)]
-
-
-def _mask(name: str, datamodule: AnomalibDataModule, index: int) -> list[Panel]:
-    """Mask of an image, if there is one."""
-    mask = datamodule.test_data[index].gt_mask
-    if mask is None:
-        return []
-    mask = torch.as_tensor(mask).squeeze() > 0
-    picture = Image.fromarray((mask.byte() * 255).cpu().numpy()).resize(_size(*mask.shape), Image.Resampling.BOX)
-    return [Panel("mask", f"{name}_mask.png", _encode(picture, "PNG"))]
+    panels = [query, *prompts, *(_heat_map(f"{name}_{kind}.png", kind, maps[kind][0, 0], size) for kind in maps)]
+    if mask is not None:
+        abnormal = Image.fromarray((torch.as_tensor(mask).squeeze() > 0).byte().mul(255).cpu().numpy())
+        panels.append(Panel("mask", f"{name}_mask.png", _encode(abnormal.resize(size, Image.Resampling.BOX), "PNG")))
+    return panels
 
 
 def _size(height: int, width: int) -> tuple[int, int]:

@@ -58,9 +58,9 @@ def takes(part: type[Any], argument: str) -> bool:
 
 def relative_path(path: str, datamodule: AnomalibDataModule) -> str:
     """Path of an image from the root of its data set, or the absolute one where it lies elsewhere."""
-    root = Path(getattr(datamodule, "root", None) or ".").absolute()
-    absolute = Path(path).absolute()
-    return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
+    root = Path(getattr(datamodule, "root", None) or ".").resolve()  # as anomalib does; it may be a link
+    resolved = Path(path).resolve()
+    return (resolved.relative_to(root) if resolved.is_relative_to(root) else Path(path).absolute()).as_posix()
 
 
 def _parse(kind: type[Part], spec: Mapping[str, Any]) -> tuple[ArgumentParser, Any]:
