@@ -4,6 +4,7 @@
 """Thresholds from normal images alone."""
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,7 @@ def test_a_checkpoint_holds_the_thresholds(
     files = dict.fromkeys(model.prompt_files)
     other: Any = AdaptCLIP.load_from_checkpoint(path, false_positive_rate=0.01).eval()
     other(torch.rand(1, 3, 64, 64))
+    assert thresholds(other)[0] > thresholds(model)[0]
     for file in files:
         Path(file).unlink()
     loaded: Any = AdaptCLIP.load_from_checkpoint(path)
@@ -192,6 +194,34 @@ def test_a_prompt_that_was_drawn_twice_counts_once(write_images: Callable[..., P
     twice.prepare()
     once.prepare()
     assert thresholds(twice) == thresholds(once)
+
+
+def test_copies_of_an_image_count_once(write_images: Callable[..., Path]) -> None:
+    files = sorted(map(str, write_images("good", 3).iterdir()))
+    copied = shutil.copy(files[0], Path(files[0]).with_name("copy.png"))
+    once, copies = tiny(k_shot=3, calibration="normal"), tiny(k_shot=4, calibration="normal")
+    once._source_files, copies._source_files = files, [*files, str(copied)]
+    once.prepare()
+    copies.prepare()
+    assert thresholds(copies) == thresholds(once)
+    alike = tiny(k_shot=2, calibration="normal")
+    alike._source_files = [files[0], str(copied)]
+    with pytest.raises(ValueError, match=r"needs two different ones; got 1\."):
+        alike.prepare()
+
+
+def test_thresholds_by_labels_are_not_taken_for_those_of_normal_images(
+    datamodule: SyntheticDefects, engine: Any, tmp_path: Path
+) -> None:
+    first, model = engine(), tiny(k_shot=4, calibration="normal")
+    first.validate(model, datamodule=datamodule)
+    again, by_labels = engine(), tiny()
+    again.validate(by_labels, datamodule=datamodule, ckpt_path=first.trainer.checkpoint_callback.best_model_path)
+    assert thresholds(by_labels) != thresholds(model)
+    again.trainer.save_checkpoint(tmp_path / "labels.ckpt")
+    loaded: Any = AdaptCLIP.load_from_checkpoint(tmp_path / "labels.ckpt", calibration="normal", k_shot=4)
+    loaded.prepare()
+    assert thresholds(loaded) == thresholds(model)
 
 
 def test_draws_of_a_single_image(write_images: Callable[..., Path]) -> None:

@@ -45,7 +45,7 @@ class Trained(NamedTuple):
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     root = tmp_path_factory.mktemp("trained")
     data = SyntheticDefects(
-        root, "marble", image_size=160, num_train_images=2, num_normal_test_images=6, num_images_per_defect=1
+        root, "marble", image_size=160, num_train_images=3, num_normal_test_images=6, num_images_per_defect=1
     )
     model = AdaptCLIP(k_shot=1, backbone="tiny", image_size=SIZE, visualizer=False)
     engine = Engine(default_root_dir=root / "results", accelerator="cpu", devices=1)
@@ -141,6 +141,34 @@ def test_zero_shot_onnx(tmp_path: Path) -> None:
         assert_same(run_onnx(path, images[:batch]), model, images[:batch], 1e-4)
 
 
+def test_onnx_without_a_pre_processor(tmp_path: Path) -> None:
+    """Images are the model's own input then, of its size."""
+    model = AdaptCLIP(backbone="tiny", image_size=56, pre_processor=False, visualizer=False).eval()
+    images = torch.randn(3, 3, 56, 56, generator=torch.Generator().manual_seed(0))
+    assert_same(run_onnx(model.to_onnx(tmp_path), images), model, images, 1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"adapters": "none"},
+        {"k_shot": 3, "calibration": "normal", "prompt_precision": "float16", "prompt_budget": 100},
+    ],
+    ids=["zero-shot", "no adapters", "condensed prompts"],
+)
+def test_openvino_of_other_models(trained: Trained, tmp_path: Path, options: dict[str, Any]) -> None:
+    if "k_shot" in options:
+        options = {**options, "few_shot_source": Path(trained.model.prompt_files[0]).parent}
+    model = AdaptCLIP(backbone="tiny", image_size=SIZE, visualizer=False, **options).eval()
+    images = trained.images[-3:]
+    path = model.to_openvino(tmp_path)
+    assert_same(run_openvino(path, images), model, images, 1e-4)
+    image_tower = sum(tensor.nbytes for tensor in model.model.clip.visual.state_dict().values())
+    weights = path.with_suffix(".bin").stat().st_size
+    assert 0.9 * image_tower < weights < image_tower + 3e6  # no text tower, nor what the last block does for patches
+
+
 @pytest.mark.parametrize("compression", TOLERANCES)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_openvino(trained: Trained, export: Callable[..., Path], compression: str | None, batch: int) -> None:
@@ -200,10 +228,12 @@ def test_zero_shot_needs_no_prompt_query_adapter(tmp_path: Path, monkeypatch: py
     assert [file.name for file in tmp_path.rglob("*.*")] == ["model.pt"]  # no draft is left
 
 
-def test_the_command(trained: Trained, tmp_path: Path) -> None:
-    command = f"export --model AdaptCLIP --model.backbone tiny --export_type torch --ckpt_path {trained.checkpoint}"
+@pytest.mark.parametrize(("kind", "name"), [("torch", "model.pt"), ("onnx", "model.onnx"), ("openvino", "model.bin")])
+def test_the_command(trained: Trained, tmp_path: Path, kind: str, name: str) -> None:
+    command = f"export --model AdaptCLIP --model.backbone tiny --export_type {kind} --ckpt_path {trained.checkpoint}"
     AnomalibCLI([*command.split(), "--default_root_dir", str(tmp_path)])
-    assert (tmp_path / "weights" / "torch" / "model.pt").stat().st_size > 1e6
+    assert sum(file.stat().st_size for file in (tmp_path / "weights" / kind).iterdir()) > 1e6
+    assert (tmp_path / "weights" / kind / name).exists()
 
 
 @pytest.fixture

@@ -350,7 +350,9 @@ def test_predict_on_a_folder_of_categories(
     assert all(abs(swapped[path] - found[path]) > 1e-5 for path in swapped)
 
 
-def test_test_and_checkpoint(bank_file: Path, engine: Callable[[], Engine], tmp_path: Path) -> None:
+def test_test_and_checkpoint(
+    bank_file: Path, engine: Callable[[], Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The data module's category is a folder above its images; the bank stays in its file."""
     datamodule = SyntheticDefects(
         tmp_path, "gear", image_size=64, num_train_images=2, num_normal_test_images=2, num_images_per_defect=1
@@ -371,7 +373,9 @@ def test_test_and_checkpoint(bank_file: Path, engine: Callable[[], Engine], tmp_
     loaded: Any = AdaptCLIP.load_from_checkpoint(checkpoint)
     assert loaded.prompt_bank.names == ["bottle", "cable", "gear"]
     assert torch.load(checkpoint, weights_only=True)["hyper_parameters"]["prompt_bank"] == str(bank_file)
+    assert "thresholds do not fit" not in caplog.text
     assert AdaptCLIP.load_from_checkpoint(checkpoint, prompt_bank=None).prompt_bank is None
+    assert f"made with a prompt bank, {bank_file}, and the model has no prompts" in caplog.text
 
 
 def test_images_alone_do_not_tell_their_categories(bank_file: Path) -> None:

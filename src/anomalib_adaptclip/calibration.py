@@ -6,7 +6,7 @@
 Letters: K normal images, A variants of each, S tapped blocks, L patches, D joint embedding width, H and W pixels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -99,6 +99,22 @@ def left_out_values(model: AdaptCLIPModel, tokens: ImageTokens, prompts: torch.T
     prompts = condense(prompts.flatten(1, 2), prompts.shape[1], model.prompt_memory.budget)
     output: Any = model.judge(tokens, align_taps(tokens.taps, prompts), size)
     return torch.stack([output.pred_score, output.anomaly_map.flatten(1).amax(dim=1)], dim=1).float().cpu()
+
+
+def distinct(images: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """Each image once. A copy would be judged by itself, and be perfectly normal.
+
+    Args:
+        images: Of any sizes.
+
+    Returns:
+        Those that differ from all before them.
+    """
+    found: list[torch.Tensor] = []
+    for image in images:
+        if not any(torch.equal(image, other) for other in found):
+            found.append(image)
+    return found
 
 
 def without_image(prompts: torch.Tensor, index: int) -> torch.Tensor:

@@ -28,7 +28,7 @@ from torch import nn
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence, warn_of_leakage
-from .calibration import Calibration, Limits, apply_limits, normal_limits, require_calibration
+from .calibration import Calibration, Limits, apply_limits, distinct, normal_limits, require_calibration
 from .categories import categories_by_path, categories_of
 from .clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
 from .data.query_prompt import no_batches
@@ -56,6 +56,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_KEY = "adaptclip"
 CLIP_PREFIX = "model.clip."
+PRECISE_PREFIXES = ("model.adapters.", "post_processor.")
 
 
 class AdaptCLIP(AnomalibModule):
@@ -163,12 +164,14 @@ class AdaptCLIP(AnomalibModule):
             require_image_size(self.input_size or size, spec.patch_size)
         self._keep_antialias()
         self._results_callback = results_callback
+        self._image_size = size
         self.k_shot = k_shot
         self.seed = seed
         self.revision = revision
         self.calibration = calibration
         self.false_positive_rate = false_positive_rate
         self._limits: dict[str, Any] = {}
+        self._restored: dict[str, torch.Tensor] = {}
         self.prompt_files: list[str] = []
         self._source_files = source_files
         self._prompts_restored = False
@@ -250,13 +253,11 @@ class AdaptCLIP(AnomalibModule):
             ConnectionError: If adapters cannot be downloaded.
         """
         datamodule = _datamodule_of(self)
-        self.model.adapters.float()  # as small as they are, also where CLIP has 16 bits
+        self._keep_float32()
         if self._automatic:
             self._take_adapters(choose_adapters(self.backbone, datamodule))
         warn_of_leakage(self.adapter_source, self.adapter_base, datamodule, self.adapter_categories)
         self.model.encode_texts()
-        if isinstance(self.post_processor, nn.Module):
-            self.post_processor.float()  # thresholds are compared with float32, also where weights are 16 bits
         if self.prompt_bank:
             self.prompt_bank.to(self.device)
             self._categories = categories_by_path(datamodule)
@@ -266,6 +267,16 @@ class AdaptCLIP(AnomalibModule):
                 self._remember(files)
         if self.calibration == "normal":
             self._calibrate()
+
+    def _keep_float32(self) -> None:
+        """Bring adapters and thresholds back where a trainer put all in 16 bits: small as they are, digits matter."""
+        precise: list[nn.Module] = [self.model.adapters]
+        if isinstance(self.post_processor, nn.Module):
+            precise.append(self.post_processor)
+        if any(tensor.dtype != torch.float32 for module in precise for tensor in module.state_dict().values()):
+            for module in precise:
+                module.float()
+            self.load_state_dict(self._restored, strict=False)
 
     def _take_adapters(self, choice: str) -> None:
         if choice == NONE:
@@ -294,12 +305,11 @@ class AdaptCLIP(AnomalibModule):
 
     def _calibrate(self) -> None:
         """Set the thresholds by the prompts, unless they are known from before."""
-        found_for = {"files": self.prompt_files, "rate": self.false_positive_rate}
-        if found_for.items() <= self._limits.items():
+        if self._is_calibrated():
             return
-        images = [read_image(file) for file in dict.fromkeys(self.prompt_files)]
+        images = distinct(read_image(file) for file in dict.fromkeys(self.prompt_files))
         limits = normal_limits(self.model, images, self._preprocess, self.false_positive_rate)
-        self._limits = {**found_for, "limits": list(limits)}
+        self._limits = {**self._limits_for(), "limits": list(limits)}
         self._apply_limits()
         logger.info(
             "Calibrated on %d normal images for %g false positives: thresholds %.4f (image) and %.4f (pixels).",
@@ -307,6 +317,13 @@ class AdaptCLIP(AnomalibModule):
             self.false_positive_rate,
             *limits,
         )
+
+    def _limits_for(self) -> dict[str, Any]:
+        """What limits of normal images depend on."""
+        return {"files": self.prompt_files, "rate": self.false_positive_rate}
+
+    def _is_calibrated(self) -> bool:
+        return self._limits_for().items() <= self._limits.items()
 
     def _apply_limits(self) -> None:
         if self._limits and isinstance(self.post_processor, PostProcessor):
@@ -405,7 +422,7 @@ class AdaptCLIP(AnomalibModule):
 
     def _is_prepared(self) -> bool:
         has_prompts = self.model.prompt_memory.k_shot > 0 or self.k_shot == 0
-        is_calibrated = self.calibration == "labels" or bool(self._limits)
+        is_calibrated = self.calibration == "labels" or self._is_calibrated()
         return has_prompts and is_calibrated and (self.adapter_source != NONE or not self._options["adapters"])
 
     def to_torch(self, export_root: Path | str, model_file_name: str = "model") -> Path:
@@ -436,7 +453,8 @@ class AdaptCLIP(AnomalibModule):
         Args:
             export_root: Folder for the export.
             model_file_name: Name of the file, without ending.
-            input_size: Height and width of the images that will come. Any size by default.
+            input_size: Height and width of the images that will come. Any size by default, or the model's own without
+                a pre-processor.
             **kwargs: For ``torch.onnx.export``.
 
         Returns:
@@ -448,6 +466,8 @@ class AdaptCLIP(AnomalibModule):
         """
         require_packages(ONNX_PACKAGES, "ONNX")
         model, options = self._for_export(), {"opset_version": OPSET, **kwargs}
+        if input_size is None and self.pre_processor is None:
+            input_size = self._image_size
         return write_whole(
             export_root, lambda draft: ExportMixin.to_onnx(model, draft, model_file_name, input_size, **options)
         )
@@ -466,7 +486,7 @@ class AdaptCLIP(AnomalibModule):
         Args:
             export_root: Folder for the export.
             model_file_name: Name of the files, without ending.
-            input_size: Height and width of the images that will come. Any size by default.
+            input_size: As for :meth:`to_onnx`.
             compression_type: Of the weights, float32 by default.
             datamodule: Images to calibrate with, where the compression does.
             **kwargs: As anomalib's ``to_openvino``.
@@ -533,7 +553,8 @@ class AdaptCLIP(AnomalibModule):
             },
             "options": dict(self._options),
             "prompt_files": list(self.prompt_files),
-            "normal_limits": dict(self._limits),
+            "normal_limits": dict(self._limits) if self.calibration == "normal" else {},  # labels may have set others
+            "prompt_bank": str(bank or ""),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -554,6 +575,7 @@ class AdaptCLIP(AnomalibModule):
             self.model = self._build(self.model.clip)
             if self.prompt_bank:
                 self.prompt_bank.model = self.model
+        self._warn_of_other_prompts(record)
         adapters = record["adapters"]
         self.adapter_source, self.adapter_sha256 = adapters["source"], adapters["sha256"]
         self.adapter_base, self.adapter_categories = adapters["base"], adapters["categories"]
@@ -563,8 +585,23 @@ class AdaptCLIP(AnomalibModule):
         self._limits = dict(record.get("normal_limits", {}))
         if self.prompt_files:
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(self.prompt_files))
+        self._restored = {
+            key: tensor for key, tensor in checkpoint["state_dict"].items() if key.startswith(PRECISE_PREFIXES)
+        }
         own = self.state_dict()
         checkpoint["state_dict"] |= {key: tensor for key, tensor in own.items() if key.startswith(CLIP_PREFIX)}
+
+    def _warn_of_other_prompts(self, record: dict[str, Any]) -> None:
+        """Tell if a checkpoint's thresholds belong to scores of another kind than this model's."""
+        bank, files = record["prompt_bank"], record["prompt_files"]
+        had, has = _kind_of_prompts(bank, files), _kind_of_prompts(self.prompt_bank, self.k_shot or files)
+        if had != has and self.calibration == "labels":
+            logger.warning(
+                "The checkpoint was made with %s, and the model has %s: the checkpoint's thresholds do not fit its "
+                "scores. Give the model what the checkpoint had, or validate it anew.",
+                f"{had}, {bank}" if bank else had,
+                has,
+            )
 
     def _keep_antialias(self) -> None:
         """Let images that come without the Engine be resized as in it."""
@@ -623,6 +660,10 @@ class AdaptCLIP(AnomalibModule):
                 *(metric(**pixel) for metric in (AUROC, AUPR, F1Max, AUPRO)),
             ]
         )
+
+
+def _kind_of_prompts(bank: object | None, prompts: object) -> str:
+    return "a prompt bank" if bank else "prompts" if prompts else "no prompts"
 
 
 def _datamodule_of(model: AnomalibModule) -> LightningDataModule | None:
