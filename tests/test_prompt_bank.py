@@ -22,6 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
+from anomalib_adaptclip.bank_file import bank_to_itself, read_bank, write_bank
 from anomalib_adaptclip.categories import categories_by_path, categories_of, category_of_folder
 from anomalib_adaptclip.cli import main
 
@@ -408,6 +409,26 @@ def test_commands(bank_file: Path, good: dict[str, Path], capsys: pytest.Capture
     with safe_open(bank_file, "pt") as file:
         assert json.loads(file.metadata()["image_size"]) == [SIZE, SIZE]
         assert file.metadata()["backbone"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("bank-add {bank} pill {good} --pretrained seed-0", {"bottle", "cable", "screw", "pill"}),
+        ("bank-remove {bank} cable", {"bottle", "screw"}),
+    ],
+)
+def test_of_two_commands_that_write_one_waits(
+    bank_file: Path, good: dict[str, Path], command: str, names: set[str]
+) -> None:
+    other = threading.Thread(target=main, args=(command.format(bank=bank_file, good=good["cable"]).split(),))
+    with bank_to_itself(bank_file):
+        sets, header = read_bank(bank_file)
+        other.start()
+        other.join(timeout=2)
+        write_bank(bank_file, sets | {"screw": sets["cable"].clone()}, header)
+    other.join()
+    assert set(read_bank(bank_file)[0]) == names
 
 
 def test_errors_of_commands(bank_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
