@@ -92,6 +92,7 @@ def test_unknown_categories_warn_once(bank: PromptBank, caplog: pytest.LogCaptur
         bank.predict(images(3, seed=3), ["screw", "cable", "pill"])
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert [str(record.args[0]) for record in warnings if record.args] == ["screw", "pill"]  # type: ignore[index]
+    assert "thresholds that were found with prompts do not fit them" in caplog.text
 
 
 def test_unknown_categories_may_be_an_error(bank: PromptBank) -> None:

@@ -41,7 +41,7 @@ class PromptBank:
         model: Encodes and judges. Precision and budget of its prompts are those of each set.
         backbone: Name of its backbone, for the file.
         unknown_category: What to do with images of a category that the bank lacks: ``"zero_shot"``, with one warning
-            for each category, or ``"error"``.
+            for each category, or ``"error"``. Thresholds that were found with prompts do not fit zero-shot scores.
 
     Raises:
         ValueError: If ``unknown_category`` is something else.
@@ -161,7 +161,12 @@ class PromptBank:
         for name in unknown:
             if name not in self._warned:
                 self._warned.add(name)
-                logger.warning("The prompt bank lacks %r; it has %s. Its images go zero-shot.", name, self.names)
+                logger.warning(
+                    "The prompt bank lacks %r; it has %s. Its images go zero-shot, and thresholds that were found with "
+                    "prompts do not fit them: compare their scores with each other, and leave their labels aside.",
+                    name,
+                    self.names,
+                )
 
     def _require_size(self, images: torch.Tensor) -> None:
         size = (images.shape[-2], images.shape[-1])
