@@ -65,6 +65,12 @@ def test_a_mixed_batch_is_each_image_with_its_own_prompts(bank: PromptBank) -> N
     assert not torch.allclose(found.anomaly_map[0], other.anomaly_map[0], rtol=0, atol=1e-4)
 
 
+def test_a_batch_may_be_empty(bank: PromptBank) -> None:
+    found, one = bank.predict(images(0, seed=3), []), bank.predict(images(1, seed=3), ["cable"])
+    torch.testing.assert_close(found.pred_score, torch.as_tensor(one.pred_score)[:0])
+    torch.testing.assert_close(found.anomaly_map, torch.as_tensor(one.anomaly_map)[:0])
+
+
 def test_adding_is_incremental(bank: PromptBank) -> None:
     """Two and one are three; what was there is not encoded again."""
     calls: list[int] = []

@@ -124,7 +124,7 @@ class PromptBank:
         """Score and segment a batch, each image by the prompts of its category.
 
         Args:
-            images: Preprocessed images ``(B, 3, H, W)``.
+            images: Preprocessed images ``(B, 3, H, W)``, B may be 0.
             categories: What each of them shows, B names.
 
         Returns:
@@ -138,10 +138,13 @@ class PromptBank:
             msg = f"Each image needs its category: got {len(images)} images and {len(categories)} names."
             raise ValueError(msg)
         self._require_size(images)
+        size = (images.shape[-2], images.shape[-1])
+        if len(images) == 0:
+            none = torch.empty(0, device=images.device)
+            return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
         self._tell_unknown([name for name in dict.fromkeys(categories) if name not in sets])
         self.model.encode_texts()
         tokens = self.model.encode(images, self.model.taps)
-        size = (images.shape[-2], images.shape[-1])
         groups = group_rows([name if name in sets else None for name in categories])
         outputs = [self._judge(take_rows(tokens, rows), sets.get(name or ""), size) for name, rows in groups.items()]
         places = torch.tensor([row for rows in groups.values() for row in rows], device=images.device).argsort()
