@@ -300,6 +300,23 @@ def test_the_column_of_a_data_module() -> None:
     assert categories_by_path(None) == {}
 
 
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (["cable", float("nan")], {"a.png": "cable"}),
+        (["cable", None], {"a.png": "cable"}),
+        ([pd.NA, "cable"], {"b.png": "cable"}),
+        ([1, 20], {"a.png": "1", "b.png": "20"}),
+        ([1, None], {"a.png": "1"}),
+    ],
+)
+def test_numbers_and_gaps_in_the_column(column: list[Any], expected: dict[str, str]) -> None:
+    """Names are text, as those of folders and of the bank; the folder tells where the column does not."""
+    samples = pd.DataFrame({"image_path": ["a.png", "b.png"], "category": column})
+    datamodule: Any = SimpleNamespace(test_data=SimpleNamespace(samples=samples))
+    assert categories_by_path(datamodule) == expected
+
+
 # In anomalib
 
 
