@@ -97,7 +97,7 @@ def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor
 
     Returns:
         ``(S, K, L, D)``: K rows of equal length L, together no more than the budget. If nothing had to go, a row is an
-        image.
+        image, unless K does not divide N: then the first patches come twice, to fill the last row.
 
     Raises:
         ValueError: If there are more images than patches to keep.
@@ -105,9 +105,11 @@ def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor
     patches = pool.shape[1]
     if budget is not None:
         require_budget(budget, shots)
-    count = min(patches, budget or patches) // shots * shots
-    if count < patches:
-        pool = pool[:, representative_patches(pool, count)]
+    lacking = -patches % shots  # for rows of equal length, where a set of another budget is among them
+    if budget is not None and patches + lacking > budget:
+        pool = pool[:, representative_patches(pool, budget // shots * shots)]
+    elif lacking:
+        pool = torch.cat([pool, pool[:, :lacking]], dim=1)  # second copies change nothing: the first of equals wins
     return pool.reshape(pool.shape[0], shots, -1, pool.shape[-1])
 
 
