@@ -6,6 +6,7 @@
 import copy
 import json
 import logging
+import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -231,6 +232,20 @@ def test_half_precision_stays_in_the_file(bank: PromptBank, tmp_path: Path) -> N
         "prompts.cable": torch.float32,
         "prompts.pill": torch.float16,
     }
+
+
+def test_the_file_has_the_permissions_of_new_files(
+    bank: PromptBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out without setting the umask, which would be that of all threads."""
+    set_umask = os.umask
+    before = set_umask(0o027)
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the umask was set"))
+    try:
+        bank.save(tmp_path / "bank.safetensors")
+    finally:
+        set_umask(before)
+    assert [oct(file.stat().st_mode) for file in tmp_path.iterdir()] == ["0o100640"]
 
 
 def test_an_empty_bank_is_saved_too(golden_model: AdaptCLIPModel, tmp_path: Path) -> None:
