@@ -138,6 +138,19 @@ def test_precision_and_budget_hold_for_each_set(golden_clip: Any) -> None:
     assert torch.as_tensor(bank.predict(images(1, seed=3), ["cable"]).anomaly_map).isfinite().all()
 
 
+def test_precision_and_budget_hold_for_a_file(golden_clip: Any, bank: PromptBank, tmp_path: Path) -> None:
+    """As if the bank had been made with them."""
+    bank.save(tmp_path / "bank.safetensors")
+    options: dict[str, Any] = {"adapters": (), "prompt_precision": "float16", "prompt_budget": 20}
+    model = AdaptCLIPModel(golden_clip, (1, 3, 4, 6), 3, **options).eval()
+    made = PromptBank(model)
+    made.add("bottle", images(1, seed=1))
+    made.add("cable", images(2, seed=2))
+    loaded = PromptBank.load(tmp_path / "bank.safetensors", model)
+    assert [loaded._sets[name].shape[:3] for name in ("bottle", "cable")] == [(4, 1, 16), (4, 2, 10)]
+    torch.testing.assert_close(loaded._sets, made._sets, rtol=0, atol=0)
+
+
 # Threads
 
 
@@ -414,6 +427,13 @@ def test_test_and_checkpoint(bank_file: Path, engine: Callable[[], Engine], tmp_
     assert AdaptCLIP.load_from_checkpoint(checkpoint, prompt_bank=None).prompt_bank is None
 
 
+def test_precision_and_budget_of_a_model_hold_for_its_bank(bank_file: Path) -> None:
+    model = tiny(prompt_bank=bank_file, prompt_precision="float16", prompt_budget=6)
+    assert model.prompt_bank is not None
+    for tokens in model.prompt_bank._sets.values():
+        assert (tokens.dtype, tokens[0].shape[:2].numel()) == (torch.float16, 6)
+
+
 def test_images_alone_do_not_tell_their_categories(bank_file: Path) -> None:
     with pytest.raises(ValueError, match="With a prompt bank each image needs its category"):
         tiny(prompt_bank=bank_file)(torch.rand(1, 3, 64, 64))
@@ -448,6 +468,16 @@ def test_commands(bank_file: Path, good: dict[str, Path], capsys: pytest.Capture
     with safe_open(bank_file, "pt") as file:
         assert json.loads(file.metadata()["image_size"]) == [SIZE, SIZE]
         assert file.metadata()["backbone"] == "tiny"
+
+
+def test_options_of_a_command_hold_for_its_category(bank_file: Path, good: dict[str, Path]) -> None:
+    before = read_bank(bank_file)[0]
+    options = ["--pretrained", "seed-0", "--prompt_budget", "6", "--prompt_precision", "float16"]
+    main(["bank-add", str(bank_file), "pill", str(good["cable"]), *options])
+    after = read_bank(bank_file)[0]
+    pill = after.pop("pill")
+    assert (pill.dtype, pill.shape[1:3]) == (torch.float16, (2, 3))
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -366,7 +366,7 @@ def bank_add(
         pretrained: Tag or file of CLIP's weights.
         image_size: Height and width of the input in pixels. By default the bank's.
         prompt_precision: Of the tokens of a new category, float32 or float16.
-        prompt_budget: Patches of a category to keep at most.
+        prompt_budget: Patches of this category to keep at most.
 
     Raises:
         ValueError: If an argument or a file is wrong, or the bank was made with another model.
@@ -386,7 +386,7 @@ def bank_add(
     images = model.read_images(files)
     with bank_to_itself(bank):  # read again here, for another command may have added to it
         prompts = (
-            PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size)
+            PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size, as_stored=True)
             if bank.exists()
             else PromptBank(model.model, model.backbone.name)
         )

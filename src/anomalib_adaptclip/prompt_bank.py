@@ -193,8 +193,9 @@ class PromptBank:
         backbone: str = "",
         unknown_category: UnknownCategory = "zero_shot",
         image_size: Size | None = None,
+        as_stored: bool = False,
     ) -> "PromptBank":
-        """Read a bank that :meth:`save` wrote.
+        """Read a bank that :meth:`save` wrote. Its sets are brought within the model's precision and budget of prompts.
 
         Args:
             path: File.
@@ -202,13 +203,15 @@ class PromptBank:
             backbone: Name of its backbone.
             unknown_category: As for the class.
             image_size: Height and width of the model's input in pixels, if known.
+            as_stored: Leave the sets as they are in the file; precision and budget then hold for what is added.
 
         Returns:
             The bank, its prompts where the model is.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is damaged, no prompt bank, or made with another CLIP, other taps or another size.
+            ValueError: If it is damaged, no prompt bank, or made with another CLIP, other taps or another size, or a
+                category has more images than the budget allows.
         """
         sets, header = read_bank(Path(path))
         bank = cls(model, backbone, unknown_category)
@@ -217,7 +220,8 @@ class PromptBank:
         if stored := json.loads(header["image_size"]):
             bank.image_size = (stored[0], stored[1])
         device = model.static_pair.device
-        bank._sets = {name: tokens.to(device) for name, tokens in sets.items()}
+        sets = {name: tokens.to(device) for name, tokens in sets.items()}
+        bank._sets = sets if as_stored else {name: model.prompt_memory.fit(tokens) for name, tokens in sets.items()}
         return bank
 
     def header(self) -> dict[str, str]:

@@ -50,14 +50,20 @@ class PromptMemory(nn.Module):
 
     def pack(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a tap, into the memory's form ``(S, K, L, D)``."""
-        tokens = torch.stack([normalized_patches(tap) for tap in taps])
+        return self._rounded(torch.stack([normalized_patches(tap) for tap in taps]))
+
+    def fit(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Bring packed tokens ``(S, K, L, D)`` within precision and budget; those in half precision stay so."""
+        return condense(self._rounded(tokens).flatten(1, 2), tokens.shape[1], self.budget)
+
+    def _rounded(self, tokens: torch.Tensor) -> torch.Tensor:
         return tokens.half() if self.precision == "float16" else tokens
 
     @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
     @torch.no_grad()
     def store(self, tokens: torch.Tensor) -> None:
         """Remember packed tokens ``(S, K, L, D)``, within the budget; what was there is forgotten."""
-        self.tokens = condense(tokens.flatten(1, 2), tokens.shape[1], self.budget)
+        self.tokens = self.fit(tokens)
 
     def clear(self) -> None:
         """Forget all prompts."""
