@@ -6,6 +6,7 @@
 import copy
 import json
 import logging
+import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
+from anomalib_adaptclip.bank_file import bank_to_itself, read_bank, write_bank
 from anomalib_adaptclip.categories import categories_by_path, categories_of, category_of_folder
 from anomalib_adaptclip.cli import main
 
@@ -64,6 +66,12 @@ def test_a_mixed_batch_is_each_image_with_its_own_prompts(bank: PromptBank) -> N
     assert not torch.allclose(found.anomaly_map[0], other.anomaly_map[0], rtol=0, atol=1e-4)
 
 
+def test_a_batch_may_be_empty(bank: PromptBank) -> None:
+    found, one = bank.predict(images(0, seed=3), []), bank.predict(images(1, seed=3), ["cable"])
+    torch.testing.assert_close(found.pred_score, torch.as_tensor(one.pred_score)[:0])
+    torch.testing.assert_close(found.anomaly_map, torch.as_tensor(one.anomaly_map)[:0])
+
+
 def test_adding_is_incremental(bank: PromptBank) -> None:
     """Two and one are three; what was there is not encoded again."""
     calls: list[int] = []
@@ -91,6 +99,7 @@ def test_unknown_categories_warn_once(bank: PromptBank, caplog: pytest.LogCaptur
         bank.predict(images(3, seed=3), ["screw", "cable", "pill"])
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert [str(record.args[0]) for record in warnings if record.args] == ["screw", "pill"]  # type: ignore[index]
+    assert "thresholds that were found with prompts do not fit them" in caplog.text
 
 
 def test_unknown_categories_may_be_an_error(bank: PromptBank) -> None:
@@ -127,6 +136,19 @@ def test_precision_and_budget_hold_for_each_set(golden_clip: Any) -> None:
     assert tokens.dtype == torch.float16
     assert tokens.shape[:3] == (4, 3, 6)  # 18 patches, a multiple of the three images
     assert torch.as_tensor(bank.predict(images(1, seed=3), ["cable"]).anomaly_map).isfinite().all()
+
+
+def test_precision_and_budget_hold_for_a_file(golden_clip: Any, bank: PromptBank, tmp_path: Path) -> None:
+    """As if the bank had been made with them."""
+    bank.save(tmp_path / "bank.safetensors")
+    options: dict[str, Any] = {"adapters": (), "prompt_precision": "float16", "prompt_budget": 20}
+    model = AdaptCLIPModel(golden_clip, (1, 3, 4, 6), 3, **options).eval()
+    made = PromptBank(model)
+    made.add("bottle", images(1, seed=1))
+    made.add("cable", images(2, seed=2))
+    loaded = PromptBank.load(tmp_path / "bank.safetensors", model)
+    assert [loaded._sets[name].shape[:3] for name in ("bottle", "cable")] == [(4, 1, 16), (4, 2, 10)]
+    torch.testing.assert_close(loaded._sets, made._sets, rtol=0, atol=0)
 
 
 # Threads
@@ -225,6 +247,20 @@ def test_half_precision_stays_in_the_file(bank: PromptBank, tmp_path: Path) -> N
     }
 
 
+def test_the_file_has_the_permissions_of_new_files(
+    bank: PromptBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out without setting the umask, which would be that of all threads."""
+    set_umask = os.umask
+    before = set_umask(0o027)
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the umask was set"))
+    try:
+        bank.save(tmp_path / "bank.safetensors")
+    finally:
+        set_umask(before)
+    assert [oct(file.stat().st_mode) for file in tmp_path.iterdir()] == ["0o100640"]
+
+
 def test_an_empty_bank_is_saved_too(golden_model: AdaptCLIPModel, tmp_path: Path) -> None:
     PromptBank(golden_model).save(tmp_path / "bank.safetensors")
     assert PromptBank.load(tmp_path / "bank.safetensors", golden_model, image_size=(SIZE, SIZE)).names == []
@@ -290,6 +326,23 @@ def test_the_column_of_a_data_module() -> None:
     )
     assert categories_by_path(datamodule) == {"a.png": "cable", "b.png": "bottle"}
     assert categories_by_path(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (["cable", float("nan")], {"a.png": "cable"}),
+        (["cable", None], {"a.png": "cable"}),
+        ([pd.NA, "cable"], {"b.png": "cable"}),
+        ([1, 20], {"a.png": "1", "b.png": "20"}),
+        ([1, None], {"a.png": "1"}),
+    ],
+)
+def test_numbers_and_gaps_in_the_column(column: list[Any], expected: dict[str, str]) -> None:
+    """Names are text, as those of folders and of the bank; the folder tells where the column does not."""
+    samples = pd.DataFrame({"image_path": ["a.png", "b.png"], "category": column})
+    datamodule: Any = SimpleNamespace(test_data=SimpleNamespace(samples=samples))
+    assert categories_by_path(datamodule) == expected
 
 
 # In anomalib
@@ -378,6 +431,13 @@ def test_test_and_checkpoint(
     assert f"made with a prompt bank, {bank_file}, and the model has no prompts" in caplog.text
 
 
+def test_precision_and_budget_of_a_model_hold_for_its_bank(bank_file: Path) -> None:
+    model = tiny(prompt_bank=bank_file, prompt_precision="float16", prompt_budget=6)
+    assert model.prompt_bank is not None
+    for tokens in model.prompt_bank._sets.values():
+        assert (tokens.dtype, tokens[0].shape[:2].numel()) == (torch.float16, 6)
+
+
 def test_images_alone_do_not_tell_their_categories(bank_file: Path) -> None:
     with pytest.raises(ValueError, match="With a prompt bank each image needs its category"):
         tiny(prompt_bank=bank_file)(torch.rand(1, 3, 64, 64))
@@ -412,6 +472,36 @@ def test_commands(bank_file: Path, good: dict[str, Path], capsys: pytest.Capture
     with safe_open(bank_file, "pt") as file:
         assert json.loads(file.metadata()["image_size"]) == [SIZE, SIZE]
         assert file.metadata()["backbone"] == "tiny"
+
+
+def test_options_of_a_command_hold_for_its_category(bank_file: Path, good: dict[str, Path]) -> None:
+    before = read_bank(bank_file)[0]
+    options = ["--pretrained", "seed-0", "--prompt_budget", "6", "--prompt_precision", "float16"]
+    main(["bank-add", str(bank_file), "pill", str(good["cable"]), *options])
+    after = read_bank(bank_file)[0]
+    pill = after.pop("pill")
+    assert (pill.dtype, pill.shape[1:3]) == (torch.float16, (2, 3))
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("bank-add {bank} pill {good} --pretrained seed-0", {"bottle", "cable", "screw", "pill"}),
+        ("bank-remove {bank} cable", {"bottle", "screw"}),
+    ],
+)
+def test_of_two_commands_that_write_one_waits(
+    bank_file: Path, good: dict[str, Path], command: str, names: set[str]
+) -> None:
+    other = threading.Thread(target=main, args=(command.format(bank=bank_file, good=good["cable"]).split(),))
+    with bank_to_itself(bank_file):
+        sets, header = read_bank(bank_file)
+        other.start()
+        other.join(timeout=2)
+        write_bank(bank_file, sets | {"screw": sets["cable"].clone()}, header)
+    other.join()
+    assert set(read_bank(bank_file)[0]) == names
 
 
 def test_errors_of_commands(bank_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,6 +139,18 @@ def test_budget(budget: int | None, rows: int) -> None:
         assert position.tolist() == sorted(set(position.tolist()))  # each once
 
 
+@pytest.mark.parametrize("budget", [None, 36, 100])
+def test_no_patch_goes_without_need(budget: int | None) -> None:
+    """As when 16 patches of an image come to 18 of three: rows of equal length take two more."""
+    pool, query = unit(2, 34, 8), [unit(1, 6, 8, seed=1)] * 2
+    condensed = condense(pool, 4, budget)
+    assert condensed.shape == (2, 4, 9, 8)
+    torch.testing.assert_close(condensed.flatten(1, 2)[:, :34], pool, rtol=0, atol=0)
+    for found, expected in zip(align_taps(query, condensed), align_taps(query, pool[:, None]), strict=True):
+        torch.testing.assert_close(found.nearest, expected.nearest)
+    assert condense(pool, 4, 35).shape == (2, 4, 8, 8)
+
+
 def test_the_budget_holds_in_the_model(golden_clip: Any, golden: Golden) -> None:
     model = AdaptCLIPModel(golden_clip, (1, 3, 4, 6), 3, hidden_dim=32, adapters=(), prompt_budget=11).eval()
     with torch.inference_mode():

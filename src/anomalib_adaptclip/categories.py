@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from anomalib.data import Batch
 from lightning.pytorch import LightningDataModule
 
@@ -52,10 +53,12 @@ def category_of_folder(path: str | Path, known: Collection[str]) -> str:
 
 
 def categories_by_path(datamodule: LightningDataModule | None) -> dict[str, str]:
-    """Column ``category`` of the samples of a data module's data sets, by the path of the image."""
+    """Column ``category`` of the samples of a data module's data sets, by the path of the image. Gaps are left out."""
     found: dict[str, str] = {}
     for split in ("val_data", "test_data", "predict_data"):
         samples = getattr(getattr(datamodule, split, None), "samples", None)
         if samples is not None and "category" in samples:
-            found |= dict(zip(map(str, samples.image_path), samples.category, strict=True))
+            names = samples.category.convert_dtypes()  # whole numbers beside gaps came as floats
+            told = zip(samples.image_path, names, strict=True)
+            found |= {str(path): str(name) for path, name in told if not pd.isna(name)}
     return found

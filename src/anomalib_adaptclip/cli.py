@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from .ablation import build_table, find_configs, read_rows, run_rows
-from .bank_file import read_bank, read_header, write_bank
+from .bank_file import bank_to_itself, read_bank, read_header, write_bank
 from .clip import fingerprint, load_clip
 from .comparison import (
     Executor,
@@ -366,7 +366,7 @@ def bank_add(
         pretrained: Tag or file of CLIP's weights.
         image_size: Height and width of the input in pixels. By default the bank's.
         prompt_precision: Of the tokens of a new category, float32 or float16.
-        prompt_budget: Patches of a category to keep at most.
+        prompt_budget: Patches of this category to keep at most.
 
     Raises:
         ValueError: If an argument or a file is wrong, or the bank was made with another model.
@@ -382,11 +382,16 @@ def bank_add(
         image_size=image_size or json.loads(header.get("image_size", "null")),
         prompt_precision=prompt_precision,
         prompt_budget=prompt_budget,
-        prompt_bank=bank if header else None,
     )
-    prompts = model.prompt_bank or PromptBank(model.model, model.backbone.name)
-    prompts.add(name, model.read_images(files))
-    prompts.save(bank)
+    images = model.read_images(files)
+    with bank_to_itself(bank):  # read again here, for another command may have added to it
+        prompts = (
+            PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size, as_stored=True)
+            if bank.exists()
+            else PromptBank(model.model, model.backbone.name)
+        )
+        prompts.add(name, images)
+        prompts.save(bank)
     Console().print(f"{bank}: {name} has {prompts.k_shot(name)} good images.", markup=False, soft_wrap=True)
 
 
@@ -401,8 +406,10 @@ def bank_remove(bank: Path, name: str) -> None:
         ValueError: If the file is no bank, or lacks the category.
         FileNotFoundError: If there is no such file.
     """
-    sets, header = read_bank(bank)
-    write_bank(bank, without(sets, name), header)
+    read_header(bank)  # before a lock is put beside what is no bank
+    with bank_to_itself(bank):
+        sets, header = read_bank(bank)
+        write_bank(bank, without(sets, name), header)
 
 
 def bank_list(bank: Path) -> None:

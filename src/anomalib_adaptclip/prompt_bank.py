@@ -41,7 +41,7 @@ class PromptBank:
         model: Encodes and judges. Precision and budget of its prompts are those of each set.
         backbone: Name of its backbone, for the file.
         unknown_category: What to do with images of a category that the bank lacks: ``"zero_shot"``, with one warning
-            for each category, or ``"error"``.
+            for each category, or ``"error"``. Thresholds that were found with prompts do not fit zero-shot scores.
 
     Raises:
         ValueError: If ``unknown_category`` is something else.
@@ -124,7 +124,7 @@ class PromptBank:
         """Score and segment a batch, each image by the prompts of its category.
 
         Args:
-            images: Preprocessed images ``(B, 3, H, W)``.
+            images: Preprocessed images ``(B, 3, H, W)``, B may be 0.
             categories: What each of them shows, B names.
 
         Returns:
@@ -138,10 +138,13 @@ class PromptBank:
             msg = f"Each image needs its category: got {len(images)} images and {len(categories)} names."
             raise ValueError(msg)
         self._require_size(images)
+        size = (images.shape[-2], images.shape[-1])
+        if len(images) == 0:
+            none = torch.empty(0, device=images.device)
+            return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
         self._tell_unknown([name for name in dict.fromkeys(categories) if name not in sets])
         self.model.encode_texts()
         tokens = self.model.encode(images, self.model.taps)
-        size = (images.shape[-2], images.shape[-1])
         groups = group_rows([name if name in sets else None for name in categories])
         outputs = [self._judge(take_rows(tokens, rows), sets.get(name or ""), size) for name, rows in groups.items()]
         places = torch.tensor([row for rows in groups.values() for row in rows], device=images.device).argsort()
@@ -161,7 +164,12 @@ class PromptBank:
         for name in unknown:
             if name not in self._warned:
                 self._warned.add(name)
-                logger.warning("The prompt bank lacks %r; it has %s. Its images go zero-shot.", name, self.names)
+                logger.warning(
+                    "The prompt bank lacks %r; it has %s. Its images go zero-shot, and thresholds that were found with "
+                    "prompts do not fit them: compare their scores with each other, and leave their labels aside.",
+                    name,
+                    self.names,
+                )
 
     def _require_size(self, images: torch.Tensor) -> None:
         size = (images.shape[-2], images.shape[-1])
@@ -185,8 +193,9 @@ class PromptBank:
         backbone: str = "",
         unknown_category: UnknownCategory = "zero_shot",
         image_size: Size | None = None,
+        as_stored: bool = False,
     ) -> "PromptBank":
-        """Read a bank that :meth:`save` wrote.
+        """Read a bank that :meth:`save` wrote. Its sets are brought within the model's precision and budget of prompts.
 
         Args:
             path: File.
@@ -194,13 +203,15 @@ class PromptBank:
             backbone: Name of its backbone.
             unknown_category: As for the class.
             image_size: Height and width of the model's input in pixels, if known.
+            as_stored: Leave the sets as they are in the file; precision and budget then hold for what is added.
 
         Returns:
             The bank, its prompts where the model is.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is damaged, no prompt bank, or made with another CLIP, other taps or another size.
+            ValueError: If it is damaged, no prompt bank, or made with another CLIP, other taps or another size, or a
+                category has more images than the budget allows.
         """
         sets, header = read_bank(Path(path))
         bank = cls(model, backbone, unknown_category)
@@ -209,7 +220,8 @@ class PromptBank:
         if stored := json.loads(header["image_size"]):
             bank.image_size = (stored[0], stored[1])
         device = model.static_pair.device
-        bank._sets = {name: tokens.to(device) for name, tokens in sets.items()}
+        sets = {name: tokens.to(device) for name, tokens in sets.items()}
+        bank._sets = sets if as_stored else {name: model.prompt_memory.fit(tokens) for name, tokens in sets.items()}
         return bank
 
     def header(self) -> dict[str, str]:

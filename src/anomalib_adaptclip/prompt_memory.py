@@ -50,14 +50,20 @@ class PromptMemory(nn.Module):
 
     def pack(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a tap, into the memory's form ``(S, K, L, D)``."""
-        tokens = torch.stack([normalized_patches(tap) for tap in taps])
+        return self._rounded(torch.stack([normalized_patches(tap) for tap in taps]))
+
+    def fit(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Bring packed tokens ``(S, K, L, D)`` within precision and budget; those in half precision stay so."""
+        return condense(self._rounded(tokens).flatten(1, 2), tokens.shape[1], self.budget)
+
+    def _rounded(self, tokens: torch.Tensor) -> torch.Tensor:
         return tokens.half() if self.precision == "float16" else tokens
 
     @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
     @torch.no_grad()
     def store(self, tokens: torch.Tensor) -> None:
         """Remember packed tokens ``(S, K, L, D)``, within the budget; what was there is forgotten."""
-        self.tokens = condense(tokens.flatten(1, 2), tokens.shape[1], self.budget)
+        self.tokens = self.fit(tokens)
 
     def clear(self) -> None:
         """Forget all prompts."""
@@ -97,7 +103,7 @@ def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor
 
     Returns:
         ``(S, K, L, D)``: K rows of equal length L, together no more than the budget. If nothing had to go, a row is an
-        image.
+        image, unless K does not divide N: then the first patches come twice, to fill the last row.
 
     Raises:
         ValueError: If there are more images than patches to keep.
@@ -105,9 +111,11 @@ def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor
     patches = pool.shape[1]
     if budget is not None:
         require_budget(budget, shots)
-    count = min(patches, budget or patches) // shots * shots
-    if count < patches:
-        pool = pool[:, representative_patches(pool, count)]
+    lacking = -patches % shots  # for rows of equal length, where a set of another budget is among them
+    if budget is not None and patches + lacking > budget:
+        pool = pool[:, representative_patches(pool, budget // shots * shots)]
+    elif lacking:
+        pool = torch.cat([pool, pool[:, :lacking]], dim=1)  # second copies change nothing: the first of equals wins
     return pool.reshape(pool.shape[0], shots, -1, pool.shape[-1])
 
 

@@ -4,13 +4,13 @@
 """Files of weights: read without running anything that they may hold, written whole or not at all."""
 
 import hashlib
-import os
 import pickle
-import tempfile
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -81,18 +81,12 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         write: Writes the content to the path that it is given.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
+    draft = path.with_name(f".{path.name}-{uuid4().hex}")
+    draft.touch(exist_ok=False)
     try:
-        write(Path(draft))
-        Path(draft).chmod(0o666 & ~_umask())
-        Path(draft).replace(path)
+        permissions = stat.S_IMODE(draft.stat().st_mode)  # of new files; reading the umask would set it for all threads
+        write(draft)
+        draft.chmod(permissions)  # safetensors makes files private
+        draft.replace(path)
     finally:
-        Path(draft).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Permissions that this process takes from new files; there is no reading without setting."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        draft.unlink(missing_ok=True)
