@@ -4,7 +4,9 @@
 """What export needs besides anomalib's exporters: checks before the work, a model without idle parts, whole files."""
 
 import copy
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -85,6 +87,18 @@ def drop_idle_parts(model: AdaptCLIPModel) -> None:
         model.adapters["textual"] = nn.Identity()  # the name says that the learned pair is to be used
     if "prompt_query" in model.adapters and model.prompt_memory.k_shot == 0:
         del model.adapters["prompt_query"]
+
+
+@contextmanager
+def quiet_optimizer() -> Iterator[None]:
+    """Keep the thousands of lines back that the optimizer of ONNX graphs logs."""
+    optimizer = logging.getLogger("onnx_ir")
+    level = optimizer.level
+    optimizer.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        optimizer.setLevel(level)
 
 
 def write_whole(root: Path | str, export: Callable[[Path], Path]) -> Path:

@@ -37,6 +37,7 @@ from .export import (
     OPSET,
     copy_structure,
     drop_idle_parts,
+    quiet_optimizer,
     require_compression,
     require_packages,
     write_whole,
@@ -307,6 +308,7 @@ class AdaptCLIP(AnomalibModule):
         """Set the thresholds by the prompts, unless they are known from before."""
         if self._is_calibrated():
             return
+        logger.info("Calibrating on the good images.")
         images = distinct(read_image(file) for file in dict.fromkeys(self.prompt_files))
         limits = normal_limits(self.model, images, self._preprocess, self.false_positive_rate)
         self._limits = {**self._limits_for(), "limits": list(limits)}
@@ -468,9 +470,10 @@ class AdaptCLIP(AnomalibModule):
         model, options = self._for_export(), {"opset_version": OPSET, **kwargs}
         if input_size is None and self.pre_processor is None:
             input_size = self._image_size
-        return write_whole(
-            export_root, lambda draft: ExportMixin.to_onnx(model, draft, model_file_name, input_size, **options)
-        )
+        with quiet_optimizer():
+            return write_whole(
+                export_root, lambda draft: ExportMixin.to_onnx(model, draft, model_file_name, input_size, **options)
+            )
 
     def to_openvino(  # type: ignore[override]
         self,
@@ -593,7 +596,7 @@ class AdaptCLIP(AnomalibModule):
 
     def _warn_of_other_prompts(self, record: dict[str, Any]) -> None:
         """Tell if a checkpoint's thresholds belong to scores of another kind than this model's."""
-        bank, files = record["prompt_bank"], record["prompt_files"]
+        bank, files = record.get("prompt_bank"), record["prompt_files"]
         had, has = _kind_of_prompts(bank, files), _kind_of_prompts(self.prompt_bank, self.k_shot or files)
         if had != has and self.calibration == "labels":
             logger.warning(

@@ -193,7 +193,8 @@ def _load_tag(backbone: Backbone, tag: str) -> Clip:
     except Exception as error:  # open_clip raises errors of urllib, of the hub, and of its own
         msg = (
             f"Could not load the weights {tag!r} of {backbone.name}: {error}\nDownload them on a machine with "
-            "access and pass the file: --model.pretrained PATH, or AdaptCLIP(pretrained=PATH)."
+            "access and pass the file: AdaptCLIP(pretrained=PATH), --model.pretrained PATH with anomalib, "
+            "--pretrained PATH with anomalib-adaptclip."
         )
         raise ConnectionError(msg) from error
 
