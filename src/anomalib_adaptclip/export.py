@@ -92,13 +92,15 @@ def drop_idle_parts(model: AdaptCLIPModel) -> None:
 @contextmanager
 def quiet_optimizer() -> Iterator[None]:
     """Keep the thousands of lines back that the optimizer of ONNX graphs logs."""
-    optimizer = logging.getLogger("onnx_ir")
-    level = optimizer.level
-    optimizer.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("onnx_ir", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        optimizer.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def write_whole(root: Path | str, export: Callable[[Path], Path]) -> Path:
