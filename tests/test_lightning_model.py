@@ -145,6 +145,7 @@ def test_prompts_come_out_of_the_checkpoint(
     found = scores(engine().predict(model, data_path=queries, ckpt_path=checkpoint_of(first)))
     torch.testing.assert_close(found, expected)
     assert model.prompt_files == trained.prompt_files
+    assert "few_shot_source is not used: the checkpoint has prompts" in caplog.text
     assert all(name in caplog.text for name in trained.prompt_files)
 
     zero_shot = tiny()

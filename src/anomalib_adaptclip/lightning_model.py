@@ -588,6 +588,8 @@ class AdaptCLIP(AnomalibModule):
         self._limits = dict(record.get("normal_limits", {}))
         if self.prompt_files:
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(self.prompt_files))
+            if self._source_files and self._source_files != self.prompt_files:
+                logger.warning("few_shot_source is not used: the checkpoint has prompts. To change them, train anew.")
         self._restored = {
             key: tensor for key, tensor in checkpoint["state_dict"].items() if key.startswith(PRECISE_PREFIXES)
         }
