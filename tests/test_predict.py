@@ -319,6 +319,22 @@ def test_images_without_paths_make_no_table(engine: Engine, tmp_path: Path, quer
         engine.predict(tiny(results=tmp_path / "table.csv"), dataset=Nameless(queries))
 
 
+def test_a_model_that_cannot_be_prepared_leaves_the_draft(engine: Engine, tmp_path: Path, queries: Path) -> None:
+    draft_of(tmp_path / "table.csv").write_text("of an earlier run")
+    with pytest.raises(ValueError, match="k_shot=2 needs normal images"):
+        engine.predict(tiny(results=tmp_path / "table.csv", k_shot=2), data_path=queries)
+    assert draft_of(tmp_path / "table.csv").read_text() == "of an earlier run"
+
+
+def test_a_table_that_cannot_be_made_is_told_before_the_model_is_prepared(
+    engine: Engine, tmp_path: Path, queries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(AdaptCLIP, "prepare", lambda _: pytest.fail("too late"))
+    with pytest.raises(FileExistsError):
+        engine.predict(tiny(results=tmp_path / "file" / "table.csv"), data_path=queries)
+
+
 def test_a_wrong_table_is_told_before_clip_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anomalib_adaptclip.lightning_model.load_clip", lambda *_: pytest.fail("too late"))
     with pytest.raises(ValueError, match=r"a file named \*.csv or \*.parquet; got table"):

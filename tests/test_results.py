@@ -136,7 +136,9 @@ def test_a_table_may_be_added_to(table: Path) -> None:
 
 
 def test_without_resume_it_starts_anew(table: Path, caplog: pytest.LogCaptureFixture) -> None:
-    ResultsFile(table).abandon()
+    with pytest.raises(KeyboardInterrupt), ResultsFile(table) as file:  # noqa: PT012
+        file.write(PLAIN[1:])
+        raise KeyboardInterrupt
     with ResultsFile(table) as file:
         file.write(PLAIN)
     assert "a run that was broken off is replaced" in caplog.text
@@ -145,6 +147,22 @@ def test_without_resume_it_starts_anew(table: Path, caplog: pytest.LogCaptureFix
         file.write(PLAIN[1:])
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert list(read_results(table)) == PLAIN[1:]
+
+
+def test_a_run_that_fails_before_its_first_rows_leaves_the_draft(table: Path) -> None:
+    file = ResultsFile(table)
+    file.write(PLAIN[:1])
+    file.abandon()
+    ResultsFile(table).abandon()
+    with ResultsFile(table, resume=True) as file:
+        assert file.paths == {"a/1.png"}
+    assert list(read_results(table)) == PLAIN[:1]
+
+
+def test_a_table_that_is_empty(table: Path) -> None:
+    with ResultsFile(table):
+        pass
+    assert list(read_results(table)) == []
 
 
 def test_long_rows_before_a_torn_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .results import Result
 from .weight_files import replace_file
@@ -42,7 +42,8 @@ class ResultsFile:
         paths: Images that have a row since before this run.
 
     Raises:
-        ValueError: If the suffix is another, Parquet has no library, or there is a folder of that name.
+        ValueError: If the suffix is another, Parquet has no library, there is a folder of that name, or another run is
+            writing the table.
 
     Example:
         >>> with ResultsFile("results.csv") as file:  # doctest: +SKIP
@@ -55,33 +56,43 @@ class ResultsFile:
         self.draft = draft_of(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.paths: frozenset[str] = frozenset()
+        self._resume = resume
+        self._file: IO[str] | None = None
         if resume:
-            self._take_over()
+            self.paths = frozenset(self._paths_of_before())
         elif self.draft.exists():
-            logger.warning("The draft %s of a run that was broken off is replaced; resume would go on.", self.draft)
-        self._file = self.draft.open("a" if resume else "w", **_ENCODING)
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        if self._file.tell() == 0:
-            self._writer.writerow(Result._fields)
+            logger.warning(
+                "The draft %s of a run that was broken off is replaced when the first rows come; resume would go on.",
+                self.draft,
+            )
 
-    def _take_over(self) -> None:
-        """Make the draft hold all complete rows of before."""
+    def _paths_of_before(self) -> Iterator[str]:
         if self.draft.exists():
             _cut_half_a_line(self.draft)
-            self.paths = frozenset(result.path for result in _read_csv(self.draft))
+            yield from (result.path for result in _read_csv(self.draft))
         elif self.path.exists():
-            self.paths = frozenset(result.path for result in read_results(self.path))
-            replace_file(self.draft, lambda draft: _write_csv(draft, read_results(self.path)))
+            yield from (result.path for result in read_results(self.path))
+
+    def _opened(self) -> IO[str]:
+        """The draft. A run that fails before its first rows leaves that of an earlier one as it was."""
+        if self._file is None:
+            if self._resume and self.path.exists() and not self.draft.exists():
+                replace_file(self.draft, lambda draft: _write_csv(draft, read_results(self.path)))
+            self._file = self.draft.open("a" if self._resume else "w", **_ENCODING)
+            if self._file.tell() == 0:
+                _writer(self._file).writerow(Result._fields)
+        return self._file
 
     def write(self, results: Iterable[Result]) -> None:
         """Append rows; they are on disk when this returns."""
-        self._writer.writerows(map(_cells, results))
-        self._file.flush()
+        file = self._opened()
+        _writer(file).writerows(map(_cells, results))
+        file.flush()
 
     def finish(self) -> None:
         """Make the table out of the draft."""
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._opened() as file:
+            os.fsync(file.fileno())
         if self.path.suffix == ".parquet":
             replace_file(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
             self.draft.unlink()
@@ -90,7 +101,8 @@ class ResultsFile:
 
     def abandon(self) -> None:
         """Stop in between. The draft stays, and there is no table."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> "Self":
         """Nothing more to do."""
@@ -163,9 +175,13 @@ def _cells(result: Result) -> Sequence[object]:
     return result.path, result.score, label, json.dumps(result.boxes)
 
 
+def _writer(file: IO[str]) -> Any:  # noqa: ANN401
+    return csv.writer(file, lineterminator="\n")
+
+
 def _write_csv(path: Path, results: Iterable[Result]) -> None:
     with path.open("w", **_ENCODING) as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = _writer(file)
         writer.writerow(Result._fields)
         writer.writerows(map(_cells, results))
 
