@@ -5,7 +5,11 @@
 
 import csv
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -165,6 +169,42 @@ def test_a_table_that_is_empty(table: Path) -> None:
     assert list(read_results(table)) == []
 
 
+OTHER_WRITER = """
+import sys
+from anomalib_adaptclip.results_file import ResultsFile
+file = ResultsFile(sys.argv[1])
+print("open", flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_table_has_one_writer(table: Path, resume: bool) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", OTHER_WRITER, str(table)], env=environment, **pipes) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(ValueError, match=rf"Another run is writing .*{table.name}\. Wait .* or name another file"):
+            ResultsFile(table, resume)
+        other.kill()
+    with ResultsFile(table, resume) as file:
+        file.write(PLAIN)
+    assert list(read_results(table)) == PLAIN
+    assert list(table.parent.iterdir()) == [table]
+
+
+def test_a_writer_that_is_done_with_leaves_the_next_one_alone(table: Path) -> None:
+    first = ResultsFile(table)
+    first.write(PLAIN)
+    first.finish()
+    second = ResultsFile(table)
+    first.abandon()
+    with pytest.raises(ValueError, match="Another run"):
+        ResultsFile(table)
+    second.finish()
+
+
 def test_long_rows_before_a_torn_one(tmp_path: Path) -> None:
     """The end is looked for in pieces."""
     boxes = [(0, 0, number, number) for number in range(5000)]  # more than 65,536 bytes
@@ -184,6 +224,7 @@ def test_another_table_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"its columns are \['name', 'age'\], not \['path', 'score'"):
         ResultsFile(tmp_path / "a.csv", resume=True)
     assert (tmp_path / "a.csv").read_text() == "name,age\nx,1\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.csv"]
 
 
 def test_wrong_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def predict(
         **model: Arguments of AdaptCLIP. Those that are given win over the checkpoint's.
 
     Raises:
-        ValueError: If an argument or a file is wrong.
+        ValueError: If an argument or a file is wrong, or another run is writing the table.
         FileNotFoundError: If a file or folder does not exist.
         ConnectionError: If weights cannot be downloaded.
     """
@@ -130,12 +130,12 @@ def predict(
     require_batch_size(batch_size)
     require_device(device)
     files = image_files(images)
-    predictor = (
-        AdaptCLIPPredictor(AdaptCLIP(**model), device)
-        if ckpt_path is None
-        else AdaptCLIPPredictor.from_checkpoint(ckpt_path, device, **_given(model))
-    )
     with ResultsFile(results, resume) as file:
+        predictor = (
+            AdaptCLIPPredictor(AdaptCLIP(**model), device)
+            if ckpt_path is None
+            else AdaptCLIPPredictor.from_checkpoint(ckpt_path, device, **_given(model))
+        )
         left = [path for path in files if path not in file.paths]
         rows = 0
         for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):

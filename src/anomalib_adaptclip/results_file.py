@@ -4,7 +4,8 @@
 """A table of results on disk, CSV or Parquet: written row by row, complete or not there.
 
 While a run goes on its rows stand in a draft, ``NAME.part``, which is CSV whatever the table is. The table appears when
-the run is through, all at once. A run that was broken off leaves the draft, and another may go on from it.
+the run is through, all at once. A run that was broken off leaves the draft, and another may go on from it. A table has
+one writer at a time, by a lock beside it, ``.NAME.lock``; the lock goes with its process.
 """
 
 import csv
@@ -13,10 +14,13 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from .results import Result
 from .weight_files import replace_file
@@ -55,12 +59,15 @@ class ResultsFile:
         self.path = require_results(path)
         self.draft = draft_of(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.paths: frozenset[str] = frozenset()
+        self._lock = _lock(self.path)
         self._resume = resume
         self._file: IO[str] | None = None
-        if resume:
-            self.paths = frozenset(self._paths_of_before())
-        elif self.draft.exists():
+        try:
+            self.paths = frozenset(self._paths_of_before() if resume else ())
+        except BaseException:
+            self._release()
+            raise
+        if self.draft.exists() and not resume:
             logger.warning(
                 "The draft %s of a run that was broken off is replaced when the first rows come; resume would go on.",
                 self.draft,
@@ -91,18 +98,29 @@ class ResultsFile:
 
     def finish(self) -> None:
         """Make the table out of the draft."""
-        with self._opened() as file:
-            os.fsync(file.fileno())
-        if self.path.suffix == ".parquet":
-            replace_file(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
-            self.draft.unlink()
-        else:
-            self.draft.replace(self.path)
+        try:
+            with self._opened() as file:
+                os.fsync(file.fileno())
+            if self.path.suffix == ".parquet":
+                replace_file(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
+                self.draft.unlink()
+            else:
+                self.draft.replace(self.path)
+        finally:
+            self._release()
 
     def abandon(self) -> None:
         """Stop in between. The draft stays, and there is no table."""
         if self._file is not None:
             self._file.close()
+        self._release()
+
+    def _release(self) -> None:
+        """Let others write, and leave no file of the lock."""
+        if self._lock.is_locked:
+            with suppress(OSError):  # Windows removes no open files
+                Path(self._lock.lock_file).unlink()
+            self._lock.release()
 
     def __enter__(self) -> "Self":
         """Nothing more to do."""
@@ -168,6 +186,19 @@ def read_results(path: Path | str) -> Iterator[Result]:
     """
     path = require_results(path)
     return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+
+
+def _lock(path: Path) -> FileLock:
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = (
+            f"Another run is writing {path}. Wait until it is through, or name another file. If it was killed, its "
+            "workers hold the table for some seconds more."
+        )
+        raise ValueError(msg) from error
+    return lock
 
 
 def _cells(result: Result) -> Sequence[object]:
