@@ -185,6 +185,46 @@ def test_the_command(
     assert_same_rows(read_results(table), results_of(paths, output))
 
 
+def test_a_default_that_is_given_wins_over_the_checkpoint(
+    tmp_path: Path, queries: Path, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny()
+    bank = PromptBank(model.model, "tiny")
+    bank.add("bottle", torch.zeros(1, 3, SIZE, SIZE))
+    bank.save(tmp_path / "bank.safetensors")
+    data = SyntheticDefects(tmp_path / "data", "gear", image_size=64, num_train_images=2)
+    model = tiny(prompt_bank=tmp_path / "bank.safetensors", unknown_category="error")
+    model.category_of = lambda _: "bottle"
+    engine.validate(model, datamodule=data)
+    checkpoint = engine.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+    command = ["predict", str(queries), str(tmp_path / "table.csv"), "--ckpt_path", str(checkpoint)]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "queries" in capsys.readouterr().err
+    main([*command, "--unknown_category", "zero_shot"])
+    assert len(list(read_results(tmp_path / "table.csv"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("fusion", "published"), ("image_size", "112"), ("k_shot", "2"), ("prompt_budget", "4")]
+)
+def test_what_the_checkpoint_decides_is_refused(
+    checkpoint: Path, queries: Path, tmp_path: Path, name: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["predict", str(queries), str(tmp_path / "a.csv"), "--ckpt_path", str(checkpoint), f"--{name}", value])
+    assert left.value.code == 2
+    assert f"The checkpoint {checkpoint} decides ['{name}']" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_prompts_takes_some(tmp_path: Path, engine: Engine, queries: Path) -> None:
+    data = SyntheticDefects(tmp_path / "data", "gear", image_size=64, num_train_images=2)
+    engine.validate(tiny(), datamodule=data)
+    checkpoint = engine.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+    predictor = AdaptCLIPPredictor.from_checkpoint(checkpoint, k_shot=2, few_shot_source=queries)
+    assert predictor.model.model.prompt_memory.k_shot == 2
+
+
 KILLED_AT_THE_FIFTH = """
 import os, signal, sys
 from anomalib_adaptclip import AdaptCLIPPredictor
