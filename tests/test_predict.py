@@ -283,10 +283,13 @@ def test_wrong_arguments_of_the_command(
 ) -> None:
     monkeypatch.setattr("anomalib_adaptclip.cli.AdaptCLIP", lambda **_: pytest.fail("too late"))
     (tmp_path / "empty").mkdir()
+    (tmp_path / "latin").mkdir()
+    (tmp_path / "latin" / "\udcff.png").touch()
     for arguments, message in {
         (str(queries), "table.txt"): "a file named *.csv or *.parquet",
         (str(tmp_path / "nowhere"), "table.csv"): "There is no folder or image",
         (str(tmp_path / "empty"), "table.csv"): "Found 0 images",
+        (str(tmp_path / "latin"), "table.parquet"): r"\udcff.png' is not. Rename it, or name a .csv file.",
         (str(queries), "table.csv", "--batch_size", "0"): "batch_size must be at least 1",
         (str(queries), "table.csv", "--device", "tpu"): "There is no device tpu",
     }.items():

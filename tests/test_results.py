@@ -169,6 +169,16 @@ def test_a_table_that_is_empty(table: Path) -> None:
     assert list(read_results(table)) == []
 
 
+def test_parquet_refuses_names_that_are_not_utf8(tmp_path: Path) -> None:
+    """With the first row, not when all is done."""
+    file = ResultsFile(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"UTF-8, and that of the file 'a/.*name\\udcff.png' is not. Rename it, or"):
+        file.write(ROWS)
+    file.write(PLAIN)
+    file.finish()
+    assert list(read_results(tmp_path / "a.parquet")) == PLAIN
+
+
 OTHER_WRITER = """
 import sys
 from anomalib_adaptclip.results_file import ResultsFile

@@ -40,7 +40,7 @@ from .prompt_bank import PromptBank, without
 from .prompt_memory import Precision
 from .prompts import prompts_from_folder
 from .results import results_of
-from .results_file import ResultsFile, require_results
+from .results_file import ResultsFile, require_names, require_results
 from .torch_model import ADAPTERS, AdaptCLIPModel
 from .weights import AdapterFile, export_published, read_adapter_file, require_same_clip
 
@@ -132,6 +132,7 @@ def predict(
     require_batch_size(batch_size)
     require_device(device)
     files = image_files(images)
+    require_names(results, files)
     with ResultsFile(results, resume) as file:
         predictor = (
             AdaptCLIPPredictor(AdaptCLIP(**model), device)

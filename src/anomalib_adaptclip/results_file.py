@@ -91,9 +91,15 @@ class ResultsFile:
         return self._file
 
     def write(self, results: Iterable[Result]) -> None:
-        """Append rows; they are on disk when this returns."""
+        """Append rows; they are on disk when this returns.
+
+        Raises:
+            ValueError: If the table cannot hold the name of an image.
+        """
+        rows = list(results)
+        require_names(self.path, (row.path for row in rows))
         file = self._opened()
-        _writer(file).writerows(map(_cells, results))
+        _writer(file).writerows(map(_cells, rows))
         file.flush()
 
     def finish(self) -> None:
@@ -156,6 +162,20 @@ def require_results(path: Path | str) -> Path:
         msg = f"Results go to a file, and {path} is a folder. Name another file."
         raise ValueError(msg)
     return path
+
+
+def require_names(path: Path | str, names: Iterable[str]) -> None:
+    """Check that a table can hold the names of images.
+
+    Raises:
+        ValueError: If one is not UTF-8, and the table is Parquet.
+    """
+    if Path(path).suffix != ".parquet":
+        return
+    odd = next((name for name in names if name.encode(errors="ignore").decode() != name), None)
+    if odd is not None:
+        msg = f"Parquet holds names in UTF-8, and that of the file {odd!r} is not. Rename it, or name a .csv file."
+        raise ValueError(msg)
 
 
 def draft_of(path: Path) -> Path:
