@@ -215,18 +215,18 @@ def test_a_writer_that_is_done_with_leaves_the_next_one_alone(table: Path) -> No
     second.finish()
 
 
-def test_long_rows_before_a_torn_one(tmp_path: Path) -> None:
-    """The end is looked for in pieces."""
-    boxes = [(0, 0, number, number) for number in range(5000)]  # more than 65,536 bytes
+@pytest.mark.parametrize("cut", range(1, 36))
+def test_a_torn_row_whose_path_has_several_lines(tmp_path: Path, cut: int) -> None:
+    rows = [Result('a "1"\n\n\r2.png', 0.5, 1, []), Result("b\n,\rc", 0.5, 1, [(0, 0, 1, 1)])]
     table = tmp_path / "a.csv"
     file = ResultsFile(table)
-    file.write([Result("a", 0.5, 1, boxes)])
+    file.write(rows)
     file.abandon()
-    with draft_of(table).open("a") as draft:
-        draft.write('b,0.5,1,"[' + "[0, 0, 1, 1], " * 9000)
+    draft_of(table).write_bytes(draft_of(table).read_bytes()[:-cut])
     with ResultsFile(table, resume=True) as file:
-        assert file.paths == {"a"}
-    assert list(read_results(table)) == [Result("a", 0.5, 1, boxes)]
+        assert file.paths == {rows[0].path}
+        file.write(rows[1:])
+    assert list(read_results(table)) == rows
 
 
 def test_another_table_is_not_gone_on_with(tmp_path: Path) -> None:

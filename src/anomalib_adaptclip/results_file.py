@@ -75,7 +75,7 @@ class ResultsFile:
 
     def _paths_of_before(self) -> Iterator[str]:
         if self.draft.exists():
-            _cut_half_a_line(self.draft)
+            _cut_half_a_row(self.draft)
             yield from (result.path for result in _read_csv(self.draft))
         elif self.path.exists():
             yield from (result.path for result in read_results(self.path))
@@ -87,7 +87,7 @@ class ResultsFile:
                 replace_file(self.draft, lambda draft: _write_csv(draft, read_results(self.path)))
             self._file = self.draft.open("a" if self._resume else "w", **_ENCODING)
             if self._file.tell() == 0:
-                _writer(self._file).writerow(Result._fields)
+                _write_columns(self._file)
         return self._file
 
     def write(self, results: Iterable[Result]) -> None:
@@ -99,7 +99,7 @@ class ResultsFile:
         rows = list(results)
         require_names(self.path, (row.path for row in rows))
         file = self._opened()
-        _writer(file).writerows(map(_cells, rows))
+        _write_rows(file, rows)
         file.flush()
 
     def finish(self) -> None:
@@ -226,15 +226,23 @@ def _cells(result: Result) -> Sequence[object]:
     return result.path, result.score, label, json.dumps(result.boxes)
 
 
-def _writer(file: IO[str]) -> Any:  # noqa: ANN401
-    return csv.writer(file, lineterminator="\n")
+def _write_columns(file: IO[str]) -> None:
+    csv.writer(file, lineterminator="\n").writerow(Result._fields)
+
+
+def _write_rows(file: IO[str], results: Iterable[Result]) -> None:
+    plain, quoted = (
+        csv.writer(file, lineterminator="\n", quoting=quoting) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    for result in results:
+        # Python before 3.13 quotes no carriage return, and reads it as the end of a row
+        (quoted if "\r" in result.path else plain).writerow(_cells(result))
 
 
 def _write_csv(path: Path, results: Iterable[Result]) -> None:
     with path.open("w", **_ENCODING) as file:
-        writer = _writer(file)
-        writer.writerow(Result._fields)
-        writer.writerows(map(_cells, results))
+        _write_columns(file)
+        _write_rows(file, results)
 
 
 def _read_csv(path: Path) -> Iterator[Result]:
@@ -276,19 +284,18 @@ def _result(path: str, score: float, label: int | None, boxes: list[Any]) -> Res
     return Result(path, score, label, [(left, top, right, bottom) for left, top, right, bottom in boxes])
 
 
-def _cut_half_a_line(draft: Path) -> None:
-    """Remove what stands behind the last end of a line: a row that was being written when its run was killed."""
+def _cut_half_a_row(draft: Path) -> None:
+    """Remove what stands behind the last complete row: one that was being written when its run was killed."""
     with draft.open("rb+") as file:
         file.truncate(_complete_bytes(file))
 
 
-def _complete_bytes(file: Any) -> int:  # noqa: ANN401
-    """Length up to and with the last end of a line, looked for from the end."""
-    end: int = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(0, end - 65536)
-        file.seek(start)
-        if (place := file.read(end - start).rfind(b"\n")) >= 0:
-            return start + int(place) + 1
-        end = start
-    return 0
+def _complete_bytes(lines: Iterable[bytes]) -> int:
+    """Length of the complete rows. A quoted path may hold ends of lines; a row ends where all quotes are closed."""
+    length = complete = quotes = 0
+    for line in lines:
+        length += len(line)
+        quotes += line.count(b'"')
+        if line.endswith(b"\n") and quotes % 2 == 0:
+            complete = length
+    return complete
