@@ -19,6 +19,7 @@ from lightning.pytorch import Callback
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
 from anomalib_adaptclip.cli import main
+from anomalib_adaptclip.data.image_files import image_files
 from anomalib_adaptclip.results import Result, results_of
 from anomalib_adaptclip.results_file import draft_of, read_results
 
@@ -125,6 +126,31 @@ def test_damaged_images_are_skipped_by_name(queries: Path, caplog: pytest.LogCap
     assert [name in text for name, text in zip(("000", "003", "004", "text"), skipped, strict=True)] == [True] * 4
 
 
+def test_a_link_to_an_image_that_is_gone_is_one_damaged_image(queries: Path) -> None:
+    (queries / "003.png").unlink()
+    (queries / "003.png").symlink_to("nowhere.png")
+    files = image_files(queries)
+    assert [Path(file).stem for file in files] == [f"00{number}" for number in range(7)]
+    paths = [path for batch, _ in AdaptCLIPPredictor(tiny()).stream(files, unreadable="skip") for path in batch]
+    assert paths == [file for file in files if "003" not in file]
+
+
+def test_a_folder_that_is_a_link_keeps_its_name(queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bottle").symlink_to(queries)
+    assert image_files(tmp_path / "bottle") == [str(tmp_path / "bottle" / f"00{number}.png") for number in range(7)]
+    monkeypatch.chdir(queries)
+    assert image_files(".") == image_files("../queries") == list(map(str, sorted(queries.iterdir())))
+
+
+def test_what_is_no_image_is_not_listed(queries: Path) -> None:
+    (queries / "folder.png").mkdir()
+    (queries / "notes.txt").touch()
+    assert len(image_files(queries)) == 7
+    assert image_files(queries / "000.png") == [str(queries / "000.png")]
+    with pytest.raises(ValueError, match=r"Found 0 images in .*notes\.txt"):
+        image_files(queries / "notes.txt")
+
+
 def test_all_images_damaged(queries: Path) -> None:
     for path in queries.iterdir():
         damage(path)
@@ -185,6 +211,46 @@ def test_the_command(
     assert_same_rows(read_results(table), results_of(paths, output))
 
 
+def test_a_default_that_is_given_wins_over_the_checkpoint(
+    tmp_path: Path, queries: Path, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny()
+    bank = PromptBank(model.model, "tiny")
+    bank.add("bottle", torch.zeros(1, 3, SIZE, SIZE))
+    bank.save(tmp_path / "bank.safetensors")
+    data = SyntheticDefects(tmp_path / "data", "gear", image_size=64, num_train_images=2)
+    model = tiny(prompt_bank=tmp_path / "bank.safetensors", unknown_category="error")
+    model.category_of = lambda _: "bottle"
+    engine.validate(model, datamodule=data)
+    checkpoint = engine.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+    command = ["predict", str(queries), str(tmp_path / "table.csv"), "--ckpt_path", str(checkpoint)]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "queries" in capsys.readouterr().err
+    main([*command, "--unknown_category", "zero_shot"])
+    assert len(list(read_results(tmp_path / "table.csv"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("fusion", "published"), ("image_size", "112"), ("k_shot", "2"), ("prompt_budget", "4")]
+)
+def test_what_the_checkpoint_decides_is_refused(
+    checkpoint: Path, queries: Path, tmp_path: Path, name: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["predict", str(queries), str(tmp_path / "a.csv"), "--ckpt_path", str(checkpoint), f"--{name}", value])
+    assert left.value.code == 2
+    assert f"The checkpoint {checkpoint} decides ['{name}']" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_prompts_takes_some(tmp_path: Path, engine: Engine, queries: Path) -> None:
+    data = SyntheticDefects(tmp_path / "data", "gear", image_size=64, num_train_images=2)
+    engine.validate(tiny(), datamodule=data)
+    checkpoint = engine.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+    predictor = AdaptCLIPPredictor.from_checkpoint(checkpoint, k_shot=2, few_shot_source=queries)
+    assert predictor.model.model.prompt_memory.k_shot == 2
+
+
 KILLED_AT_THE_FIFTH = """
 import os, signal, sys
 from anomalib_adaptclip import AdaptCLIPPredictor
@@ -243,10 +309,13 @@ def test_wrong_arguments_of_the_command(
 ) -> None:
     monkeypatch.setattr("anomalib_adaptclip.cli.AdaptCLIP", lambda **_: pytest.fail("too late"))
     (tmp_path / "empty").mkdir()
+    (tmp_path / "latin").mkdir()
+    (tmp_path / "latin" / "\udcff.png").touch()
     for arguments, message in {
         (str(queries), "table.txt"): "a file named *.csv or *.parquet",
         (str(tmp_path / "nowhere"), "table.csv"): "There is no folder or image",
         (str(tmp_path / "empty"), "table.csv"): "Found 0 images",
+        (str(tmp_path / "latin"), "table.parquet"): r"\udcff.png' is not. Rename it, or name a .csv file.",
         (str(queries), "table.csv", "--batch_size", "0"): "batch_size must be at least 1",
         (str(queries), "table.csv", "--device", "tpu"): "There is no device tpu",
     }.items():
@@ -317,6 +386,22 @@ def test_images_without_paths_make_no_table(engine: Engine, tmp_path: Path, quer
 
     with pytest.raises(ValueError, match="these have no image_path"):
         engine.predict(tiny(results=tmp_path / "table.csv"), dataset=Nameless(queries))
+
+
+def test_a_model_that_cannot_be_prepared_leaves_the_draft(engine: Engine, tmp_path: Path, queries: Path) -> None:
+    draft_of(tmp_path / "table.csv").write_text("of an earlier run")
+    with pytest.raises(ValueError, match="k_shot=2 needs normal images"):
+        engine.predict(tiny(results=tmp_path / "table.csv", k_shot=2), data_path=queries)
+    assert draft_of(tmp_path / "table.csv").read_text() == "of an earlier run"
+
+
+def test_a_table_that_cannot_be_made_is_told_before_the_model_is_prepared(
+    engine: Engine, tmp_path: Path, queries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(AdaptCLIP, "prepare", lambda _: pytest.fail("too late"))
+    with pytest.raises(FileExistsError):
+        engine.predict(tiny(results=tmp_path / "file" / "table.csv"), data_path=queries)
 
 
 def test_a_wrong_table_is_told_before_clip_is_built(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,11 @@
 
 import csv
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -136,7 +140,9 @@ def test_a_table_may_be_added_to(table: Path) -> None:
 
 
 def test_without_resume_it_starts_anew(table: Path, caplog: pytest.LogCaptureFixture) -> None:
-    ResultsFile(table).abandon()
+    with pytest.raises(KeyboardInterrupt), ResultsFile(table) as file:  # noqa: PT012
+        file.write(PLAIN[1:])
+        raise KeyboardInterrupt
     with ResultsFile(table) as file:
         file.write(PLAIN)
     assert "a run that was broken off is replaced" in caplog.text
@@ -147,18 +153,80 @@ def test_without_resume_it_starts_anew(table: Path, caplog: pytest.LogCaptureFix
     assert list(read_results(table)) == PLAIN[1:]
 
 
-def test_long_rows_before_a_torn_one(tmp_path: Path) -> None:
-    """The end is looked for in pieces."""
-    boxes = [(0, 0, number, number) for number in range(5000)]  # more than 65,536 bytes
+def test_a_run_that_fails_before_its_first_rows_leaves_the_draft(table: Path) -> None:
+    file = ResultsFile(table)
+    file.write(PLAIN[:1])
+    file.abandon()
+    ResultsFile(table).abandon()
+    with ResultsFile(table, resume=True) as file:
+        assert file.paths == {"a/1.png"}
+    assert list(read_results(table)) == PLAIN[:1]
+
+
+def test_a_table_that_is_empty(table: Path) -> None:
+    with ResultsFile(table):
+        pass
+    assert list(read_results(table)) == []
+
+
+def test_parquet_refuses_names_that_are_not_utf8(tmp_path: Path) -> None:
+    """With the first row, not when all is done."""
+    file = ResultsFile(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"UTF-8, and that of the file 'a/.*name\\udcff.png' is not. Rename it, or"):
+        file.write(ROWS)
+    file.write(PLAIN)
+    file.finish()
+    assert list(read_results(tmp_path / "a.parquet")) == PLAIN
+
+
+OTHER_WRITER = """
+import sys
+from anomalib_adaptclip.results_file import ResultsFile
+file = ResultsFile(sys.argv[1])
+print("open", flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_table_has_one_writer(table: Path, resume: bool) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", OTHER_WRITER, str(table)], env=environment, **pipes) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(ValueError, match=rf"Another run is writing .*{table.name}\. Wait .* or name another file"):
+            ResultsFile(table, resume)
+        other.kill()
+    with ResultsFile(table, resume) as file:
+        file.write(PLAIN)
+    assert list(read_results(table)) == PLAIN
+    assert list(table.parent.iterdir()) == [table]
+
+
+def test_a_writer_that_is_done_with_leaves_the_next_one_alone(table: Path) -> None:
+    first = ResultsFile(table)
+    first.write(PLAIN)
+    first.finish()
+    second = ResultsFile(table)
+    first.abandon()
+    with pytest.raises(ValueError, match="Another run"):
+        ResultsFile(table)
+    second.finish()
+
+
+@pytest.mark.parametrize("cut", range(1, 36))
+def test_a_torn_row_whose_path_has_several_lines(tmp_path: Path, cut: int) -> None:
+    rows = [Result('a "1"\n\n\r2.png', 0.5, 1, []), Result("b\n,\rc", 0.5, 1, [(0, 0, 1, 1)])]
     table = tmp_path / "a.csv"
     file = ResultsFile(table)
-    file.write([Result("a", 0.5, 1, boxes)])
+    file.write(rows)
     file.abandon()
-    with draft_of(table).open("a") as draft:
-        draft.write('b,0.5,1,"[' + "[0, 0, 1, 1], " * 9000)
+    draft_of(table).write_bytes(draft_of(table).read_bytes()[:-cut])
     with ResultsFile(table, resume=True) as file:
-        assert file.paths == {"a"}
-    assert list(read_results(table)) == [Result("a", 0.5, 1, boxes)]
+        assert file.paths == {rows[0].path}
+        file.write(rows[1:])
+    assert list(read_results(table)) == rows
 
 
 def test_another_table_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -166,6 +234,7 @@ def test_another_table_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"its columns are \['name', 'age'\], not \['path', 'score'"):
         ResultsFile(tmp_path / "a.csv", resume=True)
     assert (tmp_path / "a.csv").read_text() == "name,age\nx,1\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.csv"]
 
 
 def test_wrong_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

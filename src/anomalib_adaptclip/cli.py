@@ -3,7 +3,6 @@
 
 """The command ``anomalib-adaptclip``: predictions, ablations, comparisons, adapters, prompt banks, data sets."""
 
-import inspect
 import json
 import logging
 import sys
@@ -41,7 +40,7 @@ from .prompt_bank import PromptBank, without
 from .prompt_memory import Precision
 from .prompts import prompts_from_folder
 from .results import results_of
-from .results_file import ResultsFile, require_results
+from .results_file import ResultsFile, require_names, require_results
 from .torch_model import ADAPTERS, AdaptCLIPModel
 from .weights import AdapterFile, export_published, read_adapter_file, require_same_clip
 
@@ -79,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if action.default is False:  # --resume means the same as --resume true
                 action.nargs, action.const = "?", True
         subcommands.add_subcommand(name, subparser)  # type: ignore[no-untyped-call]
-    parsed = parser.parse_args(_with_underscores(sys.argv[1:] if arguments is None else arguments))
+    given = _with_underscores(sys.argv[1:] if arguments is None else arguments)
+    # A checkpoint has values of its own, so predict gets what was given and no defaults.
+    parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
     try:
         return commands[parsed.subcommand][0](**parsed[parsed.subcommand].as_dict()) or 0
     except (ValueError, OSError) as error:  # what is wrong with arguments and files
@@ -119,10 +120,11 @@ def predict(
         unreadable: What to do with damaged images: error, or skip them with a warning that names them.
         resume: Go on with a run that was broken off, or predict what the table lacks. The arguments must be the same.
         device: Where to compute: cpu, cuda, cuda:1 and so on.
-        **model: Arguments of AdaptCLIP. Those that are given win over the checkpoint's.
+        **model: Arguments of AdaptCLIP. Those that are given win over the checkpoint's; those that it decides are
+            refused: adapters, fusion, image size, class name, and prompts if it has some.
 
     Raises:
-        ValueError: If an argument or a file is wrong.
+        ValueError: If an argument or a file is wrong, or another run is writing the table.
         FileNotFoundError: If a file or folder does not exist.
         ConnectionError: If weights cannot be downloaded.
     """
@@ -130,25 +132,19 @@ def predict(
     require_batch_size(batch_size)
     require_device(device)
     files = image_files(images)
-    predictor = (
-        AdaptCLIPPredictor(AdaptCLIP(**model), device)
-        if ckpt_path is None
-        else AdaptCLIPPredictor.from_checkpoint(ckpt_path, device, **_given(model))
-    )
+    require_names(results, files)
     with ResultsFile(results, resume) as file:
+        predictor = (
+            AdaptCLIPPredictor(AdaptCLIP(**model), device)
+            if ckpt_path is None
+            else AdaptCLIPPredictor.from_checkpoint(ckpt_path, device, **model)
+        )
         left = [path for path in files if path not in file.paths]
         rows = 0
         for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
             file.write(results_of(paths, predictions))
             rows += len(paths)
     Console().print(_summary(results, rows, len(left), len(files)), markup=False, highlight=False, soft_wrap=True)
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of AdaptCLIP that are not its defaults."""
-    defaults = {name: parameter.default for name, parameter in inspect.signature(AdaptCLIP).parameters.items()}
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-    return {name: value for name, value in plain.items() if value != defaults[name]}
 
 
 def _summary(results: Path, rows: int, left: int, found: int) -> str:

@@ -6,7 +6,7 @@
 Letters: B batch, H and W pixels of an image, h and w of the model's input.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ from torch.utils.data import DataLoader
 from .categories import category_of_folder
 from .data.image_files import ImageFiles, Unreadable, require_batch_size
 from .lightning_model import AdaptCLIP
+
+# Arguments of AdaptCLIP that a checkpoint has the last word on; on those of the second line only if it has prompts.
+_DECIDED = ("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size", "seed")
+_PROMPTS = ("k_shot", "few_shot_source", "prompt_budget")
 
 
 class AdaptCLIPPredictor:
@@ -54,16 +58,20 @@ class AdaptCLIPPredictor:
         Args:
             path: Checkpoint of AdaptCLIP.
             device: Where to compute.
-            **options: Arguments of AdaptCLIP that are to be others, such as a local file for ``pretrained``.
+            **options: Arguments of AdaptCLIP that are to be others, such as a local file for ``pretrained``. Not those
+                that the checkpoint decides: adapters, fusion, image size, class name, and prompts if it has some.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no checkpoint of AdaptCLIP, or does not fit.
+            ValueError: If it is no checkpoint of AdaptCLIP, does not fit, or decides what an option says.
         """
         if not Path(path).is_file():
             msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
             raise FileNotFoundError(msg)
+        _require_undecided(_DECIDED, options, path)
         model: Any = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
+        if model.prompt_files:
+            _require_undecided(_PROMPTS, options, path)
         return cls(model, device)
 
     def __call__(self, images: torch.Tensor, categories: Sequence[str] = ()) -> InferenceBatch:
@@ -128,6 +136,14 @@ class AdaptCLIPPredictor:
         output = self.model.model(images) if bank is None else bank.predict(images, categories)
         output = output if post_processor is None else post_processor(output)
         return InferenceBatch(*(None if field is None else field.cpu() for field in output))
+
+
+def _require_undecided(decided: Sequence[str], options: Mapping[str, Any], path: Path | str) -> None:
+    """Check that no option is one that the checkpoint decides."""
+    given = [name for name in options if name in decided]
+    if given:
+        msg = f"The checkpoint {path} decides {given}: giving them has no effect. Leave them out, or the checkpoint."
+        raise ValueError(msg)
 
 
 def require_device(device: torch.device | str) -> torch.device:

@@ -33,7 +33,7 @@ class ResultsCallback(Callback):
         self._file: ResultsFile | None = None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the table of this process, and let Lightning collect nothing."""
+        """Claim the table of this process, and let Lightning collect nothing. The model may still refuse to start."""
         del pl_module
         if self.path is None:
             return

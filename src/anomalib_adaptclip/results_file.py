@@ -4,7 +4,8 @@
 """A table of results on disk, CSV or Parquet: written row by row, complete or not there.
 
 While a run goes on its rows stand in a draft, ``NAME.part``, which is CSV whatever the table is. The table appears when
-the run is through, all at once. A run that was broken off leaves the draft, and another may go on from it.
+the run is through, all at once. A run that was broken off leaves the draft, and another may go on from it. A table has
+one writer at a time, by a lock beside it, ``.NAME.lock``; the lock goes with its process.
 """
 
 import csv
@@ -13,10 +14,13 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from .results import Result
 from .weight_files import replace_file
@@ -42,7 +46,8 @@ class ResultsFile:
         paths: Images that have a row since before this run.
 
     Raises:
-        ValueError: If the suffix is another, Parquet has no library, or there is a folder of that name.
+        ValueError: If the suffix is another, Parquet has no library, there is a folder of that name, or another run is
+            writing the table.
 
     Example:
         >>> with ResultsFile("results.csv") as file:  # doctest: +SKIP
@@ -54,43 +59,74 @@ class ResultsFile:
         self.path = require_results(path)
         self.draft = draft_of(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.paths: frozenset[str] = frozenset()
-        if resume:
-            self._take_over()
-        elif self.draft.exists():
-            logger.warning("The draft %s of a run that was broken off is replaced; resume would go on.", self.draft)
-        self._file = self.draft.open("a" if resume else "w", **_ENCODING)
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        if self._file.tell() == 0:
-            self._writer.writerow(Result._fields)
+        self._lock = _lock(self.path)
+        self._resume = resume
+        self._file: IO[str] | None = None
+        try:
+            self.paths = frozenset(self._paths_of_before() if resume else ())
+        except BaseException:
+            self._release()
+            raise
+        if self.draft.exists() and not resume:
+            logger.warning(
+                "The draft %s of a run that was broken off is replaced when the first rows come; resume would go on.",
+                self.draft,
+            )
 
-    def _take_over(self) -> None:
-        """Make the draft hold all complete rows of before."""
+    def _paths_of_before(self) -> Iterator[str]:
         if self.draft.exists():
-            _cut_half_a_line(self.draft)
-            self.paths = frozenset(result.path for result in _read_csv(self.draft))
+            _cut_half_a_row(self.draft)
+            yield from (result.path for result in _read_csv(self.draft))
         elif self.path.exists():
-            self.paths = frozenset(result.path for result in read_results(self.path))
-            replace_file(self.draft, lambda draft: _write_csv(draft, read_results(self.path)))
+            yield from (result.path for result in read_results(self.path))
+
+    def _opened(self) -> IO[str]:
+        """The draft. A run that fails before its first rows leaves that of an earlier one as it was."""
+        if self._file is None:
+            if self._resume and self.path.exists() and not self.draft.exists():
+                replace_file(self.draft, lambda draft: _write_csv(draft, read_results(self.path)))
+            self._file = self.draft.open("a" if self._resume else "w", **_ENCODING)
+            if self._file.tell() == 0:
+                _write_columns(self._file)
+        return self._file
 
     def write(self, results: Iterable[Result]) -> None:
-        """Append rows; they are on disk when this returns."""
-        self._writer.writerows(map(_cells, results))
-        self._file.flush()
+        """Append rows; they are on disk when this returns.
+
+        Raises:
+            ValueError: If the table cannot hold the name of an image.
+        """
+        rows = list(results)
+        require_names(self.path, (row.path for row in rows))
+        file = self._opened()
+        _write_rows(file, rows)
+        file.flush()
 
     def finish(self) -> None:
         """Make the table out of the draft."""
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if self.path.suffix == ".parquet":
-            replace_file(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
-            self.draft.unlink()
-        else:
-            self.draft.replace(self.path)
+        try:
+            with self._opened() as file:
+                os.fsync(file.fileno())
+            if self.path.suffix == ".parquet":
+                replace_file(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
+                self.draft.unlink()
+            else:
+                self.draft.replace(self.path)
+        finally:
+            self._release()
 
     def abandon(self) -> None:
         """Stop in between. The draft stays, and there is no table."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+        self._release()
+
+    def _release(self) -> None:
+        """Let others write, and leave no file of the lock."""
+        if self._lock.is_locked:
+            with suppress(OSError):  # Windows removes no open files
+                Path(self._lock.lock_file).unlink()
+            self._lock.release()
 
     def __enter__(self) -> "Self":
         """Nothing more to do."""
@@ -128,6 +164,20 @@ def require_results(path: Path | str) -> Path:
     return path
 
 
+def require_names(path: Path | str, names: Iterable[str]) -> None:
+    """Check that a table can hold the names of images.
+
+    Raises:
+        ValueError: If one is not UTF-8, and the table is Parquet.
+    """
+    if Path(path).suffix != ".parquet":
+        return
+    odd = next((name for name in names if name.encode(errors="ignore").decode() != name), None)
+    if odd is not None:
+        msg = f"Parquet holds names in UTF-8, and that of the file {odd!r} is not. Rename it, or name a .csv file."
+        raise ValueError(msg)
+
+
 def draft_of(path: Path) -> Path:
     """Where the rows of a table stand until it is complete."""
     return path.with_name(f"{path.name}.part")
@@ -158,16 +208,41 @@ def read_results(path: Path | str) -> Iterator[Result]:
     return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
 
 
+def _lock(path: Path) -> FileLock:
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = (
+            f"Another run is writing {path}. Wait until it is through, or name another file. If it was killed, its "
+            "workers hold the table for some seconds more."
+        )
+        raise ValueError(msg) from error
+    return lock
+
+
 def _cells(result: Result) -> Sequence[object]:
     label = "" if result.label is None else result.label
     return result.path, result.score, label, json.dumps(result.boxes)
 
 
+def _write_columns(file: IO[str]) -> None:
+    csv.writer(file, lineterminator="\n").writerow(Result._fields)
+
+
+def _write_rows(file: IO[str], results: Iterable[Result]) -> None:
+    plain, quoted = (
+        csv.writer(file, lineterminator="\n", quoting=quoting) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    for result in results:
+        # Python before 3.13 quotes no carriage return, and reads it as the end of a row
+        (quoted if "\r" in result.path else plain).writerow(_cells(result))
+
+
 def _write_csv(path: Path, results: Iterable[Result]) -> None:
     with path.open("w", **_ENCODING) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Result._fields)
-        writer.writerows(map(_cells, results))
+        _write_columns(file)
+        _write_rows(file, results)
 
 
 def _read_csv(path: Path) -> Iterator[Result]:
@@ -209,19 +284,18 @@ def _result(path: str, score: float, label: int | None, boxes: list[Any]) -> Res
     return Result(path, score, label, [(left, top, right, bottom) for left, top, right, bottom in boxes])
 
 
-def _cut_half_a_line(draft: Path) -> None:
-    """Remove what stands behind the last end of a line: a row that was being written when its run was killed."""
+def _cut_half_a_row(draft: Path) -> None:
+    """Remove what stands behind the last complete row: one that was being written when its run was killed."""
     with draft.open("rb+") as file:
         file.truncate(_complete_bytes(file))
 
 
-def _complete_bytes(file: Any) -> int:  # noqa: ANN401
-    """Length up to and with the last end of a line, looked for from the end."""
-    end: int = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(0, end - 65536)
-        file.seek(start)
-        if (place := file.read(end - start).rfind(b"\n")) >= 0:
-            return start + int(place) + 1
-        end = start
-    return 0
+def _complete_bytes(lines: Iterable[bytes]) -> int:
+    """Length of the complete rows. A quoted path may hold ends of lines; a row ends where all quotes are closed."""
+    length = complete = quotes = 0
+    for line in lines:
+        length += len(line)
+        quotes += line.count(b'"')
+        if line.endswith(b"\n") and quotes % 2 == 0:
+            complete = length
+    return complete

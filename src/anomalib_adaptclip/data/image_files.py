@@ -11,7 +11,8 @@ from typing import Any, Literal
 import torch
 from anomalib.data import AnomalibDataModule, ImageBatch, ImageItem
 from anomalib.data.transforms.utils import extract_transforms_by_type
-from anomalib.data.utils import get_image_filenames
+from anomalib.data.utils import validate_path
+from anomalib.data.utils.image import is_image_file
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from torchvision.transforms.v2 import Resize
 
@@ -121,14 +122,27 @@ class PredictFolder(AnomalibDataModule):
 def image_files(path: Path | str) -> list[str]:
     """All images of a folder and of those below it, by name, or a single image.
 
+    Links to images that are gone are among them: whoever reads them tells.
+
+    Returns:
+        Absolute paths. A folder that is a link keeps its name, which may be that of a category.
+
     Raises:
         FileNotFoundError: If there is no such folder or file.
         ValueError: If there are no images, or the file is none.
     """
-    if not Path(path).exists():
+    path = Path(path)
+    if not path.exists():
         msg = f"There is no folder or image {path}. Check the path."
         raise FileNotFoundError(msg)
-    return list(map(str, get_image_filenames(path)))
+    validate_path(path)  # permissions
+    path = path.resolve() if ".." in path.parts else path.absolute()
+    files = [file for file in path.glob("**/*") if not file.is_dir()] if path.is_dir() else [path]
+    images = sorted(filter(is_image_file, files))
+    if not images:
+        msg = f"Found 0 images in {path}: no files *.png, *.jpg and so on. Check the path."
+        raise ValueError(msg)
+    return list(map(str, images))
 
 
 def require_batch_size(batch_size: int) -> int:
