@@ -217,6 +217,14 @@ class TestDryRun:
         (tmp_path / "one.yaml").write_text(text)
         assert "Missing: mvtec bottle: " in run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
 
+    def test_folds_categories_that_lack_the_same(self, tmp_path: Path) -> None:
+        text = "models: {A: {model: {class_path: AdaptCLIP}, shots: [0]}}\n"
+        (tmp_path / "one.yaml").write_text(text + f"data_sets: {{visa: {{init_args: {{root: {tmp_path}}}}}}}")
+        printed = run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
+        [line] = [line for line in printed.splitlines() if line.startswith("Missing")]
+        assert "Missing: visa candle: " in line
+        assert line.endswith("So it is with 11 other categories: capsules; cashew; chewinggum; fryum; macaroni1 ...")
+
 
 @pytest.fixture
 def winclip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:

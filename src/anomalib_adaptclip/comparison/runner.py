@@ -17,6 +17,7 @@ from anomalib.data import AnomalibDataModule
 
 from anomalib_adaptclip.data import SyntheticDefects
 from anomalib_adaptclip.data.check import listing_faults
+from anomalib_adaptclip.data.sources import first_few
 
 from .on_ray import ray_cluster, run_on_cluster
 from .parts import build
@@ -83,6 +84,8 @@ def run_all(
 def missing_data(runs: Sequence[Run]) -> Iterator[str]:
     """Tell which data sets and categories of a sweep cannot be read. Nothing is downloaded or drawn.
 
+    Categories that lack the same are told together.
+
     Args:
         runs: The sweep.
 
@@ -90,6 +93,7 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
         A sentence each.
     """
     absent: set[tuple[str, Path]] = set()
+    alike: dict[tuple[str, str], tuple[str, list[str]]] = {}
     for run, module in _modules(runs):
         root = Path(getattr(module, "root", None) or ".")
         if isinstance(module, SyntheticDefects) or (run.data_set, root) in absent:
@@ -101,7 +105,12 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
         try:
             module.setup()
         except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too
-            yield f"{run.data_set} {run.category}: {' '.join(listing_faults(module, error))}"
+            fault = " ".join(listing_faults(module, error))
+            kind = (run.data_set, fault.replace(run.category, "") if run.category else fault)
+            alike.setdefault(kind, (fault, []))[1].append(run.category)
+    for (data_set, _), (fault, (first, *others)) in alike.items():
+        rest = f" So it is with {len(others)} other categories: {first_few(others)}" if others else ""
+        yield f"{data_set} {first}: {fault}{rest}"
 
 
 def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:
