@@ -16,16 +16,18 @@ import open_clip
 import pytest
 import torch
 from anomalib.models import WinClip
+from anomalib.models.components import AnomalibModule
 
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_runs, read_sweep, read_table, runner
 from anomalib_adaptclip.comparison import run as run_module
+from anomalib_adaptclip.comparison.parts import build
 from anomalib_adaptclip.comparison.run import execute
 from anomalib_adaptclip.comparison.table import COLUMNS, store_row
 from anomalib_adaptclip.comparison.winclip import build_small_clip
 from anomalib_adaptclip.prompts import prompts_from_datamodule
 
-from .command import CONFIGS, SMOKE, WARNINGS, figures, generated, run, smoke_models, write_sweep
+from .command import CONFIGS, SMOKE, WARNINGS, Part, figures, generated, run, smoke_models, write_sweep
 
 MODELS = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
 pytestmark = [pytest.mark.filterwarnings(text) for text in WARNINGS]
@@ -286,8 +288,8 @@ def test_winclip_with_and_without_normalised_references(
             "shots: [full]",
             r"AdaptCLIP cannot have the shots \['full'\]. It takes a list of numbers from 0.",
         ),
-        ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built"),
-        ("backbone: tiny", "backbones: tiny", "names no AnomalibModule that can be built"),
+        ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built: Expected a dot"),
+        ("backbone: tiny", "backbones: tiny", "can be built: Problem .* Option 'backbones' is not accepted\n"),
         ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
         ("models:", "model:", "should hold `models`, `data_sets` and perhaps `seeds`"),
         ("shots: [1, 2]", "shot: [1, 2]", "should hold `models`, `data_sets` and perhaps `seeds`"),
@@ -304,6 +306,19 @@ def test_wrong_files_end_the_command_at_once(
         run(tmp_path / "wrong.yaml", tmp_path / "results")
     assert ended.value.code == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backbone": "tiny", "adapters": "nowhere.safetensors"}, r"There is no adapter file nowhere\.safetensors\."),
+        ({"backbone": "tiny", "image_size": "big"}, r"image_size is big\. Expected a <class 'int'>"),
+    ],
+)
+def test_what_cannot_be_built_is_told_in_a_line(arguments: Part, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        build(AnomalibModule, {"class_path": "AdaptCLIP", "init_args": arguments})
+    assert not re.search(r"\n|Union subtypes|Namespace", str(caught.value))
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n1,2\n"])

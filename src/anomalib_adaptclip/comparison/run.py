@@ -53,8 +53,9 @@ def execute(run: Run, accelerator: str = "auto", device: int = 0) -> dict[str, A
     try:
         cells = fit_and_test(run, accelerator, device)
     except Exception as error:  # whatever it is, the other runs go on
-        logger.warning("Failed: %s.", run, exc_info=True)
         cells = {"error": f"{type(error).__name__}: {error}"}
+        logger.warning("Failed: %s: %s", run, cells["error"])
+        logger.debug("Where it failed:", exc_info=True)
     return describe(run) | cells
 
 

@@ -124,8 +124,9 @@ def _prepare(runs: Sequence[Run]) -> None:
     for run, module in _modules(runs):
         try:
             module.prepare_data()
-        except Exception:  # noqa: PERF203
-            logger.warning("The data of %s cannot be prepared.", run.data_set, exc_info=True)
+        except Exception as error:  # noqa: PERF203
+            logger.warning("The data of %s cannot be prepared: %s", run.data_set, error)
+            logger.debug("Where it failed:", exc_info=True)
 
 
 def _run_in_processes(runs: Sequence[Run], workers: int, accelerator: str) -> Iterator[dict[str, Any]]:
