@@ -317,7 +317,7 @@ def test_wrong_files_end_the_command_at_once(
 )
 def test_what_cannot_be_built_is_told_in_a_line(arguments: Part, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        build(AnomalibModule, {"class_path": "AdaptCLIP", "init_args": arguments})
+        build(AnomalibModule, {"class_path": "AdaptCLIP", "init_args": arguments})  # type: ignore[type-abstract]
     assert not re.search(r"\n|Union subtypes|Namespace", str(caught.value))
 
 

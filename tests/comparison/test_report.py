@@ -132,6 +132,25 @@ class TestFigures:
             (Entry("1", "A"), False),
         ]
 
+    def test_what_was_seen_in_training_is_marked_and_never_the_best(self, tmp_path: Path) -> None:
+        rows = [made_up_row(model, image_AUROC=value) for model, value in (("A", "0.6"), ("B", "0.7"))]
+        rows += [made_up_row("C", image_AUROC="0.9", leakage="yes")]
+        [grid] = main_grids(comparison_of(tmp_path, rows))
+        cells = [line.cells[0] for line in grid.lines]
+        assert [(cell.note, cell.best) for cell in cells] == [("", False), ("", True), ("seen in training", False)]
+        assert main(["report", str(tmp_path)]) == 0
+        for name in ("report.html", "report.md"):
+            assert "LEAKAGE: C on screws: " in (tmp_path / name).read_text(encoding="utf-8")
+
+    def test_a_table_without_the_column_of_leakage_is_read(self, tmp_path: Path) -> None:
+        table = write_table(tmp_path / "runs.csv", [made_up_row(image_AUROC="0.5", adapters="mvtec")])
+        lines = list(csv.reader(table.read_text().splitlines()))
+        place = lines[0].index("leakage")
+        with table.open("w", newline="") as file:
+            csv.writer(file).writerows([line[:place] + line[place + 1 :] for line in lines])
+        [run] = read_results(table).runs
+        assert (run.row["adapters"], run.leakage) == ("mvtec", False)
+
 
 class TestPaper:
     @pytest.mark.parametrize(

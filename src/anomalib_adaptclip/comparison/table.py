@@ -32,6 +32,7 @@ COLUMNS = (
     "images",
     "prompts",
     "adapters",
+    "leakage",
     "fit_seconds",
     "test_seconds",
     "peak_memory_mb",
@@ -41,6 +42,7 @@ COLUMNS = (
     "configuration",
 )
 
+_FORMER_COLUMNS = tuple(name for name in COLUMNS if name != "leakage")  # of tables before there was that column
 Row = dict[str, str]
 
 
@@ -71,12 +73,13 @@ def read_table(path: Path) -> list[Row]:
         msg = f"{path} is no table of runs ({error!r}). Move it away, or choose another output folder."
         raise ValueError(msg) from error
     cut = rows.pop() if rows and not is_whole else None
-    if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row.values() or None in row for row in rows):
+    columns = tuple(reader.fieldnames or ())
+    if columns not in {COLUMNS, _FORMER_COLUMNS} or any(None in row.values() or None in row for row in rows):
         msg = f"{path} is no table of runs: its columns are others. Move it away, or choose another output folder."
         raise ValueError(msg)
     if cut:
         logger.warning("%s ends in the midst of a row, which is left out: its run is done again.", path)
-    return rows
+    return [dict.fromkeys(COLUMNS, "") | row for row in rows]
 
 
 def finished_runs(path: Path) -> set[str]:
