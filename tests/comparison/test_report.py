@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from anomalib_adaptclip.cli import main
+from anomalib_adaptclip.comparison import METRICS
 from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, gallery_path, pack
 from anomalib_adaptclip.comparison.report.figures import Comparison, Entry, Figure, over_seeds
 from anomalib_adaptclip.comparison.report.grids import category_grid, main_grids
@@ -226,6 +227,20 @@ class TestPage:
         assert [name for name in found["headings"] if name in sections] == sections
         assert [name for name in found["headings"] if name in [*data_sets, "Kvasir", "Endo"]][:10] == data_sets
         assert "bottle, AdaptCLIP, 1 shot, seed 10" in found["headings"]
+
+    def test_on_a_small_screen_pictures_are_whole_and_small_tables_side_by_side(
+        self, whole: Path, tmp_path: Path
+    ) -> None:
+        found = look_at(whole / "report.html", tmp_path, width=1300)
+        assert found["cut_galleries"] == 0
+        assert found["rows_of_averages"] == 7  # of twelve data sets
+        write_table(tmp_path / "runs.csv", [made_up_row() | dict.fromkeys(METRICS, "0.5")])
+        assert main(["report", str(tmp_path)]) == 0
+        assert look_at(tmp_path / "report.html", tmp_path, width=1300)["rows_of_averages"] < 3
+
+    def test_the_gallery_is_linked(self, whole: Path) -> None:
+        page = (whole / "report.html").read_text(encoding="utf-8")
+        assert (page.count('href="#gallery"'), page.count('id="gallery"')) == (1, 1)
 
     def test_the_console_is_silent(self, whole: Path, tmp_path: Path) -> None:
         _, console = open_page(whole / "report.html", tmp_path, f"--screenshot={tmp_path / 'page.png'}")
