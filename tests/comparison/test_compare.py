@@ -219,6 +219,12 @@ class TestDryRun:
         (tmp_path / "one.yaml").write_text(text)
         assert "Missing: mvtec bottle: " in run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
 
+    def test_tells_which_adapters_are_missing(self, tmp_path: Path) -> None:
+        text = "models: {A: {model: {class_path: AdaptCLIP, init_args: {adapters: nowhere.pth}}, shots: [0]}}\n"
+        (tmp_path / "one.yaml").write_text(text + f"data_sets: {{visa: {{init_args: {{root: {tmp_path / 'no'}}}}}}}")
+        printed = run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
+        assert "Missing: A: there is no file of adapters nowhere.pth\n" in printed
+
     def test_folds_categories_that_lack_the_same(self, tmp_path: Path) -> None:
         text = "models: {A: {model: {class_path: AdaptCLIP}, shots: [0]}}\n"
         (tmp_path / "one.yaml").write_text(text + f"data_sets: {{visa: {{init_args: {{root: {tmp_path}}}}}}}")
@@ -291,8 +297,14 @@ def test_winclip_with_and_without_normalised_references(
         ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built: Expected a dot"),
         ("backbone: tiny", "backbones: tiny", "can be built: Problem .* Option 'backbones' is not accepted\n"),
         ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
-        ("models:", "model:", "should hold `models`, `data_sets` and perhaps `seeds`"),
-        ("shots: [1, 2]", "shot: [1, 2]", "should hold `models`, `data_sets` and perhaps `seeds`"),
+        ("models:", "model:", r"line \d+: the sweep .* models, data_sets, seeds, gallery, .* no key 'model'"),
+        (
+            "    shots: [1, 2]",
+            "    shoots: [1, 2]",
+            r"line \d+: models PatchCore .* shots, trainer, .* 'shoots'",
+        ),
+        ("    shots: [1, 2]", "", r"line \d+: models PatchCore should hold .*; shots must be given"),
+        ("shots: [1, 2]", "shots: [1, 2", r"wrong\.yaml, line \d+, column \d+: this should be YAML: "),
         ("seeds: [10, 20]", "seeds: []", r"1 data sets and the seeds \[\]. Give some"),
         ("data_sets:\n  generated:", "data_sets:\n  nothing: {}\n  generated:", "There is no data set 'nothing'"),
     ],
@@ -306,6 +318,16 @@ def test_wrong_files_end_the_command_at_once(
         run(tmp_path / "wrong.yaml", tmp_path / "results")
     assert ended.value.code == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("options", [(), ("--dry_run",)])
+def test_an_output_that_is_a_file_is_refused(
+    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p1.csv").write_text("x")
+    with pytest.raises(SystemExit):
+        run(SMOKE, tmp_path / "p1.csv", *options)
+    assert "p1.csv is a file, and runs.csv needs a folder." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,18 @@ from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from anomalib.data import AnomalibDataModule
+from anomalib.models.components import AnomalibModule
 
+from anomalib_adaptclip.adapter_choice import AUTO, NONE
+from anomalib_adaptclip.clip import TINY_WEIGHTS
 from anomalib_adaptclip.data import SyntheticDefects
 from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.data.sources import first_few
+from anomalib_adaptclip.lightning_model import AdaptCLIP
+from anomalib_adaptclip.weights import PUBLISHED_ADAPTERS
 
 from .on_ray import ray_cluster, run_on_cluster
-from .parts import build
+from .parts import build, class_of
 from .run import describe, execute
 from .sweep import Run
 
@@ -82,7 +87,7 @@ def run_all(
 
 
 def missing_data(runs: Sequence[Run]) -> Iterator[str]:
-    """Tell which data sets and categories of a sweep cannot be read. Nothing is downloaded or drawn.
+    """Tell which data sets, categories and adapters of a sweep cannot be read. Nothing is downloaded or drawn.
 
     Categories that lack the same are told together.
 
@@ -111,6 +116,16 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
     for (data_set, _), (fault, (first, *others)) in alike.items():
         rest = f" So it is with {len(others)} other categories: {first_few(others)}" if others else ""
         yield f"{data_set} {first}: {fault}{rest}"
+    yield from _missing_adapters(runs)
+
+
+def _missing_adapters(runs: Sequence[Run]) -> Iterator[str]:
+    for model, spec in {run.model: run.model_spec for run in runs}.items():
+        source = spec.get("init_args", {}).get("adapters", AUTO)
+        known = {AUTO, NONE, TINY_WEIGHTS, *PUBLISHED_ADAPTERS}
+        is_ours = issubclass(class_of(AnomalibModule, spec), AdaptCLIP)  # type: ignore[type-abstract]
+        if is_ours and source not in known and not Path(source).is_file():
+            yield f"{model}: there is no file of adapters {source}"
 
 
 def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:

@@ -86,8 +86,9 @@ def finished_runs(path: Path) -> set[str]:
     """Configurations of the runs that need not be run again.
 
     Raises:
-        ValueError: If it is no such table.
+        ValueError: If it is no such table, or cannot be one.
     """
+    _require_folder(path)
     return {row["configuration"] for row in read_table(path) if not row["error"]}
 
 
@@ -99,8 +100,9 @@ def table_to_itself(path: Path) -> Iterator[None]:
         path: CSV file, which need not exist. The lock is a file beside it, and stays there.
 
     Raises:
-        ValueError: If another sweep has it.
+        ValueError: If another sweep has it, or its folder is a file.
     """
+    _require_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
@@ -112,6 +114,12 @@ def table_to_itself(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _require_folder(path: Path) -> None:
+    if taken := next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None):
+        msg = f"{taken} is a file, and {path.name} needs a folder. Name another one: --output FOLDER"
+        raise ValueError(msg)
 
 
 def store_row(path: Path, row: dict[str, Any]) -> None:
