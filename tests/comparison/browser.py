@@ -40,6 +40,8 @@ addEventListener("load", () => {
       .filter((name) => !name.startsWith("data:")),
     twice: all("[id]").map((part) => part.id).filter((id, place, ids) => ids.indexOf(id) !== place),
     too_wide: document.documentElement.scrollWidth > innerWidth,
+    cut_galleries: all(".scroll:has(.gallery)").filter((part) => part.scrollWidth > part.clientWidth).length,
+    rows_of_averages: new Set(all("#averages table").map((table) => table.getBoundingClientRect().top)).size,
     ink: getComputedStyle(document.body).color,
   });
 });

@@ -16,16 +16,18 @@ import open_clip
 import pytest
 import torch
 from anomalib.models import WinClip
+from anomalib.models.components import AnomalibModule
 
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_runs, read_sweep, read_table, runner
 from anomalib_adaptclip.comparison import run as run_module
+from anomalib_adaptclip.comparison.parts import build
 from anomalib_adaptclip.comparison.run import execute
 from anomalib_adaptclip.comparison.table import COLUMNS, store_row
 from anomalib_adaptclip.comparison.winclip import build_small_clip
 from anomalib_adaptclip.prompts import prompts_from_datamodule
 
-from .command import CONFIGS, SMOKE, WARNINGS, figures, generated, run, smoke_models, write_sweep
+from .command import CONFIGS, SMOKE, WARNINGS, Part, figures, generated, run, smoke_models, write_sweep
 
 MODELS = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
 pytestmark = [pytest.mark.filterwarnings(text) for text in WARNINGS]
@@ -217,6 +219,20 @@ class TestDryRun:
         (tmp_path / "one.yaml").write_text(text)
         assert "Missing: mvtec bottle: " in run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
 
+    def test_tells_which_adapters_are_missing(self, tmp_path: Path) -> None:
+        text = "models: {A: {model: {class_path: AdaptCLIP, init_args: {adapters: nowhere.pth}}, shots: [0]}}\n"
+        (tmp_path / "one.yaml").write_text(text + f"data_sets: {{visa: {{init_args: {{root: {tmp_path / 'no'}}}}}}}")
+        printed = run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
+        assert "Missing: A: there is no file of adapters nowhere.pth\n" in printed
+
+    def test_folds_categories_that_lack_the_same(self, tmp_path: Path) -> None:
+        text = "models: {A: {model: {class_path: AdaptCLIP}, shots: [0]}}\n"
+        (tmp_path / "one.yaml").write_text(text + f"data_sets: {{visa: {{init_args: {{root: {tmp_path}}}}}}}")
+        printed = run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
+        [line] = [line for line in printed.splitlines() if line.startswith("Missing")]
+        assert "Missing: visa candle: " in line
+        assert line.endswith("So it is with 11 other categories: capsules; cashew; chewinggum; fryum; macaroni1 ...")
+
 
 @pytest.fixture
 def winclip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
@@ -278,11 +294,17 @@ def test_winclip_with_and_without_normalised_references(
             "shots: [full]",
             r"AdaptCLIP cannot have the shots \['full'\]. It takes a list of numbers from 0.",
         ),
-        ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built"),
-        ("backbone: tiny", "backbones: tiny", "names no AnomalibModule that can be built"),
+        ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built: Expected a dot"),
+        ("backbone: tiny", "backbones: tiny", "can be built: Problem .* Option 'backbones' is not accepted\n"),
         ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
-        ("models:", "model:", "should hold `models`, `data_sets` and perhaps `seeds`"),
-        ("shots: [1, 2]", "shot: [1, 2]", "should hold `models`, `data_sets` and perhaps `seeds`"),
+        ("models:", "model:", r"line \d+: the sweep .* models, data_sets, seeds, gallery, .* no key 'model'"),
+        (
+            "    shots: [1, 2]",
+            "    shoots: [1, 2]",
+            r"line \d+: models PatchCore .* shots, trainer, .* 'shoots'",
+        ),
+        ("    shots: [1, 2]", "", r"line \d+: models PatchCore should hold .*; shots must be given"),
+        ("shots: [1, 2]", "shots: [1, 2", r"wrong\.yaml, line \d+, column \d+: this should be YAML: "),
         ("seeds: [10, 20]", "seeds: []", r"1 data sets and the seeds \[\]. Give some"),
         ("data_sets:\n  generated:", "data_sets:\n  nothing: {}\n  generated:", "There is no data set 'nothing'"),
     ],
@@ -296,6 +318,29 @@ def test_wrong_files_end_the_command_at_once(
         run(tmp_path / "wrong.yaml", tmp_path / "results")
     assert ended.value.code == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("options", [(), ("--dry_run",)])
+def test_an_output_that_is_a_file_is_refused(
+    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p1.csv").write_text("x")
+    with pytest.raises(SystemExit):
+        run(SMOKE, tmp_path / "p1.csv", *options)
+    assert "p1.csv is a file, and runs.csv needs a folder." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backbone": "tiny", "adapters": "nowhere.safetensors"}, r"There is no adapter file nowhere\.safetensors\."),
+        ({"backbone": "tiny", "image_size": "big"}, r"image_size is big\. Expected a <class 'int'>"),
+    ],
+)
+def test_what_cannot_be_built_is_told_in_a_line(arguments: Part, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        build(AnomalibModule, {"class_path": "AdaptCLIP", "init_args": arguments})  # type: ignore[type-abstract]
+    assert not re.search(r"\n|Union subtypes|Namespace", str(caught.value))
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n1,2\n"])

@@ -194,6 +194,16 @@ def test_no_data_set_meets_adapters_that_have_seen_it(tmp_path: Path, published_
     data |= miniature("mvtec", tmp_path / "mvtec", categories=["bottle"]) | miniature("kvasir", tmp_path / "kvasir")
     sweep = write_sweep(tmp_path / "sweep.yaml", {"AdaptCLIP": {"model": model, "shots": [0, 1]}}, data)
     assert run(sweep, tmp_path)[0] == 0
-    used = {(row["data_set"], row["adapters"]) for row in read_table(tmp_path / "runs.csv")}
-    assert used == {("visa", "mvtec"), ("mvtec", "visa"), ("kvasir", "mvtec")}
+    used = {(row["data_set"], row["adapters"], row["leakage"]) for row in read_table(tmp_path / "runs.csv")}
+    assert used == {("visa", "mvtec", ""), ("mvtec", "visa", ""), ("kvasir", "mvtec", "")}
     assert set(published_of_tiny) == {"mvtec", "visa"}
+
+
+@pytest.mark.usefixtures("published_of_tiny")
+def test_adapters_that_have_seen_the_data_are_recorded(tmp_path: Path) -> None:
+    arguments = {"backbone": "tiny", "pretrained": "seed-0", "image_size": 56, "adapters": "mvtec"}
+    models = {"AdaptCLIP": {"model": {"class_path": "AdaptCLIP", "init_args": arguments}, "shots": [0]}}
+    data = miniature("mvtec", tmp_path / "mvtec", categories=["bottle"])
+    assert run(write_sweep(tmp_path / "sweep.yaml", models, data), tmp_path)[0] == 0
+    [row] = read_table(tmp_path / "runs.csv")
+    assert (row["adapters"], row["leakage"]) == ("mvtec", "yes")

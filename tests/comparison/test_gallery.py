@@ -56,6 +56,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
+@pytest.mark.parametrize(("greatest", "brightest"), [(1e-6, 0), (0.005, 128), (0.5, 255)])
+def test_noise_is_not_stretched_to_full_contrast(greatest: float, brightest: int) -> None:
+    panel = gallery._heat_map("x.png", "fused", torch.linspace(0, greatest, 16).reshape(4, 4), (4, 4))
+    with Image.open(io.BytesIO(panel.content)) as picture:
+        assert np.asarray(picture).max() == brightest
+
+
 def entries(results: Path) -> list[Pictures]:
     [row] = read_table(results / "runs.csv")
     return unpack(gallery_path(results / "runs.csv", row))

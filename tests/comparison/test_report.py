@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from anomalib_adaptclip.cli import main
+from anomalib_adaptclip.comparison import METRICS
 from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, gallery_path, pack
 from anomalib_adaptclip.comparison.report.figures import Comparison, Entry, Figure, over_seeds
 from anomalib_adaptclip.comparison.report.grids import category_grid, main_grids
@@ -132,6 +133,25 @@ class TestFigures:
             (Entry("1", "A"), False),
         ]
 
+    def test_what_was_seen_in_training_is_marked_and_never_the_best(self, tmp_path: Path) -> None:
+        rows = [made_up_row(model, image_AUROC=value) for model, value in (("A", "0.6"), ("B", "0.7"))]
+        rows += [made_up_row("C", image_AUROC="0.9", leakage="yes")]
+        [grid] = main_grids(comparison_of(tmp_path, rows))
+        cells = [line.cells[0] for line in grid.lines]
+        assert [(cell.note, cell.best) for cell in cells] == [("", False), ("", True), ("seen in training", False)]
+        assert main(["report", str(tmp_path)]) == 0
+        for name in ("report.html", "report.md"):
+            assert "LEAKAGE: C on screws: " in (tmp_path / name).read_text(encoding="utf-8")
+
+    def test_a_table_without_the_column_of_leakage_is_read(self, tmp_path: Path) -> None:
+        table = write_table(tmp_path / "runs.csv", [made_up_row(image_AUROC="0.5", adapters="mvtec")])
+        lines = list(csv.reader(table.read_text().splitlines()))
+        place = lines[0].index("leakage")
+        with table.open("w", newline="") as file:
+            csv.writer(file).writerows([line[:place] + line[place + 1 :] for line in lines])
+        [run] = read_results(table).runs
+        assert (run.row["adapters"], run.leakage) == ("mvtec", False)
+
 
 class TestPaper:
     @pytest.mark.parametrize(
@@ -207,6 +227,20 @@ class TestPage:
         assert [name for name in found["headings"] if name in sections] == sections
         assert [name for name in found["headings"] if name in [*data_sets, "Kvasir", "Endo"]][:10] == data_sets
         assert "bottle, AdaptCLIP, 1 shot, seed 10" in found["headings"]
+
+    def test_on_a_small_screen_pictures_are_whole_and_small_tables_side_by_side(
+        self, whole: Path, tmp_path: Path
+    ) -> None:
+        found = look_at(whole / "report.html", tmp_path, width=1300)
+        assert found["cut_galleries"] == 0
+        assert found["rows_of_averages"] == 7  # of twelve data sets
+        write_table(tmp_path / "runs.csv", [made_up_row() | dict.fromkeys(METRICS, "0.5")])
+        assert main(["report", str(tmp_path)]) == 0
+        assert look_at(tmp_path / "report.html", tmp_path, width=1300)["rows_of_averages"] < 3
+
+    def test_the_gallery_is_linked(self, whole: Path) -> None:
+        page = (whole / "report.html").read_text(encoding="utf-8")
+        assert (page.count('href="#gallery"'), page.count('id="gallery"')) == (1, 1)
 
     def test_the_console_is_silent(self, whole: Path, tmp_path: Path) -> None:
         _, console = open_page(whole / "report.html", tmp_path, f"--screenshot={tmp_path / 'page.png'}")

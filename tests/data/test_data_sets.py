@@ -17,7 +17,7 @@ from anomalib_adaptclip.adapter_choice import is_base
 from anomalib_adaptclip.cli import main
 from anomalib_adaptclip.data import DTDSynthetic
 from anomalib_adaptclip.data.catalogue import build_data_set, categories_of_data_set, data_set_names, find_data_configs
-from anomalib_adaptclip.data.check import check_category, check_data_set
+from anomalib_adaptclip.data.check import Counts, check_category, check_data_set
 from anomalib_adaptclip.paper import read_table
 from anomalib_adaptclip.prompts import prompts_from_datamodule
 
@@ -180,7 +180,27 @@ def test_faults_are_found(name: str, damage: Callable[[Path], None], message: st
     assert any(re.search(message, problem) for problem in problems), problems
 
 
-def test_a_missing_root_is_a_fault_of_every_category(tmp_path: Path) -> None:
-    reports = list(check_data_set("mpdd", tmp_path / "nowhere"))
-    assert [report.category for report in reports] == categories_of_data_set("mpdd")
-    assert all("does not exist" in report.problems[0] for report in reports)
+def test_all_faults_are_told_where_anomalib_cannot_list(tmp_path: Path) -> None:
+    LAYOUTS["mvtec"](tmp_path)
+    remove("bottle/ground_truth/*/001_mask.png", "bottle/train/good/*")(tmp_path)
+    cut(tmp_path)
+    [report] = [report for report in check_data_set("mvtec", tmp_path) if report.category == "bottle"]
+    assert report.counts == Counts(0, 2, 2, 1)
+    assert [problem.partition(":")[0].rstrip(".") for problem in report.problems] == [
+        "1 images have no mask",
+        "There are no normal train images",
+        "1 images or masks cannot be read",
+    ]
+
+
+@pytest.mark.parametrize("name", ["mpdd", "visa", "kvasir"])
+def test_a_missing_root_is_told_once(name: str, tmp_path: Path) -> None:
+    [report] = check_data_set(name, tmp_path / "nowhere")
+    assert report[:2] == (name, None)
+    assert report.problems == [f"There is no folder {tmp_path / 'nowhere'}. Name that of the data set: --root PATH"]
+
+
+def test_a_folder_of_something_else_is_told_once(tmp_path: Path) -> None:
+    [report] = check_data_set("visa", tmp_path)
+    [problem] = report.problems
+    assert problem.startswith(f"{tmp_path / 'visa_pytorch'} should hold the folders of the categories, and has none of")

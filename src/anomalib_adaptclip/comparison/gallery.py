@@ -24,7 +24,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from anomalib_adaptclip.images import read_image
 from anomalib_adaptclip.lightning_model import AdaptCLIP
 
-from .gallery_file import Panel, Pictures, pack
+from .gallery_file import LEAST_RANGE, Panel, Pictures, pack
 from .parts import relative_path
 from .ranking import Ranking
 
@@ -197,10 +197,10 @@ def _photograph(image: torch.Tensor) -> bytes:
 
 
 def _heat_map(file: str, kind: str, values: torch.Tensor, size: tuple[int, int]) -> Panel:
-    """PNG of a map ``(H, W)``, its own range spread over the colours."""
+    """PNG of a map ``(H, W)``, its own range, ``LEAST_RANGE`` at least, spread over the colours."""
     array = values.float().cpu().numpy()
     low, high = float(array.min()), float(array.max())
-    spread = np.round((array - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+    spread = np.round((array - low) / max(high - low, LEAST_RANGE) * 255).astype(np.uint8)
     picture = Image.fromarray(spread).resize(size, Image.Resampling.BILINEAR)
     colours = (colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
     picture.putpalette(colours.tobytes())

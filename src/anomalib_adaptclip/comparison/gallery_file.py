@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 INDEX = "index.json"
+LEAST_RANGE = 0.01  # of a map's colours, so that noise does not look like a defect
 MIME_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 

@@ -4,6 +4,7 @@
 """Models and data modules named as in anomalib's YAML, by ``class_path`` and ``init_args``."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
@@ -12,6 +13,7 @@ from typing import Any, TypeVar, cast
 from anomalib.data import AnomalibDataModule
 from jsonargparse import ArgumentError, ArgumentParser
 
+_UNION = "Does not validate against any of the Union subtypes"
 Spec = dict[str, Any]
 Part = TypeVar("Part")
 
@@ -45,10 +47,13 @@ def build(kind: type[Part], spec: Mapping[str, Any], **arguments: Any) -> Part: 
         The instance.
 
     Raises:
-        ValueError: If there is no such class, or its arguments are wrong.
+        ValueError: If there is no such class, its arguments are wrong, or it cannot be built of them.
     """
     parser, parsed = _parse(kind, {**spec, "init_args": {**spec.get("init_args", {}), **arguments}})
-    return cast("Part", parser.instantiate_classes(parsed).part)
+    try:
+        return cast("Part", parser.instantiate_classes(parsed).part)
+    except ValueError as error:
+        raise ValueError(innermost(str(error))) from error
 
 
 def takes(part: type[Any], argument: str) -> bool:
@@ -69,5 +74,23 @@ def _parse(kind: type[Part], spec: Mapping[str, Any]) -> tuple[ArgumentParser, A
     try:
         return parser, parser.parse_object({"part": dict(spec)})
     except (ArgumentError, TypeError, ValueError) as error:
-        msg = f"{spec} names no {kind.__name__} that can be built: {error}"
+        msg = f"{spec} names no {kind.__name__} that can be built: {innermost(str(error))}"
         raise ValueError(msg) from error
+
+
+def innermost(text: str) -> str:
+    """What is wrong, out of a dozen lines of jsonargparse about the types that it tried; other text as it is.
+
+    Args:
+        text: Of the error.
+    """
+    head, found, tail = text.rpartition("Errors:\n")
+    if not (found and _UNION in head):
+        return text
+    errors, _, given = tail.partition("Given value type:")
+    lines = [line.strip().removeprefix("- ") for line in errors.splitlines()]
+    what = " ".join(line for line in lines if line and line != "Expected a <class 'NoneType'>")
+    key = re.findall(r'Parser key "(.+?)"', head)[-1:]
+    if key in ([], ["part"]):
+        return what
+    return f"{key[0]} is {given.partition('Given value: ')[2].partition(chr(10))[0]}. {what}"

@@ -22,6 +22,7 @@ from anomalib.post_processing import PostProcessor
 from lightning import seed_everything
 from lightning.pytorch.trainer.states import TrainerFn
 
+from anomalib_adaptclip.adapter_choice import is_base
 from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.lightning_model import AdaptCLIP
 from anomalib_adaptclip.prompts import prompts_from_datamodule
@@ -53,8 +54,9 @@ def execute(run: Run, accelerator: str = "auto", device: int = 0) -> dict[str, A
     try:
         cells = fit_and_test(run, accelerator, device)
     except Exception as error:  # whatever it is, the other runs go on
-        logger.warning("Failed: %s.", run, exc_info=True)
         cells = {"error": f"{type(error).__name__}: {error}"}
+        logger.warning("Failed: %s: %s", run, cells["error"])
+        logger.debug("Where it failed:", exc_info=True)
     return describe(run) | cells
 
 
@@ -110,6 +112,7 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         "images": evaluator.images,
         "prompts": json.dumps([relative_path(path, datamodule) for path in prompts]),
         "adapters": done[0].adapters,
+        "leakage": "yes" if done[0].leakage else "",
         "fit_seconds": round(sum(part.fit_seconds for part in done), 2),
         "test_seconds": round(sum(part.test_seconds for part in done), 2),
         "peak_memory_mb": _peak_memory(),
@@ -141,12 +144,14 @@ class _Done(NamedTuple):
         fit_seconds: What fitting took.
         test_seconds: What the test took.
         adapters: Source of AdaptCLIP's adapters.
+        leakage: Whether those were trained on the data under test.
         pictures: For the report, of the first view where there are several; None where it is to have none.
     """
 
     fit_seconds: float
     test_seconds: float
     adapters: str
+    leakage: bool
     pictures: bytes | None
 
 
@@ -184,7 +189,8 @@ def _fit_and_test(
         msg = f"{run} took the prompts {model.prompt_files} instead of {prompts}. Leave few_shot_source out."
         raise ValueError(msg)
     pictures = gallery.archive if gallery else None
-    return _Done(fitted - start, tested - fitted, getattr(model, "adapter_source", ""), pictures)
+    leakage = isinstance(model, AdaptCLIP) and is_base(model.adapter_base, datamodule, model.adapter_categories)
+    return _Done(fitted - start, tested - fitted, getattr(model, "adapter_source", ""), leakage, pictures)
 
 
 def build_model(run: Run) -> AnomalibModule:

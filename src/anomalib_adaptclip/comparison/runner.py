@@ -14,12 +14,18 @@ from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from anomalib.data import AnomalibDataModule
+from anomalib.models.components import AnomalibModule
 
+from anomalib_adaptclip.adapter_choice import AUTO, NONE
+from anomalib_adaptclip.clip import TINY_WEIGHTS
 from anomalib_adaptclip.data import SyntheticDefects
 from anomalib_adaptclip.data.check import listing_faults
+from anomalib_adaptclip.data.sources import first_few
+from anomalib_adaptclip.lightning_model import AdaptCLIP
+from anomalib_adaptclip.weights import PUBLISHED_ADAPTERS
 
 from .on_ray import ray_cluster, run_on_cluster
-from .parts import build
+from .parts import build, class_of
 from .run import describe, execute
 from .sweep import Run
 
@@ -81,7 +87,9 @@ def run_all(
 
 
 def missing_data(runs: Sequence[Run]) -> Iterator[str]:
-    """Tell which data sets and categories of a sweep cannot be read. Nothing is downloaded or drawn.
+    """Tell which data sets, categories and adapters of a sweep cannot be read. Nothing is downloaded or drawn.
+
+    Categories that lack the same are told together.
 
     Args:
         runs: The sweep.
@@ -90,6 +98,7 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
         A sentence each.
     """
     absent: set[tuple[str, Path]] = set()
+    alike: dict[tuple[str, str], tuple[str, list[str]]] = {}
     for run, module in _modules(runs):
         root = Path(getattr(module, "root", None) or ".")
         if isinstance(module, SyntheticDefects) or (run.data_set, root) in absent:
@@ -101,7 +110,22 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
         try:
             module.setup()
         except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too
-            yield f"{run.data_set} {run.category}: {' '.join(listing_faults(module, error))}"
+            fault = " ".join(listing_faults(module, error))
+            kind = (run.data_set, fault.replace(run.category, "") if run.category else fault)
+            alike.setdefault(kind, (fault, []))[1].append(run.category)
+    for (data_set, _), (fault, (first, *others)) in alike.items():
+        rest = f" So it is with {len(others)} other categories: {first_few(others)}" if others else ""
+        yield f"{data_set} {first}: {fault}{rest}"
+    yield from _missing_adapters(runs)
+
+
+def _missing_adapters(runs: Sequence[Run]) -> Iterator[str]:
+    for model, spec in {run.model: run.model_spec for run in runs}.items():
+        source = spec.get("init_args", {}).get("adapters", AUTO)
+        known = {AUTO, NONE, TINY_WEIGHTS, *PUBLISHED_ADAPTERS}
+        is_ours = issubclass(class_of(AnomalibModule, spec), AdaptCLIP)  # type: ignore[type-abstract]
+        if is_ours and source not in known and not Path(source).is_file():
+            yield f"{model}: there is no file of adapters {source}"
 
 
 def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:
@@ -115,8 +139,9 @@ def _prepare(runs: Sequence[Run]) -> None:
     for run, module in _modules(runs):
         try:
             module.prepare_data()
-        except Exception:  # noqa: PERF203
-            logger.warning("The data of %s cannot be prepared.", run.data_set, exc_info=True)
+        except Exception as error:  # noqa: PERF203
+            logger.warning("The data of %s cannot be prepared: %s", run.data_set, error)
+            logger.debug("Where it failed:", exc_info=True)
 
 
 def _run_in_processes(runs: Sequence[Run], workers: int, accelerator: str) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -72,6 +72,9 @@ class Sweep:
     gallery: bool = True
 
 
+_SECTIONS: dict[str, type[Any]] = {"models": ModelEntry, "data_sets": DataEntry}
+
+
 class Run(NamedTuple):
     """A model on a category: one row of the table.
 
@@ -128,14 +131,10 @@ def read_sweep(path: Path) -> Sweep:
     if not path.is_file():
         msg = f"There is no file {path}."
         raise FileNotFoundError(msg)
-    try:
-        content = _read_yaml(path)
-        models = {name: ModelEntry(**entry) for name, entry in content.pop("models").items()}
-        data_sets = {name: DataEntry(**entry) for name, entry in content.pop("data_sets").items()}
-        sweep = Sweep(models, data_sets, **content)
-    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
-        msg = f"{path} should hold `models`, `data_sets` and perhaps `seeds`, as in configs/compare: {error!r}"
-        raise ValueError(msg) from error
+    content = _read_yaml(path)
+    _require_keys(path, Sweep, content)
+    models, data_sets = (_read_entries(path, content, name, kind) for name, kind in _SECTIONS.items())
+    sweep = Sweep(**content | {"models": models, "data_sets": data_sets})
     seeds = sweep.seeds if type(sweep.seeds) is list else []
     if not (models and data_sets and seeds and all(type(seed) is int for seed in seeds)):
         msg = f"{path} names {len(models)} models, {len(data_sets)} data sets and the seeds {sweep.seeds}. Give some."
@@ -144,6 +143,44 @@ def read_sweep(path: Path) -> Sweep:
         msg = f"{path}: gallery must be true or false, got {sweep.gallery!r}."
         raise ValueError(msg)
     return sweep
+
+
+def _read_entries(path: Path, content: dict[str, Any], section: str, kind: type[Any]) -> dict[str, Any]:
+    entries = content[section]
+    if not isinstance(entries, dict):
+        msg = f"{path}{_line(path, section)}: {section} should hold entries by name, got {entries!r}."
+        raise ValueError(msg)  # noqa: TRY004  # the file is wrong
+    for name, entry in entries.items():
+        _require_keys(path, kind, entry, section, name)
+    return {name: kind(**entry) for name, entry in entries.items()}
+
+
+def _require_keys(path: Path, kind: type[Any], content: Any, *place: str) -> None:  # noqa: ANN401
+    """Check that a part of a sweep has the keys that it may have and must have."""
+    what = " ".join(map(str, place)) or "the sweep"
+    allowed = [one.name for one in fields(kind)]
+    expected = f"{what} should hold keys out of {', '.join(allowed)}, as in configs/compare"
+    if not isinstance(content, dict):
+        msg = f"{path}{_line(path, *place)}: {expected}; got {content!r}."
+        raise ValueError(msg)  # noqa: TRY004  # the file is wrong
+    if unknown := [key for key in content if key not in allowed]:
+        msg = f"{path}{_line(path, *place, unknown[0])}: {expected}; there is no key {unknown[0]!r}."
+        raise ValueError(msg)
+    needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+    if lacking := [key for key in needed if key not in content]:
+        msg = f"{path}{_line(path, *place)}: {expected}; {' and '.join(lacking)} must be given."
+        raise ValueError(msg)
+
+
+def _line(path: Path, *place: Any) -> str:  # noqa: ANN401
+    """Where in a YAML file a key is, for messages; empty for the whole file."""
+    node, line = yaml.compose(path.read_text(encoding="utf-8")), ""
+    for wanted in place:
+        for key, value in node.value:
+            if key.value == str(wanted):
+                node, line = value, f", line {key.start_mark.line + 1}"
+                break
+    return line
 
 
 def list_runs(sweep: Sweep) -> list[Run]:
@@ -243,5 +280,14 @@ def _read_spec(name: str) -> Spec:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        msg = f"{path}{where}: this should be YAML: {error.problem or error.context}. Correct it."
+        raise ValueError(msg) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path} should be YAML: {error}. Correct it, or name another file."
+        raise ValueError(msg) from error
     return content

@@ -32,6 +32,7 @@ COLUMNS = (
     "images",
     "prompts",
     "adapters",
+    "leakage",
     "fit_seconds",
     "test_seconds",
     "peak_memory_mb",
@@ -41,6 +42,7 @@ COLUMNS = (
     "configuration",
 )
 
+_FORMER_COLUMNS = tuple(name for name in COLUMNS if name != "leakage")  # of tables before there was that column
 Row = dict[str, str]
 
 
@@ -71,20 +73,22 @@ def read_table(path: Path) -> list[Row]:
         msg = f"{path} is no table of runs ({error!r}). Move it away, or choose another output folder."
         raise ValueError(msg) from error
     cut = rows.pop() if rows and not is_whole else None
-    if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row.values() or None in row for row in rows):
+    columns = tuple(reader.fieldnames or ())
+    if columns not in {COLUMNS, _FORMER_COLUMNS} or any(None in row.values() or None in row for row in rows):
         msg = f"{path} is no table of runs: its columns are others. Move it away, or choose another output folder."
         raise ValueError(msg)
     if cut:
         logger.warning("%s ends in the midst of a row, which is left out: its run is done again.", path)
-    return rows
+    return [dict.fromkeys(COLUMNS, "") | row for row in rows]
 
 
 def finished_runs(path: Path) -> set[str]:
     """Configurations of the runs that need not be run again.
 
     Raises:
-        ValueError: If it is no such table.
+        ValueError: If it is no such table, or cannot be one.
     """
+    _require_folder(path)
     return {row["configuration"] for row in read_table(path) if not row["error"]}
 
 
@@ -96,8 +100,9 @@ def table_to_itself(path: Path) -> Iterator[None]:
         path: CSV file, which need not exist. The lock is a file beside it, and stays there.
 
     Raises:
-        ValueError: If another sweep has it.
+        ValueError: If another sweep has it, or its folder is a file.
     """
+    _require_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
@@ -109,6 +114,12 @@ def table_to_itself(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _require_folder(path: Path) -> None:
+    if taken := next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None):
+        msg = f"{taken} is a file, and {path.name} needs a folder. Name another one: --output FOLDER"
+        raise ValueError(msg)
 
 
 def store_row(path: Path, row: dict[str, Any]) -> None:

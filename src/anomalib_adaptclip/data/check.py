@@ -4,7 +4,7 @@
 """What there is of a data set on disk, and what is wrong with it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import pandas as pd
 from anomalib.data import MPDD, AnomalibDataModule, Folder, Kolektor, MVTecAD, RealIAD, Visa
 from anomalib.data.utils import LabelName
 from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from anomalib_adaptclip.data.abnormal_folder import AbnormalFolder
 from anomalib_adaptclip.data.catalogue import build_data_set, categories_of_data_set
@@ -58,14 +59,17 @@ def check_data_set(name: str, root: Path | str | None = None) -> Iterator[Report
         root: Its folder. By default what its file says.
 
     Yields:
-        A report per category, as soon as it is there.
+        A report per category, as soon as it is there; one of the data set where its folder, or all of it, is missing.
 
     Raises:
         ValueError: If there is no such data set.
     """
     categories: list[str | None] = [*categories_of_data_set(name)]
-    for category in categories or [None]:
-        module = build_data_set(name, root, category)
+    modules = [(category, build_data_set(name, root, category)) for category in categories or [None]]
+    if absence := _absence([module for _, module in modules]):
+        yield Report(name, None, [absence])
+        return
+    for category, module in modules:
         yield check_category(module, category or module.name)
 
 
@@ -79,24 +83,29 @@ def check_category(module: AnomalibDataModule, category: str) -> Report:
     Returns:
         The report.
     """
+    faults: list[str] = []
     try:
         module.setup()
+        train, test = module.train_data.samples, module.test_data.samples
     except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too, and any of them is a finding
-        return Report(category, None, listing_faults(module, error))
-    train, test = module.train_data.samples, module.test_data.samples
+        faults = listing_faults(module, error)
+        folder = _category_folder(module)
+        if folder is None or not folder.is_dir():
+            return Report(category, None, faults)
+        train, test = _list_split(folder, "train"), _list_split(folder, "test")
     abnormal = test[test.label_index == LabelName.ABNORMAL]
     bare = without_mask(abnormal) if _has_masks(module) else []
     masks = len(abnormal) - len(bare) if _has_masks(module) else 0
     train_normal, test_normal = (int((data.label_index == LabelName.NORMAL).sum()) for data in (train, test))
-    problems = list(_empty_splits(module, train, test))
-    if bare:
+    problems = [*faults, *_empty_splits(module, train, test)]
+    if bare and not faults:  # which name them
         problems.append(f"{len(bare)} abnormal images have no mask: {first_few(bare)}")
     problems += _faulty_files([*train.image_path, *test.image_path], abnormal[~abnormal.image_path.isin(bare)], masks)
     return Report(category, Counts(train_normal, test_normal, len(abnormal), masks), problems)
 
 
 def listing_faults(module: AnomalibDataModule, error: Exception) -> list[str]:
-    """Tell why a data module cannot be set up, with what anomalib's error leaves out.
+    """Tell why a data module cannot be set up: the files that are missing, or else what anomalib says.
 
     Args:
         module: Data module.
@@ -105,7 +114,19 @@ def listing_faults(module: AnomalibDataModule, error: Exception) -> list[str]:
     Returns:
         A sentence each.
     """
-    return [f"It cannot be listed: {error}", *_missing_files(module)]
+    return _missing_files(module) or [f"It cannot be listed: {error}"]
+
+
+def _absence(modules: Sequence[AnomalibDataModule]) -> str:
+    """Why there is nothing of a data set at all, empty if there is something."""
+    root = Path(getattr(modules[0], "root", None) or ".")
+    if not root.is_dir():
+        return f"There is no folder {root}. Name that of the data set: --root PATH"
+    folders = [folder for folder in map(_category_folder, modules) if folder]
+    if folders and not any(folder.is_dir() for folder in folders):
+        names = first_few([folder.name for folder in folders])
+        return f"{folders[0].parent} should hold the folders of the categories, and has none of {names}"
+    return ""
 
 
 def _has_masks(module: AnomalibDataModule) -> bool:
@@ -159,14 +180,35 @@ def _missing_files(module: AnomalibDataModule) -> list[str]:
         missing = [path for path in _listed_files(module) if not path.exists()]
     elif isinstance(module, Kolektor):
         bare = [path for path in module.root.rglob("*.jpg") if not path.with_name(f"{path.stem}_label.bmp").exists()]
-    elif isinstance(module, MVTecAD | Visa | MPDD | DTDSynthetic):
-        folder = (module.split_root if isinstance(module, Visa) else module.root) / module.category
-        images = [path for path in folder.glob("test/*/*") if path.parent.name != "good"]
-        masks = [*folder.glob("ground_truth/*/*")]
+    elif folder := _category_folder(module):
+        images = [path for path in _images(folder, "test") if path.parent.name != "good"]
+        masks = _images(folder, "ground_truth")
         bare = [image for image in images if not any(_belongs(mask, image) for mask in masks)]
         orphans = [mask for mask in masks if not any(_belongs(mask, image) for image in images)]
     faults = {"listed files are missing": missing, "images have no mask": bare, "masks have no image": orphans}
     return [f"{len(paths)} {fault}: {first_few(sorted(map(str, paths)))}" for fault, paths in faults.items() if paths]
+
+
+def _category_folder(module: AnomalibDataModule) -> Path | None:
+    """Folder of the category in the layout of MVTec AD, None for other layouts."""
+    if not isinstance(module, MVTecAD | Visa | MPDD | DTDSynthetic):
+        return None
+    return Path(module.split_root if isinstance(module, Visa) else module.root) / module.category
+
+
+def _images(folder: Path, split: str) -> list[Path]:
+    return sorted(path for path in folder.glob(f"{split}/*/*") if path.suffix.lower() in IMG_EXTENSIONS)
+
+
+def _list_split(folder: Path, split: str) -> pd.DataFrame:
+    """What anomalib would list of the layout of MVTec AD, if all of it were there."""
+    masks = _images(folder, "ground_truth")
+    rows = []
+    for path in _images(folder, split):
+        label = LabelName.NORMAL if path.parent.name == "good" else LabelName.ABNORMAL
+        mask = next((str(mask) for mask in masks if label and _belongs(mask, path)), None)
+        rows.append((str(path), label, split, mask))
+    return pd.DataFrame(rows, columns=["image_path", "label_index", "split", "mask_path"])
 
 
 def _belongs(mask: Path, image: Path) -> bool:

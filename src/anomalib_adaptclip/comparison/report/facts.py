@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from .figures import Comparison, Entry
+from .grids import SEEN
 from .published import display_name
 from .results import Result, Results, distinct
 
@@ -68,6 +69,7 @@ class Facts(NamedTuple):
         data_sets: In the order of the tables.
         costs: By row of the tables.
         notes: Sentences that are needed to read the figures.
+        leakage: A warning of models that were tested on what they were trained on, empty where there are none.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Facts(NamedTuple):
     data_sets: list[DataFact]
     costs: list[CostFact]
     notes: list[str]
+    leakage: str
 
 
 def gather_facts(results: Results, comparison: Comparison) -> Facts:
@@ -106,6 +109,17 @@ def gather_facts(results: Results, comparison: Comparison) -> Facts:
         data_sets=[_data_set(name, comparison) for name in comparison.data_sets],
         costs=[_cost(entry, runs) for entry in comparison.entries],
         notes=winclip_notes(runs),
+        leakage=_leakage(runs),
+    )
+
+
+def _leakage(runs: Sequence[Result]) -> str:
+    names = distinct(f"{run.model} on {display_name(run.data_set)}" for run in runs if run.leakage and not run.error)
+    if not names:
+        return ""
+    return (
+        f"LEAKAGE: {'; '.join(names)}: the adapters were trained on the images under test. Such figures are too good, "
+        f"say nothing about new data, are marked “{SEEN}” and are compared with nothing."
     )
 
 

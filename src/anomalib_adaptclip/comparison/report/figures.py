@@ -20,6 +20,7 @@ class Figure(NamedTuple):
         found: Parts of the mean that there are: runs, or for groups data sets.
         expected: Parts that it should have.
         finished: Whether every run that it depends on is through, perhaps with an undefined metric.
+        leakage: Whether a run that it depends on is of a model that was trained on what it was tested on.
     """
 
     mean: float | None
@@ -27,11 +28,17 @@ class Figure(NamedTuple):
     found: int
     expected: int
     finished: bool = True
+    leakage: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
         return self.mean is not None and self.found == self.expected
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it may be set against others: nothing is missing, and nothing was seen in training."""
+        return self.complete and not self.leakage
 
 
 class Entry(NamedTuple):
@@ -117,7 +124,8 @@ class Comparison:
         seeds = distinct(seed for _, seed in runs)
         table = [[runs.get((category, seed)) for category in categories] for seed in seeds]
         finished = all(run is not None and not run.error for row in table for run in row)
-        return over_seeds([[run.metrics[metric] if run else None for run in row] for row in table], finished)
+        figure = over_seeds([[run.metrics[metric] if run else None for run in row] for row in table], finished)
+        return figure._replace(leakage=any(run is not None and run.leakage for row in table for run in row))
 
     def groups(self, metric: str) -> list[Group]:
         """Groups of data sets that are in the sweep; those that the paper lacks are the last, without a name."""
@@ -134,7 +142,8 @@ class Comparison:
         means = [figure.mean for figure in figures if figure.mean is not None]
         complete = sum(figure.complete for figure in figures)
         finished = all(figure.finished and figure.expected for figure in figures)
-        return Figure(fmean(means) if means else None, None, complete, len(members), finished)
+        leakage = any(figure.leakage for figure in figures)
+        return Figure(fmean(means) if means else None, None, complete, len(members), finished, leakage)
 
     def published(self, entry: Entry, data_set: str, metric: str) -> Published | None:
         """The paper's figure on a data set or a group."""
@@ -158,5 +167,5 @@ def shots_order(shots: str) -> tuple[bool, int]:
 
 
 def difference(figure: Figure, paper: Published | None) -> float | None:
-    """Ours minus the paper's, None where one is missing or ours is incomplete."""
-    return figure.mean - paper.value if paper and figure.mean is not None and figure.complete else None
+    """Ours minus the paper's, None where one is missing or ours is not comparable."""
+    return figure.mean - paper.value if paper and figure.mean is not None and figure.comparable else None

@@ -11,6 +11,7 @@ from anomalib_adaptclip.comparison.evaluation import METRICS
 from .figures import Comparison, Entry, Figure, difference
 from .published import TABLES, Published, display_name
 
+SEEN = "seen in training"
 MINUS = "\N{MINUS SIGN}"
 TITLES = {
     "image_AUROC": "Images, AUROC",
@@ -30,7 +31,7 @@ class Cell(NamedTuple):
         ours: Such as ``"94.5 ± 0.9"``, empty where undefined.
         paper: The paper's.
         difference: Ours minus the paper's, with its sign.
-        note: What is missing, such as ``"14 of 15"``.
+        note: What is missing, such as ``"14 of 15"``, and whether it was seen in training.
         best: Whether it is the best of its column and number of shots.
     """
 
@@ -136,10 +137,10 @@ def _grid(title: str, groups: list[tuple[str, int]], columns: Sequence[_Column],
 
 
 def _best(figures: Sequence[Figure], entries: Sequence[Entry]) -> set[int]:
-    """Rows with the best complete figure of their number of shots, as shown; none where there is no choice."""
+    """Rows with the best comparable figure of their number of shots, as shown; none where there is no choice."""
     rows: dict[str, dict[int, float]] = {}
     for row, (figure, entry) in enumerate(zip(figures, entries, strict=True)):
-        if figure.mean is not None and figure.complete:
+        if figure.mean is not None and figure.comparable:
             rows.setdefault(entry.shots, {})[row] = round(figure.mean, 1)
     return {
         row for block in rows.values() if len(block) > 1 for row, mean in block.items() if mean == max(block.values())
@@ -149,11 +150,13 @@ def _best(figures: Sequence[Figure], entries: Sequence[Entry]) -> set[int]:
 def _cell(figure: Figure, paper: Published | None, best: bool) -> Cell:
     gap = difference(figure, paper)
     incomplete = figure.expected > 0 and not figure.complete and (figure.mean is not None or not figure.finished)
+    notes = [f"{figure.found} of {figure.expected}"] if incomplete else []
+    notes += [SEEN] if figure.leakage and figure.mean is not None else []
     return Cell(
         ours=with_deviation(figure.mean, figure.std),
         paper=with_deviation(paper.value, paper.std) if paper else "",
         difference="" if gap is None else f"{gap:+.1f}".replace("-", MINUS),
-        note=f"{figure.found} of {figure.expected}" if incomplete else "",
+        note=", ".join(notes),
         best=best,
     )
 

@@ -46,6 +46,8 @@ def _lines(facts: Facts, main: Sequence[Grid], data_sets: Sequence[tuple[Grid, S
 def _summary(facts: Facts) -> Iterator[str]:
     if not facts.finished:
         yield from ["**No run has finished: there are no figures.**", ""]
+    if facts.leakage:
+        yield from [f"**{escape(facts.leakage)}**", ""]
     yield f"- {facts.finished} runs finished, {len(facts.failed)} failed."
     if facts.superseded:
         yield f"- {facts.superseded} runs of earlier configurations are left out."

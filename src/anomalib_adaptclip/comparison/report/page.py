@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from anomalib_adaptclip.comparison.gallery_file import LEAST_RANGE
+
 from .facts import LEGEND, PAPER, Facts
 from .grids import Grid
 from .pictures import Gallery
@@ -61,8 +63,10 @@ def to_page(
         main=main,
         plots=plots,
         data_sets=data_sets,
+        with_pictures=[data for data in data_sets if data.galleries],
         problems=problems,
         has_paper=any(cell.paper for grid in main for line in grid.lines for cell in line.cells),
+        least_range=LEAST_RANGE,
         legend=LEGEND,
         paper=PAPER,
         style=(folder / "page.css").read_text(encoding="utf-8"),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -70,7 +71,7 @@ def cost_plot(comparison: Comparison) -> Plot | None:
         for entry, spot in spots.items():
             if spot:
                 marker = _marker(comparison, entry.shots)
-                ax.plot(*spot, marker=marker, markersize=8, **_line_style(comparison, entry.model))
+                ax.plot(*spot, marker=marker, markersize=8, clip_on=False, **_line_style(comparison, entry.model))
         ax.margins(0.12)
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -100,13 +101,17 @@ def shots_plot(comparison: Comparison) -> Plot | None:
                 marker="o",
                 markersize=5,
                 capsize=3,
+                clip_on=False,
                 **_line_style(comparison, model),
             )
         ax.set_xticks(range(len(shots)), shots)
         ax.set_xlabel("normal images (shots)")
         ax.margins(x=0.1, y=0.12)
 
-    description = "Mean metrics by number of shots, a line for each model; bars are the mean deviation over seeds. "
+    description = (
+        "Mean metrics by number of shots, a line for each model; bars are the standard deviation over seeds, its mean "
+        "over data sets. "
+    )
     return _plot_of_panels(comparison, "shots", "Shots against accuracy", description, draw)
 
 
@@ -128,7 +133,7 @@ def _plot_of_panels(
             _grid(ax)
             draw(ax, metric, entries, data_sets)
             ax.set_ylabel(METRICS[metric])
-            ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))  # a little room for markers beyond 100 %
+            ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))  # markers at 100 % reach over the edge
         _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries], shots=shots)
         return Plot(title, description + _of(panels), _svg(canvas, name))
 
@@ -180,7 +185,8 @@ def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
         name = display_name(data_set)
         return Plot(
             f"{name} by category, {_shots(shots)}",
-            f"Metrics by category of {name}, {_shots(shots)}: a bar for each model, with its deviation over seeds.",
+            f"Metrics by category of {name}, {_shots(shots)}: a bar for each model, with its standard deviation over "
+            "seeds.",
             _svg(canvas, f"categories-{comparison.data_sets.index(data_set)}"),
         )
 
@@ -226,7 +232,8 @@ def _shots(shots: str) -> str:
 
 
 def _canvas(panels: int, height: float, **options: Any) -> tuple[Canvas, list[Axes]]:  # noqa: ANN401
-    canvas = Canvas(figsize=(9 if panels > 1 else 5.5, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(wspace=0.06)  # or the label of an axis touches the panel on its left
+    canvas = Canvas(figsize=(9 if panels > 1 else 5.5, height), layout=layout)
     return canvas, list(canvas.subplots(1, panels, squeeze=False, **options)[0])
 
 

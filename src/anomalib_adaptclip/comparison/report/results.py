@@ -51,6 +51,11 @@ class Result(NamedTuple):
         """Name of the model's class, without its packages."""
         return str(self.model_spec.get("class_path", "")).rpartition(".")[2]
 
+    @property
+    def leakage(self) -> bool:
+        """Whether the model was trained on what it was tested on."""
+        return self.row["leakage"] == "yes"
+
 
 class Results(NamedTuple):
     """A table.
