@@ -90,8 +90,18 @@ def test_images_in_predictions_out(checkpoint: Path) -> None:
     assert output.anomaly_map is not None
     assert output.pred_score.shape == (2,)
     assert output.anomaly_map.shape == (2, 1, SIZE, SIZE)
-    with pytest.raises(ValueError, match=r"must be \(B, 3, H, W\) in \[0, 1\]; got shape \(3, 70, 40\)"):
-        predictor(torch.rand(3, 70, 40))
+    wrong: dict[str, Any] = {
+        r"torch\.float32 of shape \(3, 70, 40\)": torch.rand(3, 70, 40),
+        r"torch\.uint8 of shape": torch.zeros(1, 3, 70, 40, dtype=torch.uint8),
+        "values from 0 to 255": torch.linspace(0, 255, 3).view(1, 3, 1, 1).expand(1, 3, 70, 40),
+        "values from nan to nan": torch.full((1, 3, 70, 40), torch.nan),
+        r"got str\. For image files there is stream": "image.png",
+    }
+    for found, images in wrong.items():
+        with pytest.raises(ValueError, match=rf"must be a tensor of floats \(B, 3, H, W\) in \[0, 1\]; .*{found}"):
+            predictor(images)
+    with pytest.raises(ValueError, match="takes a list of image files, and got 'images' alone"):
+        predictor.stream("images")
 
 
 def test_workers_share_the_images(queries: Path) -> None:
@@ -189,6 +199,13 @@ def test_wrong_options(queries: Path, options: dict[str, Any], message: str) -> 
 def test_other_wrong_arguments(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"There is no checkpoint .*a\.ckpt"):
         AdaptCLIPPredictor.from_checkpoint(tmp_path / "a.ckpt")
+    for content in (b"", b"no checkpoint at all", b"PK\3\4"):
+        (tmp_path / "damaged.ckpt").write_bytes(content)
+        with pytest.raises(ValueError, match=r"damaged\.ckpt (is damaged|was refused)"):
+            AdaptCLIPPredictor.from_checkpoint(tmp_path / "damaged.ckpt")
+    torch.save({"state_dict": {}, "hyper_parameters": {"backbone": "resnet18"}}, tmp_path / "patchcore.ckpt")
+    with pytest.raises(ValueError, match="This is no checkpoint of AdaptCLIP: it lacks the record"):
+        AdaptCLIPPredictor.from_checkpoint(tmp_path / "patchcore.ckpt")
     with pytest.raises(ValueError, match="There is no device tpu"):
         AdaptCLIPPredictor(tiny(), "tpu")
     with pytest.raises(FileNotFoundError, match="There is no folder or image"):
@@ -323,6 +340,19 @@ def test_wrong_arguments_of_the_command(
             main(["predict", *arguments])
         assert left.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_command_is_stopped_without_a_traceback(
+    queries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anomalib_adaptclip.cli.AdaptCLIP", stop)
+    with pytest.raises(SystemExit) as left:
+        main(["predict", str(queries), str(tmp_path / "table.csv")])
+    assert left.value.code == 130
+    assert "stopped. Finished parts are kept" in capsys.readouterr().err
 
 
 # anomalib

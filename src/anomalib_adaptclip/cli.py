@@ -47,6 +47,7 @@ from .weights import AdapterFile, export_published, read_adapter_file, require_s
 logger = logging.getLogger(__name__)
 
 PUBLISHED_TOPK = 10
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,12 +78,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for action in subparser._actions:  # noqa: SLF001
             if action.default is False:  # --resume means the same as --resume true
                 action.nargs, action.const = "?", True
-        subcommands.add_subcommand(name, subparser)  # type: ignore[no-untyped-call]
+        subcommands.add_subcommand(name, subparser, help=subparser.description)  # type: ignore[no-untyped-call]
     given = _with_underscores(sys.argv[1:] if arguments is None else arguments)
     # A checkpoint has values of its own, so predict gets what was given and no defaults.
     parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
     try:
         return commands[parsed.subcommand][0](**parsed[parsed.subcommand].as_dict()) or 0
+    except KeyboardInterrupt:
+        parser.exit(
+            130,
+            "anomalib-adaptclip: stopped. Finished parts are kept: compare goes on by itself, predict by --resume.\n",
+        )
     except (ValueError, OSError) as error:  # what is wrong with arguments and files
         parser.exit(2, f"anomalib-adaptclip: {error}\n")
 
@@ -141,9 +147,12 @@ def predict(
         )
         left = [path for path in files if path not in file.paths]
         rows = 0
-        for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
-            file.write(results_of(paths, predictions))
-            rows += len(paths)
+        with Progress(*_COLUMNS, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("Images", total=len(left))
+            for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
+                file.write(results_of(paths, predictions))
+                rows += len(paths)
+                progress.advance(task, len(paths))
     Console().print(_summary(results, rows, len(left), len(files)), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -290,9 +299,8 @@ def _unfinished(runs: Sequence[Run], table: Path) -> list[Run]:
 
 def _store(rows: Iterable[dict[str, Any]], left: int, total: int, table: Path) -> int:
     """Store what comes, with a progress bar. Returns the number of failures."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     failed = 0
-    with Progress(*columns, TextColumn("left"), TimeRemainingColumn()) as progress:
+    with Progress(*_COLUMNS, TextColumn("left"), TimeRemainingColumn()) as progress:
         task = progress.add_task("Runs", total=total, completed=total - left)
         for row in rows:
             store_row(table, row)

@@ -568,10 +568,7 @@ class AdaptCLIP(AnomalibModule):
         """
         super().on_load_checkpoint(checkpoint)
         self._keep_antialias()
-        record = checkpoint.get(CHECKPOINT_KEY)
-        if record is None:
-            msg = "This is no checkpoint of AdaptCLIP: it lacks the record of backbone and adapters."
-            raise ValueError(msg)
+        record = require_record(checkpoint)
         self._require_same_clip(record)
         if record["options"] != self._options:
             self._options = dict(record["options"])
@@ -665,6 +662,22 @@ class AdaptCLIP(AnomalibModule):
                 *(metric(**pixel) for metric in (AUROC, AUPR, F1Max, AUPRO)),
             ]
         )
+
+
+def require_record(checkpoint: Any) -> dict[str, Any]:  # noqa: ANN401
+    """What :meth:`AdaptCLIP.on_save_checkpoint` recorded.
+
+    Raises:
+        ValueError: If the checkpoint is no AdaptCLIP's.
+    """
+    record: dict[str, Any] | None = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+    if record is None:
+        msg = (
+            "This is no checkpoint of AdaptCLIP: it lacks the record of backbone and adapters. Give one that "
+            "`anomalib train --model AdaptCLIP` wrote, weights/lightning/model.ckpt."
+        )
+        raise ValueError(msg)
+    return record
 
 
 def _kind_of_prompts(bank: object | None, prompts: object) -> str:

@@ -16,11 +16,14 @@ from torch.utils.data import DataLoader
 
 from .categories import category_of_folder
 from .data.image_files import ImageFiles, Unreadable, require_batch_size
-from .lightning_model import AdaptCLIP
+from .lightning_model import AdaptCLIP, require_record
+from .weight_files import read_torch_file
 
 # Arguments of AdaptCLIP that a checkpoint has the last word on; on those of the second line only if it has prompts.
 _DECIDED = ("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size", "seed")
 _PROMPTS = ("k_shot", "few_shot_source", "prompt_budget")
+
+_OVERSHOOT = 0.1
 
 
 class AdaptCLIPPredictor:
@@ -69,6 +72,7 @@ class AdaptCLIPPredictor:
             msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
             raise FileNotFoundError(msg)
         _require_undecided(_DECIDED, options, path)
+        require_record(read_torch_file(Path(path)))
         model: Any = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
         if model.prompt_files:
             _require_undecided(_PROMPTS, options, path)
@@ -86,12 +90,10 @@ class AdaptCLIPPredictor:
             and ``pred_mask`` ``(B, 1, h, w)`` by the thresholds.
 
         Raises:
-            ValueError: If the shape is another.
+            ValueError: If the type, the shape or the range is another.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            msg = f"Images must be (B, 3, H, W) in [0, 1]; got shape {tuple(images.shape)}."
-            raise ValueError(msg)
         transform = getattr(self.model.pre_processor, "transform", None)
+        require_images(images, is_preprocessed=transform is None)
         return self._predict(images if transform is None else transform(images), categories)
 
     def stream(
@@ -115,6 +117,9 @@ class AdaptCLIPPredictor:
         Raises:
             ValueError: If an argument is out of range, or an image cannot be read. It is named.
         """
+        if isinstance(files, str | Path):
+            msg = f"stream takes a list of image files, and got {str(files)!r} alone. Give sorted(folder.iterdir())."
+            raise ValueError(msg)  # noqa: TRY004  # as for all arguments
         transform = getattr(self.model.pre_processor, "transform", None)
         images = ImageFiles(files, transform, unreadable)
         loader: DataLoader[Any] = DataLoader(
@@ -143,6 +148,28 @@ def _require_undecided(decided: Sequence[str], options: Mapping[str, Any], path:
     given = [name for name in options if name in decided]
     if given:
         msg = f"The checkpoint {path} decides {given}: giving them has no effect. Leave them out, or the checkpoint."
+        raise ValueError(msg)
+
+
+def require_images(images: object, *, is_preprocessed: bool = False) -> None:
+    """Check a batch of images.
+
+    Args:
+        images: Should be floats ``(B, 3, H, W)``.
+        is_preprocessed: Whether they may have other values than those in [0, 1], which resizing overshoots a little.
+
+    Raises:
+        ValueError: If the type, the shape or the range is another.
+    """
+    found = ""
+    if not isinstance(images, torch.Tensor):
+        found = f"{type(images).__name__}"
+    elif not images.is_floating_point() or images.ndim != 4 or images.shape[1] != 3:
+        found = f"{images.dtype} of shape {tuple(images.shape)}"
+    elif not (is_preprocessed or ((images > -_OVERSHOOT) & (images < 1 + _OVERSHOOT)).all()):
+        found = f"values from {images.amin():g} to {images.amax():g}"
+    if found:
+        msg = f"Images must be a tensor of floats (B, 3, H, W) in [0, 1]; got {found}. For image files there is stream."
         raise ValueError(msg)
 
 
