@@ -28,6 +28,18 @@ def test_deeper_values_are_clipped(tmp_path: Path) -> None:
     torch.testing.assert_close(read_image(tmp_path / "a.tif"), torch.tensor([[1.0, 0.0]]).expand(3, -1, -1))
 
 
+@pytest.mark.parametrize("largest", [0.0, 51.0, 255.0])
+def test_floats_are_values_of_eight_bits(tmp_path: Path, largest: float) -> None:
+    Image.fromarray(np.array([[0, largest]], dtype=np.float32)).save(tmp_path / "a.tif")
+    torch.testing.assert_close(read_image(tmp_path / "a.tif"), torch.tensor([[0, largest / 255]]).expand(3, -1, -1))
+
+
+def test_floats_that_would_be_black(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 0.5]], dtype=np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=r"Cannot read the image .*a\.tif: its floats go up to 0\.5 .* 8 or 16 bits"):
+        read_image(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "1"])
 def test_eight_bits(tmp_path: Path, mode: str) -> None:
     Image.new("RGB", (3, 2), (255, 255, 255)).convert(mode).save(tmp_path / "a.tif")

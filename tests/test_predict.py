@@ -466,3 +466,10 @@ def test_two_processes_write_a_shard_each(queries: Path, tmp_path: Path) -> None
         assert sorted(map(len, shards)) == [3, 4]
         assert_same_rows(sorted(row for shard in shards for row in shard), expected)
         assert not (tmp_path / f"{name}.csv").exists()
+
+
+def test_fewer_images_than_processes(queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(default_root_dir=tmp_path, accelerator="cpu", devices=1)
+    monkeypatch.setattr("lightning.pytorch.Trainer.world_size", 2)
+    with pytest.raises(ValueError, match=r"2 processes need an image each .*; there are 1\. Take .* or PredictFolder"):
+        engine.predict(tiny(), data_path=queries / "000.png")

@@ -1,9 +1,10 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Training in several processes: batch norms over the global batch, on any device; one folder of results."""
+"""Several processes: batch norms over the global batch, on any device; one folder of results; an image each."""
 
 import shutil
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -12,6 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 from torch.distributed.nn.functional import all_reduce  # with a gradient
+from torch.utils.data import DataLoader
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -101,3 +103,23 @@ def share_results_folder(trainer: Trainer) -> None:
     if own.parent.name == f".process-{trainer.global_rank}":
         cast("Any", trainer)._default_root_dir = shared  # noqa: SLF001  # has no setter
         shutil.rmtree(own.parent, ignore_errors=True)
+
+
+def require_an_image_each(trainer: Trainer) -> None:
+    """Check that each process gets an image to predict, which Lightning's way of sharing them asserts.
+
+    Args:
+        trainer: About to predict. Data loaders that it was given are checked, not those of a data module.
+
+    Raises:
+        ValueError: If there are fewer images than processes.
+    """
+    loaders = getattr(getattr(trainer.predict_loop, "_data_source", None), "instance", None)
+    for loader in loaders if isinstance(loaders, list) else [loaders]:
+        dataset: Any = loader.dataset if isinstance(loader, DataLoader) else None
+        if isinstance(dataset, Sized) and 0 < len(dataset) < trainer.world_size:
+            msg = (
+                f"{trainer.world_size} processes need an image each at least to predict; there are {len(dataset)}. "
+                "Take fewer devices, or PredictFolder, which may leave some without."
+            )
+            raise ValueError(msg)

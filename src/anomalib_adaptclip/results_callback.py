@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from .distributed import require_an_image_each
 from .results import results_of
 from .results_file import ResultsFile, require_results, shard_of
 
@@ -31,6 +32,16 @@ class ResultsCallback(Callback):
     def __init__(self, path: Path | str | None) -> None:
         self.path = None if path is None else require_results(path)
         self._file: ResultsFile | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check that several processes can share the images.
+
+        Raises:
+            ValueError: If they cannot.
+        """
+        del pl_module
+        if stage == "predict":
+            require_an_image_each(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Claim the table of this process, and let Lightning collect nothing. The model may still refuse to start."""
