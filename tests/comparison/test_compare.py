@@ -59,6 +59,7 @@ class TestSmoke:
             assert int(row["images"]) >= 4
             assert "anomalib=2." in row["versions"]
             assert float(row["test_seconds"]) > 0
+            assert row["categories"] == '["marble", "gear"]'
 
     def test_all_models_see_the_images_of_the_published_draw(self, done: tuple[int, str], folder: Path) -> None:
         del done

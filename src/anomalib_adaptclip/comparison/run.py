@@ -72,6 +72,7 @@ def describe(run: Run) -> dict[str, Any]:
         "error": "",
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": " ".join(f"{name}={number}" for name, number in versions.items()),
+        "categories": json.dumps(run.categories) if run.categories else "",
         "configuration": run.configuration,
     }
 

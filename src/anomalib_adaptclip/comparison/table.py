@@ -39,10 +39,11 @@ COLUMNS = (
     "device",
     "finished",
     "versions",
+    "categories",
     "configuration",
 )
 
-_FORMER_COLUMNS = tuple(name for name in COLUMNS if name != "leakage")  # of tables before there was that column
+_FORMER_COLUMNS = tuple(name for name in COLUMNS if name not in {"leakage", "categories"})  # before there were these
 Row = dict[str, str]
 
 

@@ -56,6 +56,11 @@ class Result(NamedTuple):
         """Whether the model was trained on what it was tested on."""
         return self.row["leakage"] == "yes"
 
+    @property
+    def asked(self) -> list[str]:
+        """Categories of the data set that the sweep asked for, none where the table does not tell."""
+        return [str(name) for name in json.loads(self.row["categories"] or "[]")]
+
 
 class Results(NamedTuple):
     """A table.
