@@ -133,6 +133,11 @@ class TestFigures:
             (Entry("1", "A"), False),
         ]
 
+    def test_the_first_batch_is_left_out_of_the_time(self, tmp_path: Path) -> None:
+        rows = [made_up_row("A", image_seconds="0.1"), made_up_row("B")]
+        runs = read_results(write_table(tmp_path / "runs.csv", rows)).runs
+        assert [run.seconds for run in runs] == [0.1, 0.3]
+
     def test_chosen_categories_are_a_whole(self, tmp_path: Path) -> None:
         asked = {"shots": "0", "data_set": "mvtec", "data_class": "MVTecAD", "categories": '["bottle", "cable"]'}
         rows = [made_up_row(category="bottle", image_AUROC="0.5", **asked)]
@@ -158,7 +163,7 @@ class TestFigures:
     def test_a_table_without_the_newest_columns_is_read(self, tmp_path: Path) -> None:
         table = write_table(tmp_path / "runs.csv", [made_up_row(image_AUROC="0.5", adapters="mvtec")])
         lines = list(csv.reader(table.read_text().splitlines()))
-        kept = [place for place, name in enumerate(lines[0]) if name not in {"leakage", "categories"}]
+        kept = [place for place, name in enumerate(lines[0]) if name not in {"leakage", "image_seconds", "categories"}]
         with table.open("w", newline="") as file:
             csv.writer(file).writerows([[line[place] for place in kept] for line in lines])
         [run] = read_results(table).runs

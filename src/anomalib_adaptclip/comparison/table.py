@@ -35,6 +35,7 @@ COLUMNS = (
     "leakage",
     "fit_seconds",
     "test_seconds",
+    "image_seconds",
     "peak_memory_mb",
     "device",
     "finished",
@@ -43,7 +44,8 @@ COLUMNS = (
     "configuration",
 )
 
-_FORMER_COLUMNS = tuple(name for name in COLUMNS if name not in {"leakage", "categories"})  # before there were these
+_NEWEST = ("leakage", "image_seconds", "categories")  # which older tables lack
+_FORMER_COLUMNS = tuple(name for name in COLUMNS if name not in _NEWEST)
 Row = dict[str, str]
 
 
