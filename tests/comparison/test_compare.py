@@ -325,6 +325,12 @@ def test_wrong_files_end_the_command_at_once(
     assert re.search(message, capsys.readouterr().err)
 
 
+@pytest.mark.parametrize(("shots", "words"), [(0, "zero-shot"), (1, "1 shot"), (2, "2 shots"), ("full", "full")])
+def test_runs_are_named_in_plain_words(shots: Any, words: str) -> None:
+    named = Run("A", "tiles", "", shots, 10, {}, {}, {}, None)
+    assert str(named) == f"A on tiles, {words}"
+
+
 def test_the_stopwatch_starts_behind_the_first_batch() -> None:
     times = iter([10.0, 12.0, 15.0])
     stopwatch = Stopwatch(lambda: next(times))

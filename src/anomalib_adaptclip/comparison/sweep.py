@@ -114,7 +114,8 @@ class Run(NamedTuple):
 
     def __str__(self) -> str:
         """For logs and messages."""
-        return f"{self.model} on {' '.join(filter(None, (self.data_set, self.category)))}, {self.shots} shots"
+        shots = {0: "zero-shot", 1: "1 shot", "full": "full"}.get(self.shots, f"{self.shots} shots")
+        return f"{self.model} on {' '.join(filter(None, (self.data_set, self.category)))}, {shots}"
 
 
 def read_sweep(path: Path) -> Sweep:
