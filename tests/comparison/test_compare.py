@@ -15,14 +15,17 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from anomalib.data import ImageBatch
 from anomalib.models import WinClip
 from anomalib.models.components import AnomalibModule
+from lightning.pytorch import LightningModule, Trainer
 
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_runs, read_sweep, read_table, runner
 from anomalib_adaptclip.comparison import run as run_module
 from anomalib_adaptclip.comparison.parts import build
 from anomalib_adaptclip.comparison.run import execute
+from anomalib_adaptclip.comparison.stopwatch import Stopwatch
 from anomalib_adaptclip.comparison.table import COLUMNS, store_row
 from anomalib_adaptclip.comparison.winclip import build_small_clip
 from anomalib_adaptclip.prompts import prompts_from_datamodule
@@ -59,6 +62,8 @@ class TestSmoke:
             assert int(row["images"]) >= 4
             assert "anomalib=2." in row["versions"]
             assert float(row["test_seconds"]) > 0
+            assert row["image_seconds"] == ""  # there is one batch
+            assert row["categories"] == '["marble", "gear"]'
 
     def test_all_models_see_the_images_of_the_published_draw(self, done: tuple[int, str], folder: Path) -> None:
         del done
@@ -318,6 +323,21 @@ def test_wrong_files_end_the_command_at_once(
         run(tmp_path / "wrong.yaml", tmp_path / "results")
     assert ended.value.code == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(("shots", "words"), [(0, "zero-shot"), (1, "1 shot"), (2, "2 shots"), ("full", "full")])
+def test_runs_are_named_in_plain_words(shots: Any, words: str) -> None:
+    named = Run("A", "tiles", "", shots, 10, {}, {}, {}, None)
+    assert str(named) == f"A on tiles, {words}"
+
+
+def test_the_stopwatch_starts_behind_the_first_batch() -> None:
+    times = iter([10.0, 12.0, 15.0])
+    stopwatch = Stopwatch(lambda: next(times))
+    for count in (4, 4, 1):
+        batch = ImageBatch(torch.zeros(count, 3, 8, 8), gt_label=torch.zeros(count, dtype=torch.bool))
+        stopwatch.on_test_batch_end(Trainer(logger=False), LightningModule(), None, batch, 0)
+    assert (stopwatch.seconds, stopwatch.images) == (5, 5)
 
 
 @pytest.mark.parametrize("options", [(), ("--dry_run",)])

@@ -133,6 +133,23 @@ class TestFigures:
             (Entry("1", "A"), False),
         ]
 
+    def test_the_first_batch_is_left_out_of_the_time(self, tmp_path: Path) -> None:
+        rows = [made_up_row("A", image_seconds="0.1"), made_up_row("B")]
+        runs = read_results(write_table(tmp_path / "runs.csv", rows)).runs
+        assert [run.seconds for run in runs] == [0.1, 0.3]
+
+    def test_chosen_categories_are_a_whole(self, tmp_path: Path) -> None:
+        asked = {"shots": "0", "data_set": "mvtec", "data_class": "MVTecAD", "categories": '["bottle", "cable"]'}
+        rows = [made_up_row(category="bottle", image_AUROC="0.5", **asked)]
+        comparison = comparison_of(tmp_path, rows)
+        assert comparison.categories("mvtec") == ["bottle", "cable"]
+        assert main_grids(comparison)[0].lines[0].cells[0].note == "1 of 2"
+        rows += [made_up_row(category="cable", image_AUROC="0.7", **asked)]
+        cell = main_grids(comparison_of(tmp_path, rows))[0].lines[0].cells[0]
+        assert (cell.ours, cell.note, cell.paper) == ("60.0", "", "")
+        assert main(["report", str(tmp_path)]) == 0
+        assert "names 2 of 15 categories of MVTec" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
     def test_what_was_seen_in_training_is_marked_and_never_the_best(self, tmp_path: Path) -> None:
         rows = [made_up_row(model, image_AUROC=value) for model, value in (("A", "0.6"), ("B", "0.7"))]
         rows += [made_up_row("C", image_AUROC="0.9", leakage="yes")]
@@ -143,12 +160,12 @@ class TestFigures:
         for name in ("report.html", "report.md"):
             assert "LEAKAGE: C on screws: " in (tmp_path / name).read_text(encoding="utf-8")
 
-    def test_a_table_without_the_column_of_leakage_is_read(self, tmp_path: Path) -> None:
+    def test_a_table_without_the_newest_columns_is_read(self, tmp_path: Path) -> None:
         table = write_table(tmp_path / "runs.csv", [made_up_row(image_AUROC="0.5", adapters="mvtec")])
         lines = list(csv.reader(table.read_text().splitlines()))
-        place = lines[0].index("leakage")
+        kept = [place for place, name in enumerate(lines[0]) if name not in {"leakage", "image_seconds", "categories"}]
         with table.open("w", newline="") as file:
-            csv.writer(file).writerows([line[:place] + line[place + 1 :] for line in lines])
+            csv.writer(file).writerows([[line[place] for place in kept] for line in lines])
         [run] = read_results(table).runs
         assert (run.row["adapters"], run.leakage) == ("mvtec", False)
 

@@ -4,8 +4,8 @@
 """Comparisons: models x data sets x categories x shots x seeds, one row a run, all by the same metrics.
 
 Data flows down this list: ``parts`` (classes named in YAML), ``sweep`` (what to run), ``ranking`` and ``evaluation``
-(metrics), ``winclip``, ``views``, ``gallery`` (pictures) and its ``gallery_file``, ``run`` (one run), ``on_ray`` and
-``runner`` (all of them), ``table`` (on disk), ``report``.
+(metrics), ``winclip``, ``views``, ``gallery`` (pictures) and its ``gallery_file``, ``stopwatch``, ``run`` (one run),
+``on_ray`` and ``runner`` (all of them), ``table`` (on disk), ``report``.
 """
 
 from .evaluation import METRICS, ComparisonEvaluator

@@ -31,6 +31,7 @@ from anomalib_adaptclip.version import __version__
 from .evaluation import ComparisonEvaluator
 from .gallery import GalleryCallback
 from .parts import build, class_of, relative_path, takes
+from .stopwatch import Stopwatch
 from .sweep import Run
 from .views import by_view
 
@@ -72,6 +73,7 @@ def describe(run: Run) -> dict[str, Any]:
         "error": "",
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": " ".join(f"{name}={number}" for name, number in versions.items()),
+        "categories": json.dumps(run.categories) if run.categories else "",
         "configuration": run.configuration,
     }
 
@@ -115,6 +117,7 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         "leakage": "yes" if done[0].leakage else "",
         "fit_seconds": round(sum(part.fit_seconds for part in done), 2),
         "test_seconds": round(sum(part.test_seconds for part in done), 2),
+        "image_seconds": _seconds_per_image(done),
         "peak_memory_mb": _peak_memory(),
         "device": torch.cuda.get_device_name(device) if uses_gpu else "cpu",
         **({"gallery": done[0].pictures} if done[0].pictures else {}),
@@ -143,6 +146,8 @@ class _Done(NamedTuple):
     Attributes:
         fit_seconds: What fitting took.
         test_seconds: What the test took.
+        later_seconds: What all its batches but the first took.
+        later_images: How many images were in those.
         adapters: Source of AdaptCLIP's adapters.
         leakage: Whether those were trained on the data under test.
         pictures: For the report, of the first view where there are several; None where it is to have none.
@@ -150,6 +155,8 @@ class _Done(NamedTuple):
 
     fit_seconds: float
     test_seconds: float
+    later_seconds: float
+    later_images: int
     adapters: str
     leakage: bool
     pictures: bytes | None
@@ -172,10 +179,13 @@ def _fit_and_test(
     if isinstance(model.post_processor, PostProcessor):
         model.post_processor.enable_normalization = False
     gallery = GalleryCallback() if run.gallery and isinstance(model, AdaptCLIP) else None
+    stopwatch = Stopwatch(lambda: time.perf_counter() - (gallery.seconds if gallery else 0))
     with TemporaryDirectory() as folder:
         options: dict[str, Any] = {"limit_val_batches": 0, "enable_progress_bar": False, "enable_model_summary": False}
         engine = Engine(
-            callbacks=[gallery] if gallery else [], default_root_dir=folder, **(options | trainer | run.trainer)
+            callbacks=[stopwatch, *([gallery] if gallery else [])],
+            default_root_dir=folder,
+            **(options | trainer | run.trainer),
         )
         start = time.perf_counter()
         if model.learning_type == LearningType.ONE_CLASS:
@@ -190,7 +200,21 @@ def _fit_and_test(
         raise ValueError(msg)
     pictures = gallery.archive if gallery else None
     leakage = isinstance(model, AdaptCLIP) and is_base(model.adapter_base, datamodule, model.adapter_categories)
-    return _Done(fitted - start, tested - fitted, getattr(model, "adapter_source", ""), leakage, pictures)
+    return _Done(
+        fitted - start,
+        tested - fitted,
+        stopwatch.seconds,
+        stopwatch.images,
+        getattr(model, "adapter_source", ""),
+        leakage,
+        pictures,
+    )
+
+
+def _seconds_per_image(done: Sequence[_Done]) -> float | None:
+    """Seconds of the test for an image, the first batch left out; None where there is but one."""
+    images = sum(part.later_images for part in done)
+    return round(sum(part.later_seconds for part in done) / images, 5) if images else None
 
 
 def build_model(run: Run) -> AnomalibModule:

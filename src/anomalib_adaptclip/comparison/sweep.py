@@ -89,6 +89,7 @@ class Run(NamedTuple):
         trainer: Arguments of Lightning's trainer.
         pixel_size: Height and width at which pixels are counted.
         gallery: Whether to keep pictures, if the model is an AdaptCLIP.
+        categories: All categories of the data set that the sweep asks for, none where there are none.
     """
 
     model: str
@@ -101,18 +102,20 @@ class Run(NamedTuple):
     trainer: dict[str, Any]
     pixel_size: int | None
     gallery: bool = False
+    categories: tuple[str, ...] = ()
 
     @property
     def configuration(self) -> str:
         """What the figures depend on, as JSON: a finished run with the same need not be run again."""
         data = {name: value for name, value in self.data_spec["init_args"].items() if name not in _UNIMPORTANT}
         parts = self._asdict() | {"data_spec": self.data_spec | {"init_args": data}, "version": __version__}
-        del parts["gallery"]
+        del parts["gallery"], parts["categories"]
         return json.dumps(parts, sort_keys=True, default=str)
 
     def __str__(self) -> str:
         """For logs and messages."""
-        return f"{self.model} on {' '.join(filter(None, (self.data_set, self.category)))}, {self.shots} shots"
+        shots = {0: "zero-shot", 1: "1 shot", "full": "full"}.get(self.shots, f"{self.shots} shots")
+        return f"{self.model} on {' '.join(filter(None, (self.data_set, self.category)))}, {shots}"
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -205,9 +208,11 @@ def list_runs(sweep: Sweep) -> list[Run]:
             entry.trainer,
             data.pixel_size,
             gallery=sweep.gallery and (shots, seed) == (_pictured_shots(entry), sweep.seeds[0]),
+            categories=tuple(name for name, _ in places if name),
         )
         for data_set, data in sweep.data_sets.items()
-        for category, spec in _categories(data_set, data)
+        for places in [list(_categories(data_set, data))]
+        for category, spec in places
         for model, entry in sweep.models.items()
         for shots in entry.shots
         if shots != "full" or has_normal_images(spec)

@@ -35,14 +35,17 @@ COLUMNS = (
     "leakage",
     "fit_seconds",
     "test_seconds",
+    "image_seconds",
     "peak_memory_mb",
     "device",
     "finished",
     "versions",
+    "categories",
     "configuration",
 )
 
-_FORMER_COLUMNS = tuple(name for name in COLUMNS if name != "leakage")  # of tables before there was that column
+_NEWEST = ("leakage", "image_seconds", "categories")  # which older tables lack
+_FORMER_COLUMNS = tuple(name for name in COLUMNS if name not in _NEWEST)
 Row = dict[str, str]
 
 

@@ -108,7 +108,7 @@ def gather_facts(results: Results, comparison: Comparison) -> Facts:
         models=[_model(name, [run for run in runs if run.model == name]) for name in comparison.models],
         data_sets=[_data_set(name, comparison) for name in comparison.data_sets],
         costs=[_cost(entry, runs) for entry in comparison.entries],
-        notes=winclip_notes(runs),
+        notes=[*_subset_notes(comparison), *winclip_notes(runs)],
         leakage=_leakage(runs),
     )
 
@@ -121,6 +121,19 @@ def _leakage(runs: Sequence[Result]) -> str:
         f"LEAKAGE: {'; '.join(names)}: the adapters were trained on the images under test. Such figures are too good, "
         f"say nothing about new data, are marked “{SEEN}” and are compared with nothing."
     )
+
+
+def _subset_notes(comparison: Comparison) -> list[str]:
+    """Which averages are not of a whole data set, by the wish of the sweep."""
+    notes = []
+    for name in comparison.data_sets:
+        if left_out := comparison.left_out(name):
+            count = len(comparison.categories(name))
+            notes.append(
+                f"The sweep names {count} of {count + len(left_out)} categories of {display_name(name)}: averages are "
+                "of those, and the paper's stand beside no average."
+            )
+    return notes
 
 
 def winclip_notes(runs: Sequence[Result]) -> list[str]:

@@ -98,13 +98,22 @@ class Comparison:
         self.entries = sorted(entries, key=lambda entry: (shots_order(entry.shots), self.models.index(entry.model)))
 
     def categories(self, data_set: str) -> list[str]:
-        """Categories of a data set, all that it has where that is known."""
+        """Categories of a data set that the sweep asks for; all that are known where the table does not tell."""
         return self._categories[data_set]
+
+    def left_out(self, data_set: str) -> list[str]:
+        """Categories of a data set of the paper that the sweep does not ask for."""
+        return [name for name in self._known(data_set) if name not in self._categories.get(data_set, [name])]
+
+    def _known(self, data_set: str) -> list[str]:
+        runs = (run for run in self.runs if run.data_set == data_set)
+        return distinct(name for run in runs for name in known_categories(data_set, run.data_class))
 
     def _find_categories(self, data_set: str) -> list[str]:
         runs = [run for run in self.runs if run.data_set == data_set]
-        known = [name for run in runs for name in known_categories(data_set, run.data_class)]
-        return distinct([*known, *(run.category for run in runs)])
+        asked = {name for run in runs for name in run.asked}
+        known = [name for name in self._known(data_set) if not asked or name in asked]
+        return distinct([*known, *(name for run in runs for name in (*run.asked, run.category))])
 
     def run_of(self, entry: Entry, data_set: str | None = None) -> Result | None:
         """Any run of a model with a number of shots, on a data set if one is named."""
@@ -146,7 +155,10 @@ class Comparison:
         return Figure(fmean(means) if means else None, None, complete, len(members), finished, leakage)
 
     def published(self, entry: Entry, data_set: str, metric: str) -> Published | None:
-        """The paper's figure on a data set or a group."""
+        """The paper's figure on a data set or a group; None where the sweep leaves out categories."""
+        members = next((group.data_sets for group in groups_of(metric) if group.name == data_set), [data_set])
+        if any(map(self.left_out, members)):
+            return None
         run = self.run_of(entry, data_set if data_set in self.data_sets else None)
         return published(run, data_set, metric) if run else None
 

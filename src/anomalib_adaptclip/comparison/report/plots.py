@@ -79,7 +79,8 @@ def cost_plot(comparison: Comparison) -> Plot | None:
 
     description = (
         "Mean metrics against seconds per image of the test, in which reading images and evaluation are "
-        "included, on a logarithmic axis; a colour for each model, a marker for each number of shots. "
+        "included and the first batch is left out where there are others, on a logarithmic axis; a colour for each "
+        "model, a marker for each number of shots. "
     )
     return _plot_of_panels(comparison, "cost", "Accuracy against seconds per image", description, draw, shots=True)
 

@@ -26,7 +26,7 @@ class Result(NamedTuple):
         seed: Of the draw of normal images.
         metrics: In [0, 1], by the names of ``METRICS``. None where undefined, or the run failed.
         error: Empty if there was none.
-        seconds: Of the test, an image; None where unknown.
+        seconds: Of the test, an image, without the first batch where there are others; None where unknown.
         model_spec: Class and arguments of the model.
         data_class: Name of the data module's class, without its packages.
         variant: What tells configurations apart that have the names above in common.
@@ -55,6 +55,11 @@ class Result(NamedTuple):
     def leakage(self) -> bool:
         """Whether the model was trained on what it was tested on."""
         return self.row["leakage"] == "yes"
+
+    @property
+    def asked(self) -> list[str]:
+        """Categories of the data set that the sweep asked for, none where the table does not tell."""
+        return [str(name) for name in json.loads(self.row["categories"] or "[]")]
 
 
 class Results(NamedTuple):
@@ -126,11 +131,13 @@ def _result(row: Row) -> Result:
     names = ("model", "data_set", "category", "shots", "seed")
     variant = {name: value for name, value in parts.items() if name not in names}
     seconds, images = _number(row, "test_seconds"), _number(row, "images")
+    whole = seconds / images if seconds is not None and images else None
+    later = _number(row, "image_seconds")
     return Result(
         **{name: row[name] for name in names},
         metrics=dict.fromkeys(METRICS) if row["error"] else {name: _metric(row, name) for name in METRICS},
         error=row["error"],
-        seconds=seconds / images if seconds is not None and images else None,
+        seconds=whole if later is None else later,
         model_spec=model_spec,
         data_class=str(data_spec.get("class_path", "")).rpartition(".")[2],
         variant=json.dumps([variant, data_spec | {"init_args": arguments}], sort_keys=True),
