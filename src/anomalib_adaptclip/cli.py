@@ -22,6 +22,7 @@ from .comparison import (
     Executor,
     Run,
     finished_runs,
+    in_words,
     list_runs,
     missing_data,
     read_sweep,
@@ -307,9 +308,8 @@ def _store(rows: Iterable[dict[str, Any]], left: int, total: int, table: Path) -
             failed += bool(row["error"])
             progress.advance(task)
             if row["error"]:
-                what = (
-                    f"{row['model']} on {row['data_set']} {row['category']}, {row['shots']} shots, seed {row['seed']}"
-                )
+                what = in_words(row["model"], row["data_set"], row["category"], row["shots"])
+                what += f", seed {row['seed']}"
                 progress.console.print(f"{what} failed: {row['error']}", markup=False, highlight=False, soft_wrap=True)
     return failed
 

@@ -66,7 +66,7 @@ def test_a_killed_worker_costs_a_repetition_or_its_run_alone(tmp_path: Path) -> 
     assert code == 1
     assert rows.pop("dies 3").startswith("WorkerCrashedError: ")
     assert rows == {"dies 1": "", "WinCLIP-untrained": ""}
-    assert "dies 3 on generated marble, 0 shots, seed 10 failed: WorkerCrashedError" in printed
+    assert "dies 3 on generated marble, zero-shot, seed 10 failed: WorkerCrashedError" in printed
 
     code, printed = run(sweep, tmp_path, "--executor", "ray")
     assert code == 0

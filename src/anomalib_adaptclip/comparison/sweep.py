@@ -114,8 +114,13 @@ class Run(NamedTuple):
 
     def __str__(self) -> str:
         """For logs and messages."""
-        shots = {0: "zero-shot", 1: "1 shot", "full": "full"}.get(self.shots, f"{self.shots} shots")
-        return f"{self.model} on {' '.join(filter(None, (self.data_set, self.category)))}, {shots}"
+        return in_words(self.model, self.data_set, self.category, self.shots)
+
+
+def in_words(model: str, data_set: str, category: str, shots: int | str) -> str:
+    """A run for logs and messages, such as ``"PatchCore on MVTecAD bottle, 2 shots"``."""
+    how = {0: "zero-shot", 1: "1 shot", "full": "full"}.get(shots, f"{shots} shots")
+    return f"{model} on {' '.join(filter(None, (data_set, category)))}, {how}"
 
 
 def read_sweep(path: Path) -> Sweep:
