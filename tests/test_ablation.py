@@ -157,7 +157,7 @@ class TestGoingOn:
             return usual(row, *_, **__)
 
         monkeypatch.setattr(ablation, "run_row", broken_off)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit, match="130"):
             run(root, tmp_path)
         assert [row["number"] for row in stored(tmp_path)] == ["0", "1", "2"]
         monkeypatch.setattr(ablation, "run_row", usual)

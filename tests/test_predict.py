@@ -352,7 +352,7 @@ def test_the_command_is_stopped_without_a_traceback(
     with pytest.raises(SystemExit) as left:
         main(["predict", str(queries), str(tmp_path / "table.csv")])
     assert left.value.code == 130
-    assert "stopped. Finished parts are kept" in capsys.readouterr().err
+    assert "stopped. What is finished is kept" in capsys.readouterr().err
 
 
 # anomalib

@@ -86,10 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return commands[parsed.subcommand][0](**parsed[parsed.subcommand].as_dict()) or 0
     except KeyboardInterrupt:
-        parser.exit(
-            130,
-            "anomalib-adaptclip: stopped. Finished parts are kept: compare goes on by itself, predict by --resume.\n",
-        )
+        kept = "What is finished is kept: the same command goes on from it, predict with --resume."
+        parser.exit(130, f"anomalib-adaptclip: stopped. {kept}\n")
     except (ValueError, OSError) as error:  # what is wrong with arguments and files
         parser.exit(2, f"anomalib-adaptclip: {error}\n")
 

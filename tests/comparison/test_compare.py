@@ -131,7 +131,7 @@ class TestGoingOn:
             return usual(run, *rest)
 
         monkeypatch.setattr(run_module, "fit_and_test", broken_off)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit, match="130"):
             run(SMOKE, tmp_path)
         assert [row["image_AUROC"] for row in read_table(tmp_path / "runs.csv")] == [f"0.0{n}" for n in range(1, 6)]
         monkeypatch.setattr(run_module, "fit_and_test", usual)
