@@ -6,7 +6,7 @@
 Letters: B batch, H and W pixels of an image, h and w of the model's input.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .weight_files import read_torch_file
 
 # Arguments of AdaptCLIP that a checkpoint has the last word on; on those of the second line only if it has prompts.
 _DECIDED = ("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size", "seed")
-_PROMPTS = ("k_shot", "few_shot_source", "prompt_budget")
+_PROMPTS = ("k_shot", "few_shot_source", "prompt_budget", "prompt_precision")
 
 _OVERSHOOT = 0.1
 
@@ -71,11 +71,14 @@ class AdaptCLIPPredictor:
         if not Path(path).is_file():
             msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
             raise FileNotFoundError(msg)
-        _require_undecided(_DECIDED, options, path)
-        require_record(read_torch_file(Path(path)))
+        record = require_record(read_torch_file(Path(path)))
+        decided = (*_DECIDED, *(_PROMPTS if record["prompt_files"] else ()))
+        if given := [name for name in options if name in decided]:
+            msg = (
+                f"The checkpoint {path} decides {given}: they would have no effect. Leave them out, or the checkpoint."
+            )
+            raise ValueError(msg)
         model: Any = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
-        if model.prompt_files:
-            _require_undecided(_PROMPTS, options, path)
         return cls(model, device)
 
     def __call__(self, images: torch.Tensor, categories: Sequence[str] = ()) -> InferenceBatch:
@@ -141,14 +144,6 @@ class AdaptCLIPPredictor:
         output = self.model.model(images) if bank is None else bank.predict(images, categories)
         output = output if post_processor is None else post_processor(output)
         return InferenceBatch(*(None if field is None else field.cpu() for field in output))
-
-
-def _require_undecided(decided: Sequence[str], options: Mapping[str, Any], path: Path | str) -> None:
-    """Check that no option is one that the checkpoint decides."""
-    given = [name for name in options if name in decided]
-    if given:
-        msg = f"The checkpoint {path} decides {given}: giving them has no effect. Leave them out, or the checkpoint."
-        raise ValueError(msg)
 
 
 def require_images(images: object, *, is_preprocessed: bool = False) -> None:
