@@ -74,9 +74,7 @@ class AdaptCLIPPredictor:
         record = require_record(read_torch_file(Path(path)))
         decided = (*_DECIDED, *(_PROMPTS if record["prompt_files"] else ()))
         if given := [name for name in options if name in decided]:
-            msg = (
-                f"The checkpoint {path} decides {given}: they would have no effect. Leave them out, or the checkpoint."
-            )
+            msg = f"The checkpoint {path} decides {given}: they have no effect. Leave them out, or the checkpoint."
             raise ValueError(msg)
         model: Any = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
         return cls(model, device)
