@@ -21,7 +21,7 @@ from .weight_files import read_torch_file
 
 # Arguments of AdaptCLIP that a checkpoint has the last word on; on those of the second line only if it has prompts.
 _DECIDED = ("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size", "seed")
-_PROMPTS = ("k_shot", "few_shot_source", "prompt_budget", "prompt_precision")
+_PROMPTS = ("k_shot", "few_shot_source", "prompt_budget")
 
 _OVERSHOOT = 0.1
 
