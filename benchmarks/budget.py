@@ -23,7 +23,7 @@ from torchvision.transforms.v2 import Identity, Transform
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.prompt_memory import align_taps, condense
+from anomalib_adaptclip.prompts.memory import align_taps, condense
 
 DRAWS = 5
 

@@ -22,9 +22,9 @@ import torch
 from anomalib.data.utils import LabelName
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
-from anomalib_adaptclip.calibration import left_out_values, upper_limit, variants
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.images import read_image
+from anomalib_adaptclip.files.images import read_image
+from anomalib_adaptclip.model.calibration import left_out_values, upper_limit, variants
 
 
 class Measured(NamedTuple):

@@ -27,9 +27,9 @@ from anomalib.engine import Engine
 from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder
-from anomalib_adaptclip.data.image_files import image_files
-from anomalib_adaptclip.results import results_of
-from anomalib_adaptclip.results_file import ResultsFile, read_results
+from anomalib_adaptclip.data.predict_folder import image_files
+from anomalib_adaptclip.results.prediction import results_of
+from anomalib_adaptclip.results.table import ResultsFile, read_results
 
 LIMIT = 1.1  # times the peak for few images
 

@@ -24,7 +24,7 @@ from torch.nn.functional import normalize
 
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.clip import Backbone, get_backbone
-from anomalib_adaptclip.prompt_memory import align_taps
+from anomalib_adaptclip.prompts.memory import align_taps
 
 TIME_LIMITS = {16: 1.35}  # times zero-shot
 MEMORY_LIMIT = 256  # MB at batch 8

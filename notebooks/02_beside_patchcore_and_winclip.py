@@ -49,7 +49,7 @@ from anomalib_adaptclip import AdaptCLIP, SyntheticDefects
 from anomalib_adaptclip.comparison import ComparisonEvaluator
 from anomalib_adaptclip.comparison.run import restrict_train_split
 from anomalib_adaptclip.comparison.winclip import NormalizedWinClip, UntrainedWinClip
-from anomalib_adaptclip.prompts import prompts_from_datamodule
+from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
 
 set_matplotlib_formats("jpeg", dpi=80, pil_kwargs={"quality": 85})  # of PNG, photographs would make a large file
 

@@ -18,8 +18,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from anomalib_adaptclip import AdaptCLIPModel
+from anomalib_adaptclip.adapters.adapter_file import to_published
 from anomalib_adaptclip.clip import BACKBONES, load_clip
-from anomalib_adaptclip.weights import to_published
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, for the commands that tests start, too
     torch.set_num_threads(1)
@@ -117,7 +117,7 @@ def published_of_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[s
         model = AdaptCLIPModel(load_clip("tiny", "seed-0")[0], (2, 4, 6, 8), 3)
         return str(save_published(model, tmp_path / f"{name}.pth"))
 
-    monkeypatch.setattr("anomalib_adaptclip.weights.hf_hub_download", download)
+    monkeypatch.setattr("anomalib_adaptclip.adapters.adapter_file.hf_hub_download", download)
     return downloads
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import jsonargparse
 
+from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE
 from anomalib_adaptclip.clip import TINY_FOLDER
-from anomalib_adaptclip.weights import ADAPTER_FILE
 
 from .adapters import train_adapters
 from .backbone import export_backbone, train_backbone

@@ -6,14 +6,14 @@
 Importing the package registers its models and data modules with anomalib.
 """
 
-from .data import AbnormalFolder, DTDSynthetic, PredictFolder, QueryPromptDataModule, SyntheticDefects
-from .lightning_model import AdaptCLIP
-from .predictor import AdaptCLIPPredictor
-from .prompt_bank import PromptBank
-from .registration import register
-from .torch_model import AdaptCLIPModel
-from .training import AdaptCLIPTraining
-from .version import __version__
+from anomalib_adaptclip.data import AbnormalFolder, DTDSynthetic, PredictFolder, QueryPromptDataModule, SyntheticDefects
+from anomalib_adaptclip.model.lightning_model import AdaptCLIP
+from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor
+from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
+from anomalib_adaptclip.prompts.bank import PromptBank
+from anomalib_adaptclip.registration import register
+from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
+from anomalib_adaptclip.version import __version__
 
 __all__ = [
     "AbnormalFolder",

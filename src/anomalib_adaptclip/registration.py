@@ -5,8 +5,8 @@
 from importlib import import_module
 
 from anomalib_adaptclip.data import PredictFolder, QueryPromptDataModule, SyntheticDefects
-from anomalib_adaptclip.lightning_model import AdaptCLIP
-from anomalib_adaptclip.training import AdaptCLIPTraining
+from anomalib_adaptclip.model.lightning_model import AdaptCLIP
+from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 
 
 def register() -> None:

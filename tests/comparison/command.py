@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from anomalib_adaptclip.cli import main
+from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.comparison import METRICS, read_table
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "compare"

@@ -23,12 +23,12 @@ from lightning.pytorch import LightningModule, Trainer
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_runs, read_sweep, read_table, runner
 from anomalib_adaptclip.comparison import run as run_module
-from anomalib_adaptclip.comparison.parts import build
+from anomalib_adaptclip.comparison.components import build
 from anomalib_adaptclip.comparison.run import execute
 from anomalib_adaptclip.comparison.stopwatch import Stopwatch
 from anomalib_adaptclip.comparison.table import COLUMNS, store_row
 from anomalib_adaptclip.comparison.winclip import build_small_clip
-from anomalib_adaptclip.prompts import prompts_from_datamodule
+from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
 
 from .command import CONFIGS, SMOKE, WARNINGS, Part, figures, generated, run, smoke_models, write_sweep
 

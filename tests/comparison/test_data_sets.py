@@ -20,7 +20,7 @@ from anomalib_adaptclip.comparison import METRICS, ComparisonEvaluator, list_run
 from anomalib_adaptclip.comparison.evaluation import PIXEL_METRICS
 from anomalib_adaptclip.comparison.views import by_view, view_of
 from anomalib_adaptclip.data.catalogue import build_data_set
-from anomalib_adaptclip.prompt_bank import PromptBank
+from anomalib_adaptclip.prompts.bank import PromptBank
 from tests.data.miniatures import HEIGHT, LAYOUTS, WIDTH
 
 from .command import WARNINGS, Part, run, smoke_models, write_sweep

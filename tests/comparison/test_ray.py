@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from anomalib_adaptclip.comparison import on_ray, read_table, runner
-from anomalib_adaptclip.comparison.on_ray import ray_cluster
+from anomalib_adaptclip.comparison import ray_executor, read_table, runner
+from anomalib_adaptclip.comparison.ray_executor import ray_cluster
 from anomalib_adaptclip.version import __version__
 
 from .command import WARNINGS, figures, generated, run, smoke_models, write_sweep
@@ -82,23 +82,23 @@ def test_workers_that_cannot_load_the_package_end_the_command(
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "only_here", ModuleType("only_here"))
         exec("def installed_version():\n    return ''\n", sys.modules["only_here"].__dict__)  # noqa: S102
-        patch.setattr(on_ray, "installed_version", vars(sys.modules["only_here"])["installed_version"])
+        patch.setattr(ray_executor, "installed_version", vars(sys.modules["only_here"])["installed_version"])
         patch.setattr(runner, "_prepare", lambda _: pytest.fail("too late"))
         said = refused(sweep_of_one(tmp_path), tmp_path, capsys, "--executor", "ray")
     assert f"need anomalib-adaptclip {__version__}, and cannot load it: ModuleNotFoundError: No module" in said
     assert not ray.is_initialized()
 
     with ray_cluster(1, "cpu"):
-        monkeypatch.setattr(on_ray, "__version__", "0")
+        monkeypatch.setattr(ray_executor, "__version__", "0")
         with pytest.raises(ValueError, match=r"have anomalib-adaptclip \S+, here is 0\. Install the same"):
-            on_ray._require_same_package("cpu")
+            ray_executor._require_same_package("cpu")
     assert not ray.is_initialized()
 
 
 def test_a_ray_that_is_started_here_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process of its own, where the command is the first to import Ray."""
     monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
-    code = "from anomalib_adaptclip.comparison.on_ray import ray_cluster\n"
+    code = "from anomalib_adaptclip.comparison.ray_executor import ray_cluster\n"
     code += "with ray_cluster(1, 'cpu'):\n    import ray\n    [node] = ray.nodes()\n"
     code += "    print(node['NodeManagerAddress'], node['Resources']['CPU'])\nprint(ray.is_initialized())"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
@@ -133,13 +133,13 @@ def test_a_run_takes_a_gpu_where_there_are_some(
     resources: dict[str, float], accelerator: str, gpus: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray.cluster_resources", lambda: resources)
-    assert on_ray._needs(accelerator) == {"num_cpus": 1, "num_gpus": gpus}
+    assert ray_executor._needs(accelerator) == {"num_cpus": 1, "num_gpus": gpus}
 
 
 def test_without_ray_the_command_says_what_to_install(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_ray, "find_spec", without("ray"))
+    monkeypatch.setattr(ray_executor, "find_spec", without("ray"))
     said = refused(tmp_path / "no.yaml", tmp_path, capsys, "--executor", "ray")
     assert "pip install 'anomalib-adaptclip[ray]'" in said
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from anomalib_adaptclip.cli import main
+from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.comparison import METRICS
 from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, gallery_path, pack
-from anomalib_adaptclip.comparison.report.figures import Comparison, Entry, Figure, over_seeds
+from anomalib_adaptclip.comparison.report.averages import Comparison, Entry, Figure, over_seeds
 from anomalib_adaptclip.comparison.report.grids import category_grid, main_grids
 from anomalib_adaptclip.comparison.report.markdown import escape
-from anomalib_adaptclip.comparison.report.results import read_results
+from anomalib_adaptclip.comparison.report.runs import read_results
 from anomalib_adaptclip.comparison.table import COLUMNS
 from anomalib_adaptclip.paper import read_table
 

@@ -13,8 +13,8 @@ import torch
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.fusion import Prediction, alignment_map, predict
-from anomalib_adaptclip.loss import OpinionLoss, opinion_loss
+from anomalib_adaptclip.model.fusion import Prediction, alignment_map, predict
+from anomalib_adaptclip.training.losses import OpinionLoss, opinion_loss
 from tests.conftest import GOLDEN
 
 SIZE = (84, 84)

@@ -39,9 +39,9 @@ FIRST_IMPORTS = (
     "anomalib_adaptclip.adapters",
     "anomalib_adaptclip.clip",
     "anomalib_adaptclip.data",
-    "anomalib_adaptclip.lightning_model",
+    "anomalib_adaptclip.model.lightning_model",
     "anomalib_adaptclip.registration",
-    "anomalib_adaptclip.torch_model",
+    "anomalib_adaptclip.model.torch_model",
 )
 
 # Each import gets a process of its own, forked from one that has loaded what takes most of the time and knows neither
@@ -61,7 +61,7 @@ def check(first):
     import_module(first)
     models, data = import_module("anomalib.models"), import_module("anomalib.data")
     assert "AdaptCLIP" in models.list_models("pascal")
-    assert models.AdaptCLIP.__module__ == "anomalib_adaptclip.lightning_model"
+    assert models.AdaptCLIP.__module__ == "anomalib_adaptclip.model.lightning_model"
     assert data.SyntheticDefects.__module__.startswith("anomalib_adaptclip.data")
     assert "anomalib_adaptclip" in models.ALLOWED_MODULES
 

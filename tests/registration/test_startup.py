@@ -93,7 +93,7 @@ def packages(tmp_path: Path) -> Packages:
     [
         pytest.param("", id="host first"),
         pytest.param("import anomalib_adaptclip", id="plugin first"),
-        pytest.param("import anomalib_adaptclip.lightning_model", id="module of the plugin first"),
+        pytest.param("import anomalib_adaptclip.model.lightning_model", id="module of the plugin first"),
         pytest.param("import anomalib.models, importlib; importlib.reload(anomalib.models)", id="reloaded"),
         pytest.param("import sys, anomalib.models; del sys.modules['anomalib.models']", id="imported again"),
         pytest.param("import anomalib_adaptclip as a; a.register(); a.register()", id="registered by hand"),

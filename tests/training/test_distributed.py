@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
-from anomalib_adaptclip.distributed import synchronize_batch_norms
+from anomalib_adaptclip.training.batch_norm import synchronize_batch_norms
 
 from .command import RUN, column, fit, rows
 

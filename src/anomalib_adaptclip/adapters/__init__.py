@@ -3,7 +3,7 @@
 
 """Tokens to opinions: the three adapters of the paper, and the cosines they rest on."""
 
-from .opinion import Opinion
+from .output import Opinion
 from .prompt_query import PromptQueryAdapter
 from .residual_mlp import ResidualMLP
 from .similarity import Alignment, align, compare_with_text, normalized_patches, text_logits

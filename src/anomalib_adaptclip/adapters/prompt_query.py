@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .opinion import Opinion
+from .output import Opinion
 from .similarity import Alignment
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import normalize
 
-from .opinion import Opinion
+from .output import Opinion
 
 TEMPERATURE = 0.07  # CLIP's, as WinCLIP uses it
 CHUNK = 2048  # prompt patches: the cosines of 8 images at 518 px with these fill 90 MB

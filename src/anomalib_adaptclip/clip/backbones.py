@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 
-from anomalib_adaptclip.weight_files import State, read_safetensors, read_torch_file, sha256_of
+from anomalib_adaptclip.files.tensors import State, read_safetensors, read_torch_file, sha256_of
 
 from .types import Clip, TextTower
 

@@ -9,7 +9,7 @@ Data flows down this list: ``parts`` (classes named in YAML), ``sweep`` (what to
 """
 
 from .evaluation import METRICS, ComparisonEvaluator
-from .on_ray import require_ray
+from .ray_executor import require_ray
 from .runner import Executor, missing_data, run_all
 from .sweep import Run, Sweep, in_words, list_runs, read_sweep
 from .table import finished_runs, read_table, store_row, table_to_itself

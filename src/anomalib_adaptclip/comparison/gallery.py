@@ -21,12 +21,12 @@ from matplotlib import colormaps
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
-from anomalib_adaptclip.images import read_image
-from anomalib_adaptclip.lightning_model import AdaptCLIP
+from anomalib_adaptclip.files.images import read_image
+from anomalib_adaptclip.metrics.ranking import Ranking
+from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 
+from .components import relative_path
 from .gallery_file import LEAST_RANGE, Panel, Pictures, pack
-from .parts import relative_path
-from .ranking import Ranking
 
 logger = logging.getLogger(__name__)
 

@@ -22,15 +22,15 @@ from anomalib.post_processing import PostProcessor
 from lightning import seed_everything
 from lightning.pytorch.trainer.states import TrainerFn
 
-from anomalib_adaptclip.adapter_choice import is_base
+from anomalib_adaptclip.adapters.sources import is_base
 from anomalib_adaptclip.data.check import listing_faults
-from anomalib_adaptclip.lightning_model import AdaptCLIP
-from anomalib_adaptclip.prompts import prompts_from_datamodule
+from anomalib_adaptclip.model.lightning_model import AdaptCLIP
+from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
 from anomalib_adaptclip.version import __version__
 
+from .components import build, class_of, relative_path, takes
 from .evaluation import ComparisonEvaluator
 from .gallery import GalleryCallback
-from .parts import build, class_of, relative_path, takes
 from .stopwatch import Stopwatch
 from .sweep import Run
 from .views import by_view

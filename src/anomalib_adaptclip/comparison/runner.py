@@ -16,16 +16,16 @@ import torch
 from anomalib.data import AnomalibDataModule
 from anomalib.models.components import AnomalibModule
 
-from anomalib_adaptclip.adapter_choice import AUTO, NONE
+from anomalib_adaptclip.adapters.adapter_file import PUBLISHED_ADAPTERS
+from anomalib_adaptclip.adapters.sources import AUTO, NONE
 from anomalib_adaptclip.clip import TINY_WEIGHTS
 from anomalib_adaptclip.data import SyntheticDefects
 from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.data.sources import first_few
-from anomalib_adaptclip.lightning_model import AdaptCLIP
-from anomalib_adaptclip.weights import PUBLISHED_ADAPTERS
+from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 
-from .on_ray import ray_cluster, run_on_cluster
-from .parts import build, class_of
+from .components import build, class_of
+from .ray_executor import ray_cluster, run_on_cluster
 from .run import describe, execute
 from .sweep import Run
 

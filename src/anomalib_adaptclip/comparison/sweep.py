@@ -17,7 +17,7 @@ from anomalib_adaptclip.data.catalogue import data_set_names, find_data_configs
 from anomalib_adaptclip.data.sources import listed_categories
 from anomalib_adaptclip.version import __version__
 
-from .parts import Spec, class_of, takes
+from .components import Spec, class_of, takes
 
 Shots = int | Literal["full"]
 _UNIMPORTANT = ("num_workers",)  # arguments that no figure depends on

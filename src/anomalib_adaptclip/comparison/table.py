@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from anomalib_adaptclip.weight_files import replace_file
+from anomalib_adaptclip.files.tensors import replace_file
 
 from .evaluation import METRICS
 from .gallery_file import gallery_path

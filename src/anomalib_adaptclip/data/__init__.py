@@ -3,10 +3,10 @@
 
 """Data modules."""
 
-from anomalib_adaptclip.data.abnormal_folder import AbnormalFolder
-from anomalib_adaptclip.data.dtd_synthetic import DTDSynthetic
-from anomalib_adaptclip.data.image_files import PredictFolder
-from anomalib_adaptclip.data.query_prompt import QueryPromptDataModule
-from anomalib_adaptclip.data.synthetic_defects import SyntheticDefects
+from .abnormal_folder import AbnormalFolder
+from .dtd_synthetic import DTDSynthetic
+from .predict_folder import PredictFolder
+from .query_prompt import QueryPromptDataModule
+from .synthetic_defects import SyntheticDefects
 
 __all__ = ["AbnormalFolder", "DTDSynthetic", "PredictFolder", "QueryPromptDataModule", "SyntheticDefects"]

@@ -15,10 +15,10 @@ from anomalib.data.utils import LabelName
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from anomalib_adaptclip.data.abnormal_folder import AbnormalFolder
-from anomalib_adaptclip.data.catalogue import build_data_set, categories_of_data_set
-from anomalib_adaptclip.data.dtd_synthetic import DTDSynthetic
-from anomalib_adaptclip.data.sources import first_few, without_mask
+from .abnormal_folder import AbnormalFolder
+from .catalogue import build_data_set, categories_of_data_set
+from .dtd_synthetic import DTDSynthetic
+from .sources import first_few, without_mask
 
 
 class Counts(NamedTuple):

@@ -20,15 +20,16 @@ from anomalib.data.utils import LabelName
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader
 
-from anomalib_adaptclip.data.query_prompt_dataset import (
+from anomalib_adaptclip.files.run_folder import results_name
+
+from .query_prompt_dataset import (
     QueryPromptDataset,
     QueryPromptLoader,
     QueryPromptSampler,
     TargetDataset,
     TokenStore,
 )
-from anomalib_adaptclip.data.sources import DataSource, Samples
-from anomalib_adaptclip.distributed import results_name
+from .sources import DataSource, Samples
 
 logger = logging.getLogger(__name__)
 

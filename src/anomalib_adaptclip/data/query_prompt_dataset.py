@@ -17,8 +17,9 @@ from anomalib.data.utils import LabelName, read_mask
 from torch.utils.data import DataLoader, DistributedSampler, default_collate
 from torchvision.tv_tensors import Image, Mask
 
-from anomalib_adaptclip.data.sources import Samples
-from anomalib_adaptclip.images import read_image
+from anomalib_adaptclip.files.images import read_image
+
+from .sources import Samples
 
 
 @dataclass

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms.v2 import Transform
 
-from anomalib_adaptclip.data.rendering import CATEGORIES, MIN_IMAGE_SIZE, get_category, render_sample
+from .rendering import CATEGORIES, MIN_IMAGE_SIZE, get_category, render_sample
 
 logger = logging.getLogger(__name__)
 

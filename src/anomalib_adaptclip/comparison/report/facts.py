@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from .figures import Comparison, Entry
+from .averages import Comparison, Entry
 from .grids import SEEN
 from .published import display_name
-from .results import Result, Results, distinct
+from .runs import Result, Results, distinct
 
 LEGEND = (
     "All figures are in percent: the mean over categories within each seed, then mean and sample standard deviation "

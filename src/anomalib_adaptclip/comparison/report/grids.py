@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from anomalib_adaptclip.comparison.evaluation import METRICS
 
-from .figures import Comparison, Entry, Figure, difference
+from .averages import Comparison, Entry, Figure, difference
 from .published import TABLES, Published, display_name
 
 SEEN = "seen in training"

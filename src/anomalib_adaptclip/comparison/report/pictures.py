@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from anomalib_adaptclip.comparison.gallery_file import MIME_TYPES, Panel, Pictures, gallery_path, unpack
 
-from .results import Result, Results
+from .runs import Result, Results
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from .figures import Comparison, Entry, shots_order
+from .averages import Comparison, Entry, shots_order
 from .published import display_name
-from .results import distinct
+from .runs import distinct
 
 METRICS = {"image_AUROC": "image AUROC, %", "pixel_AP": "pixel AP, %"}
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")  # of Okabe and Ito, for the colour-blind

@@ -12,7 +12,7 @@ import yaml
 from anomalib_adaptclip.data.catalogue import categories_of_data_set, data_set_names, find_data_configs
 from anomalib_adaptclip.paper import read_table
 
-from .results import Result
+from .runs import Result
 
 TABLES = {"image_AUROC": 1, "pixel_AP": 2}  # the paper calls the latter AUPR
 _AVERAGE = "AVG "

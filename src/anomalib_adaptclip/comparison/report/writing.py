@@ -7,18 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anomalib_adaptclip.weight_files import replace_file
+from anomalib_adaptclip.files.tensors import replace_file
 
-from . import spreadsheet
+from . import csv_files
+from .averages import Comparison
 from .facts import gather_facts
-from .figures import Comparison
 from .grids import category_grid, data_set_grid, main_grids
 from .markdown import to_markdown
 from .page import DataSection, to_page
 from .pictures import read_galleries
 from .plots import category_plot, cost_plot, shots_plot
 from .published import display_name
-from .results import find_table, read_results
+from .runs import find_table, read_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,11 +59,9 @@ def write_report(results: Path) -> list[Path]:
     writers: dict[str, Callable[[Path], None]] = {
         "report.html": partial(_write_text, to_page(facts, main, plots, sections, problems)),
         "report.md": partial(_write_text, markdown),
-        "averages.csv": lambda draft: spreadsheet.write_lines(
-            draft, spreadsheet.AVERAGES, spreadsheet.averages(comparison)
-        ),
-        "categories.csv": lambda draft: spreadsheet.write_lines(
-            draft, spreadsheet.CATEGORIES, spreadsheet.categories(comparison)
+        "averages.csv": lambda draft: csv_files.write_lines(draft, csv_files.AVERAGES, csv_files.averages(comparison)),
+        "categories.csv": lambda draft: csv_files.write_lines(
+            draft, csv_files.CATEGORIES, csv_files.categories(comparison)
         ),
     }
     for name, write in writers.items():

@@ -8,7 +8,7 @@
 ``placement``, ``foreign_parts`` and ``defects`` (the damage), ``categories`` (the registry), ``sample``.
 """
 
-from anomalib_adaptclip.data.rendering.categories import CATEGORIES, Category, get_category
-from anomalib_adaptclip.data.rendering.sample import MIN_IMAGE_SIZE, Sample, render_sample
+from .categories import CATEGORIES, Category, get_category
+from .sample import MIN_IMAGE_SIZE, Sample, render_sample
 
 __all__ = ["CATEGORIES", "MIN_IMAGE_SIZE", "Category", "Sample", "get_category", "render_sample"]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from anomalib_adaptclip.data.rendering import goods, hardware, textures
-from anomalib_adaptclip.data.rendering.circuit_board import circuit_board
-from anomalib_adaptclip.data.rendering.stage import Scene, Stage
+
+from .circuit_board import circuit_board
+from .stage import Scene, Stage
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.shapes import Array, box, circle, dome
-from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rgb, stand
+from .shapes import Array, box, circle, dome
+from .stage import Layer, Scene, Stage, mix, rgb, stand
 
 
 class Component(NamedTuple):

@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.foreign_parts import foreign_part
-from anomalib_adaptclip.data.rendering.placement import area, blob, contrasting, spot, stroke
-from anomalib_adaptclip.data.rendering.shapes import Array, cover, smooth_step
-from anomalib_adaptclip.data.rendering.stage import Layer, Scene, mix, move, rgb, take_away
+from .foreign_parts import foreign_part
+from .placement import area, blob, contrasting, spot, stroke
+from .shapes import Array, cover, smooth_step
+from .stage import Layer, Scene, mix, move, rgb, take_away
 
 Defect = Callable[[Scene, np.random.Generator], Layer]
 

@@ -5,9 +5,9 @@
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.placement import area, contrasting, spot, stroke
-from anomalib_adaptclip.data.rendering.shapes import Array, axes, box, circle, cover, dome, polygon, turn
-from anomalib_adaptclip.data.rendering.stage import Layer, Scene, cast_shadow, mix, rgb, shade, soften
+from .placement import area, contrasting, spot, stroke
+from .shapes import Array, axes, box, circle, cover, dome, polygon, turn
+from .stage import Layer, Scene, cast_shadow, mix, rgb, shade, soften
 
 _COLOURS = np.stack(
     [rgb(code) for code in (0xD9362B, 0x2C64B8, 0xE9C531, 0x2E9A56, 0xF0EEE8, 0x232427, 0xC9CCD0, 0xD77B2E)],

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.shapes import (
+from .shapes import (
     box,
     circle,
     cover,
@@ -18,7 +18,7 @@ from anomalib_adaptclip.data.rendering.shapes import (
     star,
     turn,
 )
-from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rgb, stand
+from .stage import Layer, Scene, Stage, mix, rgb, stand
 
 
 def pill(stage: Stage) -> Scene:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.shapes import (
+from .shapes import (
     Array,
     box,
     circle,
@@ -17,7 +17,7 @@ from anomalib_adaptclip.data.rendering.shapes import (
     smooth_step,
     turn,
 )
-from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rgb, stand, take_away
+from .stage import Layer, Scene, Stage, mix, rgb, stand, take_away
 
 
 def turned(stage: Stage, radius: Array, metal: Array) -> Array:

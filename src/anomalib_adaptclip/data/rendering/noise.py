@@ -6,7 +6,7 @@
 import numpy as np
 from PIL import Image
 
-from anomalib_adaptclip.data.rendering.shapes import Array
+from .shapes import Array
 
 
 def resize(field: Array, rows: int, columns: int) -> Array:

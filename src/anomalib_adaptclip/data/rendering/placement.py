@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.noise import fractal_noise, resize
-from anomalib_adaptclip.data.rendering.shapes import Array, axes, cover, segment, span, turn
-from anomalib_adaptclip.data.rendering.stage import Scene, mean_colour
+from .noise import fractal_noise, resize
+from .shapes import Array, axes, cover, segment, span, turn
+from .stage import Scene, mean_colour
 
 _COARSE = 32
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalib_adaptclip.data.rendering.categories import get_category
-from anomalib_adaptclip.data.rendering.defects import DEFECTS
-from anomalib_adaptclip.data.rendering.noise import smooth_noise
-from anomalib_adaptclip.data.rendering.shapes import Array, axes
-from anomalib_adaptclip.data.rendering.stage import Stage, mix
+from .categories import get_category
+from .defects import DEFECTS
+from .noise import smooth_noise
+from .shapes import Array, axes
+from .stage import Stage, mix
 
 MIN_IMAGE_SIZE = 64
 _SUPERSAMPLING = 2

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.noise import fractal_noise, resize, smooth_noise
-from anomalib_adaptclip.data.rendering.shapes import Array, axes, cover, turn
+from .noise import fractal_noise, resize, smooth_noise
+from .shapes import Array, axes, cover, turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from anomalib_adaptclip.data.rendering.noise import cell_noise, resize
-from anomalib_adaptclip.data.rendering.shapes import Array, axes, box, circle, cover, dome, smooth_step, span
-from anomalib_adaptclip.data.rendering.stage import Layer, Scene, Stage, mix, rgb, stand
+from .noise import cell_noise, resize
+from .shapes import Array, axes, box, circle, cover, dome, smooth_step, span
+from .stage import Layer, Scene, Stage, mix, rgb, stand
 
 
 def _sheet(image: Array, beneath: Array) -> Scene:

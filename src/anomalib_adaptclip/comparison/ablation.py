@@ -1,0 +1,287 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The ablations of the paper's Table 5 on any base and target: one file a row, one table for all."""
+
+import csv
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from rich.table import Table
+
+from anomalib_adaptclip.data import QueryPromptDataModule
+from anomalib_adaptclip.files.tensors import replace_file
+from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
+from anomalib_adaptclip.version import __version__
+
+logger = logging.getLogger(__name__)
+
+TABLE_FILE = "ablation.csv"
+_UNIMPORTANT = ("cache_dir", "num_workers")  # arguments that no figure depends on
+
+
+class Row(NamedTuple):
+    """A row to run.
+
+    Attributes:
+        number: Its place in the table, which begins the name of its file.
+        method: The rest of that name.
+        config: Arguments of the model, under the key ``model``.
+    """
+
+    number: int
+    method: str
+    config: Namespace
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Adapters that are trained."""
+        return tuple(self.config.model.init_args.adapter_names)
+
+    @property
+    def shots(self) -> int:
+        """Normal images at test time: the prompt-query adapter needs one."""
+        return int("prompt_query" in self.adapters)
+
+
+class Result(NamedTuple):
+    """A row of the table, as it is stored.
+
+    Attributes:
+        number: Its place.
+        method: What is trained.
+        shots: Normal images at test time, 0 or 1.
+        textual: Whether the textual adapter takes part.
+        visual: Whether the visual adapter takes part.
+        prompt_query: Whether the prompt-query adapter takes part.
+        image_AUROC: Mean over the target's categories, in [0, 1]. None if there is none.
+        pixel_AUPR: The same of the maps.
+        error: Why there are no figures. Empty if the row is finished.
+        configuration: What the figures depend on, as JSON.
+    """
+
+    number: int
+    method: str
+    shots: int
+    textual: bool
+    visual: bool
+    prompt_query: bool
+    image_AUROC: float | None  # noqa: N815
+    pixel_AUPR: float | None  # noqa: N815
+    error: str
+    configuration: str
+
+
+def find_configs() -> Path:
+    """Folder of the eight rows: inside an installed package, or in the repository."""
+    shipped = Path(__file__).parents[1] / "configs" / "ablation"
+    return shipped if shipped.is_dir() else Path(__file__).parents[3] / "configs" / "ablation"
+
+
+def read_rows(folder: Path, numbers: Sequence[int] | None = None) -> list[Row]:
+    """Read the files of rows.
+
+    Args:
+        folder: Of files named like ``4_alternating.yaml``, each with a section ``model``.
+        numbers: Rows to read, all by default.
+
+    Returns:
+        Rows in order.
+
+    Raises:
+        ValueError: If a file cannot be understood, or a number has no file.
+    """
+    files = {int(path.stem.split("_")[0]): path for path in folder.glob("[0-9]*_*.yaml")}
+    absent = sorted({*(numbers if numbers is not None else files)} - {*files})
+    if absent or not files:
+        msg = (
+            f"{folder} holds the rows {sorted(files)}, expected {absent or 'some'} as well. Choose among those, or a "
+            "folder with files like 4_alternating.yaml."
+        )
+        raise ValueError(msg)
+    chosen = sorted(files if numbers is None else {*numbers})
+    return [Row(number, files[number].stem.split("_", 1)[1], _read_config(files[number])) for number in chosen]
+
+
+def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **trainer: Any) -> list[Result]:  # noqa: ANN401
+    """Run rows one after the other, and store each result at once.
+
+    Finished rows with the same configuration are not run again. A row that fails does not stop the others.
+
+    Args:
+        rows: Rows.
+        data: Arguments of :class:`QueryPromptDataModule`.
+        output: Folder for the table and for the results of each row.
+        **trainer: Arguments of Lightning's trainer.
+
+    Returns:
+        One result a row.
+
+    Raises:
+        ValueError: If the file of the table holds something else.
+    """
+    path, results = output / TABLE_FILE, []
+    for row in rows:
+        configuration = configuration_of(row, data, trainer.get("precision"))
+        finished = [
+            result
+            for result in read_results(path)
+            if (result.number, result.configuration) == (row.number, configuration) and not result.error
+        ]
+        if finished:
+            logger.info("Row %d is finished already.", row.number)
+            results += finished
+            continue
+        scores, problem = {}, ""
+        try:
+            scores = run_row(row, QueryPromptDataModule(**data), output / f"{row.number}_{row.method}", **trainer)
+        except Exception as error:  # whatever it is, the other rows go on
+            logger.warning("Row %d failed.", row.number, exc_info=True)
+            problem = f"{type(error).__name__}: {error}"
+        results.append(result_of(row, configuration, scores, problem))
+        store_result(path, results[-1])
+    return results
+
+
+def run_row(row: Row, datamodule: QueryPromptDataModule, folder: Path, **trainer: Any) -> dict[str, float]:  # noqa: ANN401
+    """Train and test a row in an Engine of its own. Without adapters it is only tested.
+
+    Args:
+        row: Row.
+        datamodule: Base and target.
+        folder: For the Engine's results.
+        **trainer: Arguments of Lightning's trainer.
+
+    Returns:
+        Metrics by name, such as ``image_AUROC``.
+
+    Raises:
+        ValueError: If the target has none.
+    """
+    from anomalib.engine import Engine  # noqa: PLC0415  imports all models
+
+    model: AdaptCLIPTraining = _model_parser().instantiate_classes(row.config).model
+    # The figures are those of the test at the end: nothing is validated on the way.
+    engine = Engine(default_root_dir=folder, devices=1, max_epochs=model.epochs, limit_val_batches=0, **trainer)
+    if row.adapters:
+        engine.fit(model, datamodule=datamodule)
+        if engine.trainer.interrupted:  # some releases of Lightning return from an interrupted training as from others
+            raise KeyboardInterrupt
+    [found] = engine.test(model, datamodule=datamodule)
+    prefix = ("test_zero_shot_", "test_one_shot_")[row.shots]
+    scores = {name.removeprefix(prefix): float(value) for name, value in found.items() if name.startswith(prefix)}
+    if not scores:
+        msg = (
+            f"No {row.shots}-shot figures on {datamodule.name}. Each category of the target needs normal and abnormal "
+            "test images, and for one-shot a normal train image."
+        )
+        raise ValueError(msg)
+    return scores
+
+
+def configuration_of(row: Row, data: Mapping[str, Any], precision: str | None) -> str:
+    """What the figures of a row depend on, as JSON: a finished row with the same need not run again."""
+    model = row.config.model.init_args.as_dict()
+    model, used = ({k: v for k, v in part.items() if k not in _UNIMPORTANT} for part in (model, data))
+    parts = {"version": __version__, "precision": precision, "data": used, "model": model}
+    return json.dumps(parts, sort_keys=True, default=str)
+
+
+def result_of(row: Row, configuration: str, scores: Mapping[str, float], error: str = "") -> Result:
+    """The row of the table for a row that was run."""
+    return Result(
+        row.number,
+        row.method,
+        row.shots,
+        "textual" in row.adapters,
+        "visual" in row.adapters,
+        "prompt_query" in row.adapters,
+        scores.get("image_AUROC"),
+        scores.get("pixel_AUPR"),
+        error,
+        configuration,
+    )
+
+
+def read_results(path: Path) -> list[Result]:
+    """Read the results that are stored, none if there is no file.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="") as file:
+            return [_parse_result(line) for line in csv.DictReader(file, strict=True)]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        msg = f"{path} is no table of ablations ({error!r}). Move it away, or choose another output folder."
+        raise ValueError(msg) from error
+
+
+def store_result(path: Path, result: Result) -> None:
+    """Put a result into the file, in place of an earlier one of the same row and configuration. Others are kept."""
+
+    def is_earlier(other: Result) -> bool:
+        return (other.number, other.configuration) == (result.number, result.configuration)
+
+    results = [result, *(other for other in read_results(path) if not is_earlier(other))]
+    results.sort(key=lambda other: other.number)
+
+    def write(draft: Path) -> None:
+        with draft.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(Result._fields)
+            writer.writerows(results)
+
+    replace_file(path, write)
+
+
+def build_table(results: Sequence[Result], title: str) -> Table:
+    """Table 5 with our figures, in percent."""
+    table = Table("No.", "Method", "Shots", "TA", "VA", "PQA", "image AUROC / pixel AUPR", title=title)
+    for result in results:
+        switches = ("✓" if on else "✗" for on in (result.textual, result.visual, result.prompt_query))
+        figures = " / ".join(_percent(score) for score in (result.image_AUROC, result.pixel_AUPR))
+        table.add_row(
+            str(result.number), result.method, str(result.shots), *switches, "failed" if result.error else figures
+        )
+    return table
+
+
+def _model_parser() -> ArgumentParser:
+    """Reads the section ``model`` as anomalib's command line does."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=AdaptCLIPTraining, required=True)
+    return parser
+
+
+def _read_config(path: Path) -> Namespace:
+    try:
+        return _model_parser().parse_path(path)
+    except (ArgumentError, TypeError) as error:
+        msg = f"{path} should hold a section `model` for AdaptCLIPTraining and nothing else: {error}"
+        raise ValueError(msg) from error
+
+
+def _parse_result(line: Mapping[str, str]) -> Result:
+    return Result(
+        int(line["number"]),
+        line["method"],
+        int(line["shots"]),
+        line["textual"] == "True",
+        line["visual"] == "True",
+        line["prompt_query"] == "True",
+        float(line["image_AUROC"]) if line["image_AUROC"] else None,
+        float(line["pixel_AUPR"]) if line["pixel_AUPR"] else None,
+        line["error"],
+        line["configuration"],
+    )
+
+
+def _percent(score: float | None) -> str:
+    return "–" if score is None else f"{100 * score:.1f}"  # noqa: RUF001

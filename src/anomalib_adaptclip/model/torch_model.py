@@ -1,0 +1,364 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""AdaptCLIP as a plain PyTorch module: frozen CLIP, adapters, few-shot memory.
+
+Letters: B batch, K normal prompt images (shots), D joint embedding width, H and W pixels.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from anomalib.data import InferenceBatch
+from anomalib.models.components import DynamicBufferMixin
+from torch import nn
+
+from anomalib_adaptclip.adapters import (
+    Alignment,
+    Opinion,
+    PromptQueryAdapter,
+    TextualAdapter,
+    VisualAdapter,
+    compare_with_text,
+)
+from anomalib_adaptclip.adapters.adapter_file import AdapterFile, load_adapter_file, read_adapter_file
+from anomalib_adaptclip.clip import (
+    Clip,
+    ImageTokens,
+    TextTower,
+    encode_image,
+    require_blocks,
+    require_standard_clip,
+    static_text_pair,
+)
+from anomalib_adaptclip.prompts.memory import Precision, PromptMemory
+
+from .fusion import Fusion, Prediction, alignment_map, fuse, predict
+
+AdapterName = Literal["visual", "textual", "prompt_query"]
+ADAPTERS: tuple[AdapterName, ...] = get_args(AdapterName)
+Mode = Literal["alternating", "joint"]
+
+
+class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
+    """Detect and segment anomalies with a frozen CLIP and three small adapters.
+
+    Zero-shot until :meth:`set_prompts` has been given normal images, few-shot from then on. The rows of the paper's
+    Table 5 are subsets of ``adapters``, with ``context=False`` for its line 5; without any, plain CLIP with the static
+    texts stands in (line 0).
+
+    Args:
+        clip: Any open_clip CLIP with a standard ViT image tower. It is frozen, and stays in eval mode.
+        taps: Blocks whose tokens are used, counted from 1, ascending.
+        first_vv_block: First block with a V-V stream, counted from 1.
+        prompt_length: Context vectors of each learned text prompt.
+        reduction: Bottleneck of the visual adapter's residual MLPs.
+        hidden_dim: Features in the heads of the prompt-query adapter.
+        context: Let the prompt-query adapter see the query itself, not only the aligned residual.
+        topk: Largest positions that its image head pools; the paper's eq. 8 has 1.
+        fusion: ``"published"``, or ``"paper"`` for plain averages.
+        adapters: Which adapters to build. They are untrained until :meth:`load_adapters`.
+        class_name: What the images show, for the static texts. The published adapters were trained with ``"object"``.
+        mode: ``"alternating"``: the visual adapter sees the static texts, the textual one tokens as CLIP has them.
+            ``"joint"`` (line 3): both see adapted tokens and learned texts. To be used as it was trained.
+        prompt_precision: Of the tokens of normal images in memory, ``"float32"`` or ``"float16"``.
+        prompt_budget: Patches of normal images to keep at most, all images together; the most representative ones.
+
+    Raises:
+        TypeError: If ``clip`` is no CLIP with standard towers.
+        ValueError: If an argument is out of range; the message says what is possible.
+
+    Example:
+        >>> clip = open_clip.create_model("ViT-L-14-336", pretrained="openai")  # doctest: +SKIP
+        >>> model = AdaptCLIPModel(clip, taps=(6, 12, 18, 24), first_vv_block=6).eval()  # doctest: +SKIP
+        >>> model.load_adapters("epoch_15.pth")  # doctest: +SKIP
+        >>> model.set_prompts(good_images)  # doctest: +SKIP
+        >>> model(images).anomaly_map.shape  # doctest: +SKIP
+        torch.Size([8, 1, 518, 518])
+    """
+
+    clip: Clip
+    prompt_memory: PromptMemory
+    static_pair: torch.Tensor
+    learned_pair: torch.Tensor
+
+    def __init__(
+        self,
+        clip: Clip,
+        taps: Sequence[int],
+        first_vv_block: int,
+        prompt_length: int = 12,
+        reduction: int = 4,
+        hidden_dim: int = 128,
+        context: bool = True,
+        topk: int = 10,
+        fusion: Fusion = "published",
+        adapters: Sequence[AdapterName] = ADAPTERS,
+        class_name: str = "object",
+        mode: Mode = "alternating",
+        prompt_precision: Precision = "float32",
+        prompt_budget: int | None = None,
+    ) -> None:
+        super().__init__()
+        require_standard_clip(clip)
+        require_blocks(len(clip.visual.transformer.resblocks), taps, first_vv_block)
+        require_options(adapters, fusion, mode)
+        self.clip = clip.requires_grad_(False).eval()
+        self.taps = tuple(taps)
+        self.first_vv_block = first_vv_block
+        self.fusion = fusion
+        self.class_name = class_name
+        self.mode = mode
+        width, text_width = clip.visual.proj.shape[1], self.text_tower.token_embedding.embedding_dim
+        self.adapters = nn.ModuleDict()
+        if "visual" in adapters:
+            self.adapters["visual"] = VisualAdapter(width, reduction)
+        if "textual" in adapters:
+            self.adapters["textual"] = TextualAdapter(prompt_length, text_width)
+        if "prompt_query" in adapters:
+            self.adapters["prompt_query"] = PromptQueryAdapter(
+                width, len(self.taps), hidden_dim, context=context, topk=topk
+            )
+        self.prompt_memory = PromptMemory(prompt_precision, prompt_budget)
+        # The text pairs depend on no image. They are computed when first needed and kept, in checkpoints too.
+        self.register_buffer("static_pair", torch.empty(0, width))
+        self.register_buffer("learned_pair", torch.empty(0, width))
+
+    @property
+    def text_tower(self) -> TextTower:
+        """CLIP's text tower: a module of its own, or the CLIP itself."""
+        return getattr(self.clip, "text", self.clip)
+
+    @property
+    def patch_size(self) -> tuple[int, int]:
+        """Height and width of a patch in pixels."""
+        height, width = self.clip.visual.conv1.kernel_size
+        return height, width
+
+    def train(self, mode: bool = True) -> "AdaptCLIPModel":
+        """Set the mode of the adapters. CLIP stays in eval mode."""
+        super().train(mode)
+        self.clip.eval()
+        return self
+
+    def load_adapters(self, source: str | Path | AdapterFile) -> AdapterFile:
+        """Load adapter weights from the published layout or from our safetensors.
+
+        Args:
+            source: File to load, or one that was read already. Adapters in it that this model lacks are passed over.
+
+        Returns:
+            What was read, with its SHA-256.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is damaged, holds code, or does not fit this model; all keys at fault are listed.
+        """
+        file = source if isinstance(source, AdapterFile) else read_adapter_file(source)
+        load_adapter_file(file, self.adapters)
+        self._forget_learned_pair()
+        return file
+
+    def set_prompts(self, images: torch.Tensor) -> None:
+        """Remember normal images, in place of any before.
+
+        Args:
+            images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        self.prompt_memory.store(self.encode_prompts(images))
+
+    @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
+    @torch.no_grad()
+    def encode_prompts(self, images: torch.Tensor) -> torch.Tensor:
+        """Tokens of normal images in the form that :class:`PromptMemory` stores.
+
+        Args:
+            images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
+
+        Returns:
+            Normalised patch tokens ``(S, K, L, D)``, S taps.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        if images.ndim != 4 or len(images) == 0:
+            msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
+            raise ValueError(msg)
+        with torch.autocast(images.device.type, enabled=False):  # what is kept serves other precisions too
+            # a few at a time, so that many fit in memory
+            chunks = torch.split(images, 8)
+            return torch.cat([self.prompt_memory.pack(self.encode(chunk, self.taps).taps) for chunk in chunks], dim=1)
+
+    def clear_prompts(self) -> None:
+        """Forget the normal images: zero-shot again."""
+        self.prompt_memory.clear()
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    def encode_texts(self) -> None:
+        """Compute the text pairs that are not there yet. :meth:`forward` does so when it has to."""
+        with torch.autocast(self.static_pair.device.type, enabled=False):
+            if len(self.static_pair) == 0:
+                self.static_pair = static_text_pair(self.text_tower, self.class_name)
+            if len(self.learned_pair) == 0 and "textual" in self.adapters:
+                self.learned_pair = self.adapters["textual"](self.text_tower)
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> InferenceBatch:
+        """Score and segment a batch, few-shot if there are prompts.
+
+        Args:
+            images: Preprocessed images ``(B, 3, H, W)``, H and W multiples of the patch.
+
+        Returns:
+            ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, H, W)``, both in [0, 1], 1 being abnormal. They are
+            float32, also where CLIP is not.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        tokens, alignments = self._encode_and_align(images)
+        return self.judge(tokens, alignments, (images.shape[-2], images.shape[-1]))
+
+    @torch.no_grad()
+    def maps_by_adapter(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What each adapter marks in a batch, to look at.
+
+        Args:
+            images: Preprocessed images ``(B, 3, H, W)``.
+
+        Returns:
+            Maps ``(B, 1, H, W)`` in [0, 1] by the names of the adapters, or ``"plain"`` without any; with prompts
+            ``"alignment"``, if the fusion uses it; and ``"fused"``, which is smoothed, the map of :meth:`forward`.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        tokens, alignments = self._encode_and_align(images)
+        predictions, alignment = self._predict(tokens, alignments, (images.shape[-2], images.shape[-1]))
+        maps = {name: prediction.anomaly_map for name, prediction in predictions.items()}
+        if alignment is not None and self.fusion == "published":
+            maps["alignment"] = alignment
+        return maps | {"fused": fuse([*predictions.values()], alignment, self.fusion).anomaly_map}
+
+    def _encode_and_align(self, images: torch.Tensor) -> tuple[ImageTokens, list[Alignment]]:
+        """Tokens of preprocessed images, and their alignments with the prompts in memory."""
+        if len(self.static_pair) == 0 or (len(self.learned_pair) == 0 and "textual" in self.adapters):
+            self.encode_texts()
+        few_shot = self.prompt_memory.k_shot > 0
+        tokens = self.encode(images, self.taps if few_shot else self.taps[-1:])
+        return tokens, self.prompt_memory.align(tokens.taps) if few_shot else []
+
+    def judge(self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]) -> InferenceBatch:
+        """Score and segment a batch by its tokens.
+
+        Args:
+            tokens: Of the queries.
+            alignments: Of the queries with their prompts, one a tap. None for zero-shot.
+            size: Height H and width W of the map in pixels.
+
+        Returns:
+            As :meth:`forward`.
+        """
+        predictions, alignment = self._predict(tokens, alignments, size)
+        with _without_autocast(tokens.global_token.device.type):
+            score, anomaly_map = fuse([*predictions.values()], alignment, self.fusion)
+        return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
+
+    def _predict(
+        self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]
+    ) -> tuple[dict[str, Prediction], torch.Tensor | None]:
+        """What is fused: a prediction by each adapter, and with prompts the alignment map."""
+        opinions = self.opinions(tokens, alignments) or {"plain": [self.plain_opinion(tokens)]}
+        with _without_autocast(tokens.global_token.device.type):  # float32 from here on
+            predictions = {name: predict(taps, size) for name, taps in opinions.items()}
+            return predictions, alignment_map(alignments, tokens.grid, size) if alignments else None
+
+    def encode(self, images: torch.Tensor, taps: Sequence[int]) -> ImageTokens:
+        """Tokens of preprocessed images ``(B, 3, H, W)`` at some of the tapped blocks, ascending."""
+        height, width = images.shape[-2:]
+        patch_height, patch_width = self.patch_size
+        if images.shape[1] != 3 or height % patch_height or width % patch_width:
+            msg = (
+                f"Images must be (B, 3, H, W) with H and W multiples of the patch, {patch_height}x{patch_width} "
+                f"pixels; got {tuple(images.shape)}. Resize them, with the pre-processor for instance."
+            )
+            raise ValueError(msg)
+        return encode_image(self.clip.visual, images.to(self.clip.visual.proj.dtype), taps, self.first_vv_block)
+
+    def opinions(self, tokens: ImageTokens, alignments: Sequence[Alignment] = ()) -> dict[str, list[Opinion]]:
+        """What the adapters say of a batch.
+
+        Args:
+            tokens: Of the queries.
+            alignments: Of the queries with their prompts, one a tap. None for zero-shot.
+
+        Returns:
+            For each adapter that is present its opinions: one of a text adapter, one a tap of the prompt-query adapter.
+        """
+        opinions: dict[str, list[Opinion]] = {}
+        precision = next(
+            (parameter.dtype for parameter in self.adapters.parameters()), torch.float32
+        )  # CLIP may have less
+        global_token, last_tap = tokens.global_token.to(precision), tokens.taps[-1].to(precision)
+        alignments = [alignment._replace(query=alignment.query.to(precision)) for alignment in alignments]
+        plain = adapted = (global_token, last_tap[:, 1:])
+        learned_pair = self.learned_pair
+        if "visual" in self.adapters:
+            adapted = self.adapters["visual"](global_token, last_tap)
+        if "textual" in self.adapters and self.training:
+            learned_pair = self.adapters["textual"](self.text_tower)  # it carries a gradient
+            self._forget_learned_pair()  # each step moves it
+        joint = self.mode == "joint"
+        if "visual" in self.adapters:
+            pair = learned_pair if joint else self.static_pair
+            opinions["visual"] = [compare_with_text(*adapted, pair, tokens.grid)]
+        if "textual" in self.adapters:
+            opinions["textual"] = [compare_with_text(*(adapted if joint else plain), learned_pair, tokens.grid)]
+        if "prompt_query" in self.adapters and alignments:
+            opinions["prompt_query"] = self.adapters["prompt_query"](alignments, tokens.grid)
+        return opinions
+
+    def plain_opinion(self, tokens: ImageTokens) -> Opinion:
+        """What CLIP says of a batch without any adapter: Table 5, line 0."""
+        return compare_with_text(tokens.global_token, tokens.taps[-1][:, 1:], self.static_pair, tokens.grid)
+
+    def _forget_learned_pair(self) -> None:
+        self.learned_pair = self.learned_pair.new_empty(0, self.learned_pair.shape[1])
+
+
+def _without_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Nothing where there is no autocast, so that exporters see none."""
+    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
+
+
+def require_options(adapters: Sequence[str], fusion: str, mode: str = "alternating") -> None:
+    """Check names of adapters, fusion and mode.
+
+    Args:
+        adapters: Names of adapters.
+        fusion: Name of a fusion.
+        mode: Name of a mode of learning.
+
+    Raises:
+        ValueError: If a name is unknown, the known ones are listed; or if joint learning lacks one of its two adapters.
+    """
+    unknown = [name for name in adapters if name not in ADAPTERS]
+    if unknown:
+        msg = f"Unknown adapters {unknown}; the adapters are {list(ADAPTERS)}."
+        raise ValueError(msg)
+    if fusion not in get_args(Fusion):
+        msg = f"Unknown fusion {fusion!r}; choose one of {list(get_args(Fusion))}."
+        raise ValueError(msg)
+    if mode not in get_args(Mode):
+        msg = f"Unknown mode {mode!r}; choose one of {list(get_args(Mode))}."
+        raise ValueError(msg)
+    if mode == "joint" and not {"visual", "textual"} <= set(adapters):
+        msg = f"Joint learning needs the visual and the textual adapter; got {list(adapters)}. Add them, or alternate."
+        raise ValueError(msg)

@@ -1,0 +1,4 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Normal images as few-shot prompts: which ones, their tokens in memory, and banks of many categories."""

@@ -1,0 +1,285 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Prompts of many categories for one model: each image of a batch is compared with its own.
+
+Letters: B batch, K normal prompt images (shots), S tapped blocks, L patches, D joint embedding width.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from anomalib.data import InferenceBatch
+
+from anomalib_adaptclip.choices import require_choice
+from anomalib_adaptclip.clip import ImageTokens, fingerprint
+from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
+from anomalib_adaptclip.version import __version__
+
+from .bank_file import FORMAT, read_bank, read_header, require_same_header, write_bank
+from .memory import align_taps, condense
+
+logger = logging.getLogger(__name__)
+
+UnknownCategory = Literal["zero_shot", "error"]
+Size = tuple[int, int]
+
+_WRITING = threading.Lock()  # of the process, not of a bank: banks are pickled and copied with their model
+
+
+class PromptBank:
+    """Named sets of prompts in one model. CLIP is shared, and each good image is encoded once.
+
+    Several threads may use a bank. Sets are never changed, only replaced: a prediction that is under way goes on with
+    those that it began with.
+
+    Args:
+        model: Encodes and judges. Precision and budget of its prompts are those of each set.
+        backbone: Name of its backbone, for the file.
+        unknown_category: What to do with images of a category that the bank lacks: ``"zero_shot"``, with one warning
+            for each category, or ``"error"``. Thresholds that were found with prompts do not fit zero-shot scores.
+
+    Raises:
+        ValueError: If ``unknown_category`` is something else.
+
+    Example:
+        >>> bank = PromptBank(model)  # doctest: +SKIP
+        >>> bank.add("bottle", good_bottles)  # doctest: +SKIP
+        >>> bank.add("cable", good_cables)  # doctest: +SKIP
+        >>> bank.predict(images, ["cable", "bottle", "cable"]).pred_score.shape  # doctest: +SKIP
+        torch.Size([3])
+        >>> bank.save("bank.safetensors")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, model: AdaptCLIPModel, backbone: str = "", unknown_category: UnknownCategory = "zero_shot"
+    ) -> None:
+        require_choice("unknown_category", unknown_category, UnknownCategory)
+        self.model = model
+        self.backbone = backbone
+        self.unknown_category = unknown_category
+        self.image_size: Size | None = None
+        self._sets: Mapping[str, torch.Tensor] = {}
+        self._warned: set[str] = set()
+        self._fingerprint = fingerprint(model.clip)  # now, for a trainer may change the precision
+
+    @property
+    def names(self) -> list[str]:
+        """Categories in the bank."""
+        return list(self._sets)
+
+    def k_shot(self, name: str) -> int:
+        """Number of good images of a category; 0 if it is unknown."""
+        return self._sets[name].shape[1] if name in self._sets else 0
+
+    @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
+    @torch.no_grad()
+    def add(self, name: str, images: torch.Tensor) -> None:
+        """Add good images to a category, a new one or one that has some.
+
+        Args:
+            name: Of the category.
+            images: Preprocessed images ``(K, 3, H, W)``, K at least 1, of the size of those before.
+
+        Raises:
+            ValueError: If shape or size is another, or there is no name.
+        """
+        if not name:
+            msg = "A category of a prompt bank needs a name; got an empty one."
+            raise ValueError(msg)
+        tokens = self.model.encode_prompts(images)
+        with _WRITING:
+            self._require_size(images)
+            sets = dict(self._sets)
+            sets[name] = self._extended(sets.get(name), tokens)
+            self.image_size = (images.shape[-2], images.shape[-1])
+            self._sets = sets
+
+    def _extended(self, old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
+        """Packed prompts ``(S, K, L, D)`` of two sets together, within the budget."""
+        parts = [new] if old is None else [old, new.to(old)]
+        pool = torch.cat([part.flatten(1, 2) for part in parts], dim=1)
+        return condense(pool, sum(part.shape[1] for part in parts), self.model.prompt_memory.budget)
+
+    def remove(self, name: str) -> None:
+        """Forget a category.
+
+        Raises:
+            ValueError: If the bank lacks it; what it has is listed.
+        """
+        with _WRITING:
+            self._sets = without(self._sets, name)
+
+    def to(self, device: torch.device | str) -> None:
+        """Move all prompts to where the model is."""
+        with _WRITING:
+            self._sets = {name: tokens.to(device) for name, tokens in self._sets.items()}
+
+    @torch.no_grad()
+    def predict(self, images: torch.Tensor, categories: Sequence[str]) -> InferenceBatch:
+        """Score and segment a batch, each image by the prompts of its category.
+
+        Args:
+            images: Preprocessed images ``(B, 3, H, W)``, B may be 0.
+            categories: What each of them shows, B names.
+
+        Returns:
+            As :class:`AdaptCLIPModel`.
+
+        Raises:
+            ValueError: If sizes or numbers do not fit, or a category is unknown and that is an error.
+        """
+        sets = self._sets  # this prediction's, whatever others add meanwhile
+        if len(categories) != len(images):
+            msg = f"Each image needs its category: got {len(images)} images and {len(categories)} names."
+            raise ValueError(msg)
+        self._require_size(images)
+        size = (images.shape[-2], images.shape[-1])
+        if len(images) == 0:
+            none = torch.empty(0, device=images.device)
+            return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
+        self._tell_unknown([name for name in dict.fromkeys(categories) if name not in sets])
+        self.model.encode_texts()
+        tokens = self.model.encode(images, self.model.taps)
+        groups = group_rows([name if name in sets else None for name in categories])
+        outputs = [self._judge(take_rows(tokens, rows), sets.get(name or ""), size) for name, rows in groups.items()]
+        places = torch.tensor([row for rows in groups.values() for row in rows], device=images.device).argsort()
+        return InferenceBatch(
+            pred_score=torch.cat([torch.as_tensor(output.pred_score) for output in outputs])[places],
+            anomaly_map=torch.cat([torch.as_tensor(output.anomaly_map) for output in outputs])[places],
+        )
+
+    def _judge(self, tokens: ImageTokens, prompts: torch.Tensor | None, size: Size) -> InferenceBatch:
+        alignments = [] if prompts is None else align_taps(tokens.taps, prompts.to(tokens.global_token.device))
+        return self.model.judge(tokens, alignments, size)
+
+    def _tell_unknown(self, unknown: Sequence[str]) -> None:
+        if unknown and self.unknown_category == "error":
+            msg = f"The prompt bank lacks {list(unknown)}; it has {self.names}. Add good images, or allow zero-shot."
+            raise ValueError(msg)
+        for name in unknown:
+            if name not in self._warned:
+                self._warned.add(name)
+                logger.warning(
+                    "The prompt bank lacks %r; it has %s. Its images go zero-shot, and thresholds that were found with "
+                    "prompts do not fit them: compare their scores with each other, and leave their labels aside.",
+                    name,
+                    self.names,
+                )
+
+    def _require_size(self, images: torch.Tensor) -> None:
+        size = (images.shape[-2], images.shape[-1])
+        if self.image_size not in {None, size}:
+            msg = f"The prompts of the bank are of images of {self.image_size} pixels; got {size}. Resize them alike."
+            raise ValueError(msg)
+
+    def save(self, path: Path | str) -> None:
+        """Write the bank to one safetensors file, whole or not at all.
+
+        Args:
+            path: File to make or replace.
+        """
+        write_bank(Path(path), self._sets, self.header())
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        model: AdaptCLIPModel,
+        backbone: str = "",
+        unknown_category: UnknownCategory = "zero_shot",
+        image_size: Size | None = None,
+        as_stored: bool = False,
+    ) -> "PromptBank":
+        """Read a bank that :meth:`save` wrote. Its sets are brought within the model's precision and budget of prompts.
+
+        Args:
+            path: File.
+            model: Model to use it with, of the same CLIP and taps.
+            backbone: Name of its backbone.
+            unknown_category: As for the class.
+            image_size: Height and width of the model's input in pixels, if known.
+            as_stored: Leave the sets as they are in the file; precision and budget then hold for what is added.
+
+        Returns:
+            The bank, its prompts where the model is.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is damaged, no prompt bank, or made with another CLIP, other taps or another size, or a
+                category has more images than the budget allows.
+        """
+        sets, header = read_bank(Path(path))
+        bank = cls(model, backbone, unknown_category)
+        bank.image_size = image_size
+        require_same_header(Path(path), header, bank.header())
+        if stored := json.loads(header["image_size"]):
+            bank.image_size = (stored[0], stored[1])
+        device = model.static_pair.device
+        sets = {name: tokens.to(device) for name, tokens in sets.items()}
+        bank._sets = sets if as_stored else {name: model.prompt_memory.fit(tokens) for name, tokens in sets.items()}
+        return bank
+
+    def header(self) -> dict[str, str]:
+        """What prompts of this bank depend on, for its file."""
+        return {
+            "format": FORMAT,
+            "version": __version__,
+            "backbone": self.backbone,
+            "fingerprint": self._fingerprint,
+            "taps": json.dumps(self.model.taps),
+            "first_vv_block": str(self.model.first_vv_block),
+            "image_size": json.dumps(self.image_size),
+        }
+
+
+def require_bank(path: Path | str | None, unknown_category: str, k_shot: int) -> None:
+    """Check a model's arguments that concern its bank.
+
+    Args:
+        path: The bank's file, if there is one.
+        unknown_category: What to do with unknown categories.
+        k_shot: Number of shots besides.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If there are prompts besides, the file is no bank, or an argument is unknown.
+    """
+    require_choice("unknown_category", unknown_category, UnknownCategory)
+    if path is None:
+        return
+    if k_shot:
+        msg = f"Prompts come from the bank {path} or by k_shot={k_shot}, not both. Leave one out."
+        raise ValueError(msg)
+    read_header(Path(path))
+
+
+def group_rows(names: Sequence[str | None]) -> dict[str | None, list[int]]:
+    """Positions of each name."""
+    groups: dict[str | None, list[int]] = {}
+    for row, name in enumerate(names):
+        groups.setdefault(name, []).append(row)
+    return groups
+
+
+def take_rows(tokens: ImageTokens, rows: list[int]) -> ImageTokens:
+    """Tokens of some images of a batch."""
+    index = torch.tensor(rows, device=tokens.global_token.device)
+    return ImageTokens(tokens.global_token[index], tuple(tap[index] for tap in tokens.taps), tokens.grid)
+
+
+def without(sets: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """All sets but one.
+
+    Raises:
+        ValueError: If it is not among them; they are listed.
+    """
+    if name not in sets:
+        msg = f"The prompt bank lacks {name!r}; it has {list(sets)}."
+        raise ValueError(msg)
+    return {other: tokens for other, tokens in sets.items() if other != name}

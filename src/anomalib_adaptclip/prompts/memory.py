@@ -1,0 +1,170 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The few-shot memory: tokens of normal images.
+
+Letters: B batch, K normal prompt images (shots), S tapped blocks, L patches of an image, N patches of all of them,
+D joint embedding width.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from anomalib.models.components import KCenterGreedy
+from torch import nn
+
+from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
+
+Precision = Literal["float32", "float16"]
+
+
+class PromptMemory(nn.Module):
+    """Hold the normal tokens in one buffer ``(S, K, L, D)``, so that they travel with checkpoints and devices.
+
+    An empty memory has K = 0. Loading a state takes over its number of shots and its precision.
+
+    Args:
+        precision: ``"float16"`` halves the memory of the tokens; they are compared at the precision of the queries.
+        budget: Patches to keep at most, of all images together, those that represent the others best. Then L is the
+            budget over K, and a row is no image any more. All by default.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    tokens: torch.Tensor
+
+    def __init__(self, precision: Precision = "float32", budget: int | None = None) -> None:
+        super().__init__()
+        require_memory(precision, budget)
+        self.precision = precision
+        self.budget = budget
+        self.register_buffer("tokens", torch.empty(0, 0, 0, 0))
+
+    @property
+    def k_shot(self) -> int:
+        """Number of normal images in memory."""
+        return self.tokens.shape[1]
+
+    def pack(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a tap, into the memory's form ``(S, K, L, D)``."""
+        return self._rounded(torch.stack([normalized_patches(tap) for tap in taps]))
+
+    def fit(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Bring packed tokens ``(S, K, L, D)`` within precision and budget; those in half precision stay so."""
+        return condense(self._rounded(tokens).flatten(1, 2), tokens.shape[1], self.budget)
+
+    def _rounded(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens.half() if self.precision == "float16" else tokens
+
+    @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
+    @torch.no_grad()
+    def store(self, tokens: torch.Tensor) -> None:
+        """Remember packed tokens ``(S, K, L, D)``, within the budget; what was there is forgotten."""
+        self.tokens = self.fit(tokens)
+
+    def clear(self) -> None:
+        """Forget all prompts."""
+        self.tokens = self.tokens.new_empty(0, 0, 0, 0)
+
+    def align(self, taps: Sequence[torch.Tensor]) -> list[Alignment]:
+        """Align query tokens ``(B, 1 + L, D)``, one tensor a tap, with the memory."""
+        return align_taps(taps, self.tokens)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
+        stored = state_dict.get(f"{prefix}tokens")
+        if stored is not None:
+            self.tokens = torch.empty_like(stored, device=self.tokens.device)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def align_taps(taps: Sequence[torch.Tensor], tokens: torch.Tensor) -> list[Alignment]:
+    """Align query tokens with prompts.
+
+    Args:
+        taps: Tokens ``(B, 1 + L, D)``, one tensor a tap.
+        tokens: Packed prompts ``(S, K, L, D)``.
+
+    Returns:
+        One alignment a tap.
+    """
+    return [align(normalized_patches(tap), prompt.flatten(0, 1)) for tap, prompt in zip(taps, tokens, strict=True)]
+
+
+def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor:
+    """Keep the patches that represent all others best, the same at all taps.
+
+    Args:
+        pool: Patches ``(S, N, D)`` of all images.
+        shots: Number K of images that they come from.
+        budget: Patches to keep at most; ``None`` keeps all.
+
+    Returns:
+        ``(S, K, L, D)``: K rows of equal length L, together no more than the budget. If nothing had to go, a row is an
+        image, unless K does not divide N: then the first patches come twice, to fill the last row.
+
+    Raises:
+        ValueError: If there are more images than patches to keep.
+    """
+    patches = pool.shape[1]
+    if budget is not None:
+        require_budget(budget, shots)
+    lacking = -patches % shots  # for rows of equal length, where a set of another budget is among them
+    if budget is not None and patches + lacking > budget:
+        pool = pool[:, representative_patches(pool, budget // shots * shots)]
+    elif lacking:
+        pool = torch.cat([pool, pool[:, :lacking]], dim=1)  # second copies change nothing: the first of equals wins
+    return pool.reshape(pool.shape[0], shots, -1, pool.shape[-1])
+
+
+def representative_patches(pool: torch.Tensor, count: int) -> torch.Tensor:
+    """Choose patches such that no other is far from all of them, by anomalib's greedy k-center.
+
+    Args:
+        pool: Patches ``(S, N, D)``.
+        count: Patches to choose, less than N.
+
+    Returns:
+        Their indices ``(count,)``, ascending. The same patches give the same choice.
+    """
+    embedding = pool.movedim(0, 1).flatten(1).float()  # (N, S * D)
+    sampler = KCenterGreedy(embedding, (count + 0.5) / len(embedding))  # it rounds down
+    sampler.model.random_state = np.random.RandomState(0)  # type: ignore[assignment]  # a number would repeat each row
+    with torch.random.fork_rng([embedding.device] if embedding.is_cuda else []):
+        torch.manual_seed(0)
+        kept = sampler.select_coreset_idxs()
+    return torch.tensor(sorted(kept), device=pool.device)
+
+
+def require_memory(precision: str, budget: int | None, shots: int = 0) -> None:
+    """Check the options of a memory.
+
+    Args:
+        precision: Of the tokens.
+        budget: Patches to keep at most, ``None`` for all.
+        shots: Images to remember, where known.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+    if precision not in get_args(Precision):
+        msg = f"Unknown prompt_precision {precision!r}; choose one of {list(get_args(Precision))}."
+        raise ValueError(msg)
+    if budget is not None:
+        require_budget(budget, shots)
+
+
+def require_budget(budget: int, shots: int) -> None:
+    """Check that a budget is at least one patch, and one for each image.
+
+    Raises:
+        ValueError: If it is less.
+    """
+    if budget < max(shots, 1):
+        msg = (
+            f"prompt_budget is the number of patches to keep of all normal images together, at least one for each. Got "
+            f"{budget} for {shots} images. Raise it, or leave it out to keep all."
+        )
+        raise ValueError(msg)

@@ -1,0 +1,77 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Losses that the adapters are trained with.
+
+Letters: B batch, H and W pixels.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from anomalib_adaptclip.adapters import Opinion
+from anomalib_adaptclip.model.anomaly_map import upsample
+
+SMOOTHING = 1e-5  # of labels, in the focal loss
+
+
+class OpinionLoss(NamedTuple):
+    """Loss of one opinion, in the parts that are logged.
+
+    Attributes:
+        classification: Cross-entropy of the image logits, a scalar.
+        segmentation: Focal loss plus the Dice losses of the abnormal and the normal map, a scalar.
+    """
+
+    classification: torch.Tensor
+    segmentation: torch.Tensor
+
+
+def opinion_loss(opinion: Opinion, label: torch.Tensor, mask: torch.Tensor) -> OpinionLoss:
+    """Loss of what one adapter, or one tap of the prompt-query adapter, says of a batch.
+
+    Args:
+        opinion: Logits ``(B, 2)`` and map ``(B, 1, h, w)`` at the adapter's own resolution.
+        label: 1 for abnormal images, ``(B,)`` integers.
+        mask: 1 for abnormal pixels, ``(B, H, W)`` in {0, 1}; it sets the resolution.
+
+    Returns:
+        Both parts; training minimises their sum.
+    """
+    size = (mask.shape[-2], mask.shape[-1])
+    abnormal = upsample(opinion.patch_map.float(), size).squeeze(1)  # (B, H, W), float32 whatever the precision
+    segmentation = focal_loss(abnormal, mask) + dice_loss(abnormal, mask) + dice_loss(1 - abnormal, 1 - mask)
+    return OpinionLoss(cross_entropy(opinion.logits.float(), label), segmentation)
+
+
+def focal_loss(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Binary focal loss on probabilities, gamma 2, no class weight, mean over all pixels.
+
+    Args:
+        probability: Of the positive class, any shape, in [0, 1].
+        target: 1 where positive, else 0, of the same shape.
+
+    Returns:
+        A scalar of at least 0 up to rounding. The one-hot target is smoothed by 1e-5 and so much added again, which
+        keeps the logarithm finite at 0.
+    """
+    correct = torch.where(target > 0.5, probability, 1 - probability)
+    correct = (1 - SMOOTHING) * correct + SMOOTHING * (1 - correct) + SMOOTHING
+    return -((1 - correct) ** 2 * correct.log()).mean()
+
+
+def dice_loss(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """One minus the Dice coefficient of each image with smoothing 1, averaged over the batch.
+
+    Args:
+        probability: ``(B, H, W)`` in [0, 1].
+        target: ``(B, H, W)`` in {0, 1}.
+
+    Returns:
+        A scalar in [0, 1).
+    """
+    probability, target = probability.flatten(1), target.flatten(1)
+    overlap = (probability * target).sum(dim=1)
+    return (1 - (2 * overlap + 1) / (probability.sum(dim=1) + target.sum(dim=1) + 1)).mean()

@@ -1,0 +1,75 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Fusion on numbers small enough to check by hand."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from anomalib_adaptclip.adapters import Alignment, Opinion
+from anomalib_adaptclip.model.anomaly_map import smooth
+from anomalib_adaptclip.model.fusion import Prediction, alignment_map, fuse, harmonic_mean, predict
+
+
+def constant(score: float, value: float) -> Prediction:
+    """A prediction whose map has one value, which smoothing keeps."""
+    return Prediction(torch.tensor([score]), torch.full((1, 1, 2, 2), value))
+
+
+def test_harmonic_mean() -> None:
+    values = [torch.tensor([1.0, 0.0, -1e-3, 0.5]), torch.tensor([0.5, 1.0, 1.0, 0.5])]
+    torch.testing.assert_close(harmonic_mean(values), torch.tensor([2 / 3, 0.0, 0.0, 0.5]))
+    torch.testing.assert_close(harmonic_mean([torch.zeros(2), torch.zeros(2)]), torch.zeros(2))
+
+
+def test_zero_shot_counts_the_maximum_as_a_score() -> None:
+    score, anomaly_map = fuse([constant(0.2, 0.4), constant(0.4, 0.8)], None, "published")
+    torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.6))
+    torch.testing.assert_close(score, torch.tensor([(0.2 + 0.4 + 0.6) / 3]))
+
+
+def test_few_shot_takes_harmonic_means() -> None:
+    alignment = torch.full((1, 1, 2, 2), 0.3)
+    score, anomaly_map = fuse([constant(0.2, 0.4), constant(0.4, 0.8)], alignment, "published")
+    torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 2 / (1 / 0.6 + 1 / 0.3)))
+    torch.testing.assert_close(score, torch.tensor([2 / (1 / 0.3 + 1 / 0.4)]))
+
+
+@pytest.mark.parametrize("alignment", [None, torch.full((1, 1, 2, 2), 0.1)])
+def test_paper_takes_plain_averages(alignment: torch.Tensor | None) -> None:
+    score, anomaly_map = fuse([constant(0.2, 0.4), constant(0.4, 0.8)], alignment, "paper")
+    torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.6))
+    torch.testing.assert_close(score, torch.tensor([0.3]))
+
+
+@pytest.mark.parametrize("fusion", ["published", "paper"])
+def test_every_final_map_is_smoothed(fusion: Any) -> None:
+    spike = torch.zeros(1, 1, 40, 40)
+    spike[..., 20, 20] = 1
+    anomaly_map = fuse([Prediction(torch.tensor([0.5]), spike)], None, fusion).anomaly_map
+    torch.testing.assert_close(anomaly_map, smooth(spike))
+    assert anomaly_map.max() < 0.02
+
+
+def test_nothing_abnormal_anywhere_is_zero_not_nan() -> None:
+    score, anomaly_map = fuse([constant(0.5, 0.5)], torch.zeros(1, 1, 2, 2), "published")
+    torch.testing.assert_close(anomaly_map, torch.zeros(1, 1, 2, 2))
+    torch.testing.assert_close(score, torch.zeros(1))
+
+
+def test_predict_averages_probabilities_not_logits() -> None:
+    opinions = [
+        Opinion(torch.tensor([[0.0, logit]]), torch.full((1, 1, 1, 1), value))
+        for logit, value in ((0.0, 0.2), (2.0, 0.4))
+    ]
+    score, anomaly_map = predict(opinions, (2, 2))
+    torch.testing.assert_close(score, torch.tensor([(0.5 + torch.sigmoid(torch.tensor(2.0)).item()) / 2]))
+    torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.3))
+
+
+def test_alignment_map_is_harmonic_over_taps() -> None:
+    patch, index = torch.zeros(1, 1, 1), torch.zeros(1, 1).long()
+    taps = [Alignment(patch, patch, index, torch.tensor([[value]])) for value in (0.2, 0.6)]
+    torch.testing.assert_close(alignment_map(taps, (1, 1), (2, 2)), torch.full((1, 1, 2, 2), 0.3))
