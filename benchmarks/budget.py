@@ -23,7 +23,7 @@ from torchvision.transforms.v2 import Identity, Transform
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.prompts.memory import align_taps, condense
+from anomalib_adaptclip.prompts.memory import align_layers, condense
 
 DRAWS = 5
 
@@ -39,12 +39,12 @@ class Query(NamedTuple):
 def encode(model: AdaptCLIPModel, transform: Transform, datamodule: SyntheticDefects) -> Iterator[Query]:
     for batch in datamodule.test_dataloader():
         images, masks = transform(batch.image, batch.gt_mask)
-        yield Query(model.encode(images, model.taps), batch.gt_label.long(), (masks > 0).long())
+        yield Query(model.encode(images, model.layers), batch.gt_label.long(), (masks > 0).long())
 
 
 def aurocs(model: AdaptCLIPModel, queries: list[Query], prompts: torch.Tensor) -> torch.Tensor:
     """Image and pixel AUROC with a memory."""
-    outputs = [model.judge(q.tokens, align_taps(q.tokens.taps, prompts), (*q.mask.shape[1:],)) for q in queries]
+    outputs = [model.predict(q.tokens, align_layers(q.tokens.layers, prompts), (*q.mask.shape[1:],)) for q in queries]
     scores = torch.cat([torch.as_tensor(output.pred_score) for output in outputs])
     maps = torch.cat([torch.as_tensor(output.anomaly_map).flatten() for output in outputs])
     labels = torch.cat([query.label for query in queries])

@@ -59,18 +59,21 @@ def encode(model: AdaptCLIP, category: str, args: argparse.Namespace) -> Categor
         core = model.model
         transform: Any = getattr(model.pre_processor, "transform", None)
         train = [
-            core.encode(transform(variants(read_image(path))), core.taps) for path in data.train_data.samples.image_path
+            core.encode(transform(variants(read_image(path))), core.layers)
+            for path in data.train_data.samples.image_path
         ]
         samples = data.test_data.samples
-        tests = join([core.encode(transform(read_image(path).unsqueeze(0)), core.taps) for path in samples.image_path])
+        tests = join(
+            [core.encode(transform(read_image(path).unsqueeze(0)), core.layers) for path in samples.image_path]
+        )
         labels = torch.tensor((samples.label_index == LabelName.ABNORMAL).to_numpy())
-    packed = torch.cat([core.prompt_memory.pack([tap[:1] for tap in tokens.taps]) for tokens in train], dim=1)
+    packed = torch.cat([core.prompt_memory.pack([layer[:1] for layer in tokens.layers]) for tokens in train], dim=1)
     return Category(train, packed, tests, labels)
 
 
 def join(tokens: list[ImageTokens]) -> ImageTokens:
-    taps = tuple(torch.cat(tap) for tap in zip(*(one.taps for one in tokens), strict=True))
-    return ImageTokens(torch.cat([one.global_token for one in tokens]), taps, tokens[0].grid)
+    layers = tuple(torch.cat(layer) for layer in zip(*(one.layers for one in tokens), strict=True))
+    return ImageTokens(torch.cat([one.global_token for one in tokens]), layers, tokens[0].grid)
 
 
 def measure(model: AdaptCLIPModel, data: Category, drawn: list[int], size: tuple[int, int], rate: float) -> Measured:

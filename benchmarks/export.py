@@ -26,7 +26,7 @@ from anomalib.deploy import CompressionType
 
 from anomalib_adaptclip import AdaptCLIP
 from anomalib_adaptclip.clip import get_backbone
-from anomalib_adaptclip.files.tensors import replace_file
+from anomalib_adaptclip.files.tensors import write_atomically
 
 KINDS = ("onnx", "openvino", "openvino fp16", "openvino int8")
 
@@ -37,7 +37,7 @@ def random_weights(backbone: str, path: Path) -> str:
         return "generated"
     spec = get_backbone(backbone)
     state = open_clip.create_model(backbone, force_quick_gelu=spec.quick_gelu).state_dict()
-    replace_file(path, lambda draft: torch.save(state, draft))
+    write_atomically(path, lambda draft: torch.save(state, draft))
     return str(path)
 
 

@@ -5,7 +5,7 @@
 
 Random weights, and random tokens as prompts: neither speed nor memory depends on them. Every round times each number of
 shots once, in turn, so that a busy machine slows them alike; the ratio of medians is printed. The memory is that of the
-search at all taps on top of queries and prompts, what it returns included, each in a process of its own.
+search at all layers on top of queries and prompts, what it returns included, each in a process of its own.
 
     python benchmarks/shots.py                           # ViT-L/14 at 518 px, float32, CPU
     python benchmarks/shots.py --precision float16 --device cuda
@@ -24,7 +24,7 @@ from torch.nn.functional import normalize
 
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.clip import Backbone, get_backbone
-from anomalib_adaptclip.prompts.memory import align_taps
+from anomalib_adaptclip.prompts.memory import align_layers
 
 TIME_LIMITS = {16: 1.35}  # times zero-shot
 MEMORY_LIMIT = 256  # MB at batch 8
@@ -35,9 +35,9 @@ def random_prompts(args: argparse.Namespace, shots: int) -> torch.Tensor:
     backbone, side = get_backbone(args.backbone), grid_side(args)
     width = {"ViT-L-14-336": 768, "ViT-B-16-plus-240": 640}[args.backbone]
     dtype = getattr(torch, args.precision)
-    tokens = torch.empty(len(backbone.taps), shots, side * side, width, dtype=dtype, device=args.device)
-    for tap in tokens:
-        for image in tap:
+    tokens = torch.empty(len(backbone.layers), shots, side * side, width, dtype=dtype, device=args.device)
+    for layer in tokens:
+        for image in layer:
             image.copy_(normalize(torch.randn(side * side, width), dim=-1))
     return tokens
 
@@ -52,7 +52,7 @@ def time_shots(args: argparse.Namespace) -> dict[int, float]:
     backbone: Backbone = get_backbone(args.backbone)
     size = args.size or backbone.image_size
     clip = open_clip.create_model(backbone.name, force_quick_gelu=backbone.quick_gelu)
-    model = AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block).eval().to(args.device)
+    model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block).eval().to(args.device)
     images = torch.randn(args.batch, 3, size, size, device=args.device)
     prompts = {shots: random_prompts(args, shots) for shots in args.shots}
     seconds: dict[int, list[float]] = {shots: [] for shots in (0, *args.shots)}
@@ -74,9 +74,9 @@ def search_memory(args: argparse.Namespace, shots: int) -> float:
     """MB that the search needs at most on top of prompts and queries, its results included."""
     prompts = random_prompts(args, shots)
     queries = [torch.randn(8, 1 + prompts.shape[2], prompts.shape[3], device=args.device) for _ in prompts]
-    align_taps([query[:1, :9] for query in queries], prompts[:, :1, :8])  # libraries are loaded
+    align_layers([query[:1, :9] for query in queries], prompts[:, :1, :8])  # libraries are loaded
     before = memory(args.device)
-    alignments = align_taps(queries, prompts)
+    alignments = align_layers(queries, prompts)
     after = memory(args.device)
     del alignments
     return after - before

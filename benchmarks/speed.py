@@ -92,18 +92,18 @@ def build(case: Case) -> Step:
         return partial(clip.encode_image, images)
     model = build_adaptclip(clip, case).to(images.dtype)
     if case.name == "tokens":
-        return partial(model.encode, images, model.taps)
+        return partial(model.encode, images, model.layers)
     return RUNTIMES[case.runtime](model, images)
 
 
 def build_adaptclip(clip: Any, case: Case) -> AdaptCLIPModel:  # noqa: ANN401
     """AdaptCLIP with all adapters, and random normal images in memory."""
     backbone = get_backbone(BACKBONE)
-    model = AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block).eval()
+    model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block).eval()
     model.encode_texts()
     if case.shots:
         tokens = torch.randn(case.shots, 1 + (case.size // backbone.patch_size) ** 2, clip.visual.proj.shape[1])
-        model.prompt_memory.store(model.prompt_memory.pack([tokens] * len(backbone.taps)))
+        model.prompt_memory.store(model.prompt_memory.pack([tokens] * len(backbone.layers)))
     return model
 
 

@@ -34,15 +34,15 @@ def build(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
     plain = open_clip.create_model(backbone.name, force_image_size=size, force_quick_gelu=backbone.quick_gelu)
     plain = plain.eval().to(args.device)
     clip = open_clip.create_model(backbone.name, force_quick_gelu=backbone.quick_gelu)
-    zero_shot = AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block).eval().to(args.device)
-    one_shot = AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block).eval().to(args.device)
+    zero_shot = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block).eval().to(args.device)
+    one_shot = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block).eval().to(args.device)
     images = torch.randn(args.batch, 3, size, size, device=args.device)
     one_shot.set_prompts(torch.randn(1, 3, size, size, device=args.device))
     zero_shot.encode_texts()
     one_shot.encode_texts()
     return {
         "plain CLIP": lambda: plain.encode_image(images),
-        "tokens": lambda: zero_shot.encode(images, zero_shot.taps),
+        "tokens": lambda: zero_shot.encode(images, zero_shot.layers),
         "zero-shot": lambda: zero_shot(images),
         "one-shot": lambda: one_shot(images),
     }

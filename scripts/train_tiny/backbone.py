@@ -3,7 +3,7 @@
 
 """Training of the backbone: patches learn how they look, images and patches what texts say of them.
 
-Letters: B images, L patches, S taps, D joint embedding width, C categories.
+Letters: B images, L patches, S layers, D joint embedding width, C categories.
 """
 
 import logging
@@ -29,7 +29,7 @@ from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Clip, encode_image, get
 from anomalib_adaptclip.clip.backbones import build_tiny
 from anomalib_adaptclip.clip.text_encoder import encode_prompts, tokenize
 from anomalib_adaptclip.data.rendering import get_category
-from anomalib_adaptclip.files.tensors import replace_file
+from anomalib_adaptclip.files.tensors import write_atomically
 
 from .augment import Images, draw_images
 from .look import SPREAD, Look
@@ -83,7 +83,7 @@ def train_backbone(products: Products, checkpoint: Path, steps: int, save_every:
             recent = []
             saved = [optimizer.state_dict() for optimizer in optimizers]
             state = {"model": clip.state_dict(), "optimizers": saved, "step": step + 1}
-            replace_file(checkpoint, lambda draft, state=state: torch.save(state, draft))  # type: ignore[misc]
+            write_atomically(checkpoint, lambda draft, state=state: torch.save(state, draft))  # type: ignore[misc]
     _spread(clip, look)
     return clip.eval()
 
@@ -129,7 +129,7 @@ def export_backbone(clip: Clip, path: Path) -> None:
     state = {name: tensor.half().contiguous() for name, tensor in clip.state_dict().items() if name != "attn_mask"}
     state["token_embedding.rows"] = state.pop("token_embedding.weight")[ids]
     state["token_embedding.ids"] = ids.int()
-    replace_file(path, lambda draft: save_file(state, draft, {"format": "pt"}))
+    write_atomically(path, lambda draft: save_file(state, draft, {"format": "pt"}))
 
 
 def _draw(products: Products, done: float) -> Images:
@@ -151,13 +151,13 @@ def _losses(clip: Clip, look: Look, drawn: Images) -> dict[str, torch.Tensor]:
     tokens = encode_image(
         clip.visual,
         standardize(images, list(CLIP_MEAN), list(CLIP_STD)),
-        backbone.taps,
+        backbone.layers,
         backbone.first_vv_block,
     )
     share = avg_pool2d(drawn.mask, backbone.patch_size).flatten(1)  # abnormal share of each patch, (B, L)
     label = (share.amax(dim=1) > 0.05).long()
-    patches = torch.stack([tap[:, 1:] for tap in tokens.taps])  # (S, B, L, D)
-    looks = torch.stack([*patches[:-1], look.subspace(patches[-1])])  # the last tap has room for what texts say
+    patches = torch.stack([layer[:, 1:] for layer in tokens.layers])  # (S, B, L, D)
+    looks = torch.stack([*patches[:-1], look.subspace(patches[-1])])  # the last layer has room for what texts say
     unlike = 1 - (normalize(looks, dim=-1) * look(images)).sum(dim=-1)
     pair, states = _state_pair(clip)
     captions = normalize(encode_prompts(clip, _captions()), dim=-1)  # (2 * C, D)

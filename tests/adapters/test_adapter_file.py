@@ -100,7 +100,7 @@ def test_all_keys_at_fault_are_listed(golden_model: AdaptCLIPModel, tmp_path: Pa
         "missing: visual_learner.local_adater.fc.0.weight (16, 64)",
         "unexpected: visual_learner.extra",
         "shape: textual_learner.ctx_pos is (1, 1, 4, 64), expected (1, 1, 12, 64)",
-        "differs between taps: pq_learner.local_adapter.2.8.bias",
+        "differs between layers: pq_learner.local_adapter.2.8.bias",
     ):
         assert fault in str(error.value)
 

@@ -28,10 +28,10 @@ def test_text_logits_are_cosines_over_the_temperature() -> None:
 
 def test_compare_with_text_fills_the_grid_row_by_row() -> None:
     patches = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
-    opinion = compare_with_text(torch.tensor([[1.0, 1.0]]), patches, PAIR, (2, 3))
-    torch.testing.assert_close(opinion.score, torch.tensor([0.5]))
+    output = compare_with_text(torch.tensor([[1.0, 1.0]]), patches, PAIR, (2, 3))
+    torch.testing.assert_close(output.score, torch.tensor([0.5]))
     expected = torch.tensor([[[[0.0, 1.0, 0.5], [0.0, 1.0, 0.5]]]])
-    torch.testing.assert_close(opinion.patch_map, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(output.patch_probabilities, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("per_query", [False, True])
@@ -78,7 +78,7 @@ def test_visual_adapter_drops_the_class_position() -> None:
 
 @pytest.mark.parametrize("context", [True, False])
 def test_joint_feature(context: bool) -> None:
-    adapter = PromptQueryAdapter(2, num_taps=1, hidden_dim=4, context=context, topk=1)
+    adapter = PromptQueryAdapter(2, num_layers=1, hidden_dim=4, context=context, topk=1)
     nearest, prompt = torch.tensor([[1]]), torch.tensor([[9.0, 9.0], [0.4, 0.5]])
     alignment = Alignment(torch.tensor([[[1.0, 0.2]]]), prompt, nearest, torch.zeros(1, 1))
     expected = torch.tensor([[[1.6, 0.5]]]) if context else torch.tensor([[[0.6, 0.3]]])
@@ -87,13 +87,13 @@ def test_joint_feature(context: bool) -> None:
 
 @pytest.mark.parametrize(("topk", "expected"), [(1, (2.5 + 4) / 2), (2, (2.5 + 3.5) / 2), (10, 2.5)])
 def test_pool_averages_the_mean_with_the_largest(topk: int, expected: float) -> None:
-    adapter = PromptQueryAdapter(1, num_taps=1, hidden_dim=4, context=True, topk=topk)
+    adapter = PromptQueryAdapter(1, num_layers=1, hidden_dim=4, context=True, topk=topk)
     torch.testing.assert_close(adapter.pool(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])), torch.tensor([[expected]]))
 
 
 def test_heads_are_shared_by_the_taps() -> None:
-    adapter = PromptQueryAdapter(4, num_taps=2, hidden_dim=4, context=True, topk=1).eval()
+    adapter = PromptQueryAdapter(4, num_layers=2, hidden_dim=4, context=True, topk=1).eval()
     alignment = Alignment(torch.rand(1, 6, 4), torch.rand(6, 4), torch.arange(6).unsqueeze(0), torch.zeros(1, 6))
     first, second = adapter([alignment, alignment], (2, 3))
-    assert first.patch_map.shape == (1, 1, 8, 12)
+    assert first.patch_probabilities.shape == (1, 1, 8, 12)
     torch.testing.assert_close(first, second)

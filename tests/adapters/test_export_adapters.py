@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from anomalib_adaptclip import AdaptCLIPModel, cli
+from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file, write_adapter_file
+from anomalib_adaptclip.cli import main as cli
 from anomalib_adaptclip.clip import Backbone, LoadedClip, fingerprint, load_clip
 from tests.conftest import GOLDEN
 
@@ -75,7 +76,7 @@ def test_every_tensor_of_the_published_file_comes_out(ours: Path, tmp_path: Path
 
 def test_there_and_back_is_exact(ours: Path, tmp_path: Path, golden_model: AdaptCLIPModel) -> None:
     export(ours, tmp_path / "epoch_15.pth")
-    model = AdaptCLIPModel(golden_model.clip, golden_model.taps, golden_model.first_vv_block, hidden_dim=32)
+    model = AdaptCLIPModel(golden_model.clip, golden_model.layers, golden_model.first_vv_block, hidden_dim=32)
     model.load_adapters(tmp_path / "epoch_15.pth")
     write_adapter_file(tmp_path / "back.safetensors", model.adapters, {})
     first, back = read_adapter_file(ours).state, read_adapter_file(tmp_path / "back.safetensors").state
@@ -84,7 +85,7 @@ def test_there_and_back_is_exact(ours: Path, tmp_path: Path, golden_model: Adapt
 
 def test_adapters_for_a_backbone_by_name(tmp_path: Path) -> None:
     clip, backbone, weights = load_clip("tiny")
-    model = AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block, prompt_length=5, reduction=2, hidden_dim=16)
+    model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block, prompt_length=5, reduction=2, hidden_dim=16)
     metadata = {"backbone": "tiny", "weights": weights, "fingerprint": fingerprint(clip)}
     write_adapter_file(tmp_path / "ours.safetensors", model.adapters, metadata)
     export(tmp_path / "ours.safetensors", tmp_path / "theirs.pth")
@@ -102,7 +103,7 @@ def test_a_local_file_of_the_weights(tmp_path: Path) -> None:
     """As where the adapters were trained with one: the header has its name alone."""
     clip, backbone, _ = load_clip("tiny")
     torch.save(clip.state_dict(), tmp_path / "clip.pt")
-    model = AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block)
+    model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block)
     metadata = {"backbone": "tiny", "weights": "clip.pt", "fingerprint": fingerprint(clip)}
     write_adapter_file(tmp_path / "ours.safetensors", model.adapters, metadata)
     assert export(tmp_path / "ours.safetensors", tmp_path / "out.pth", "--pretrained", tmp_path / "clip.pt") == 0

@@ -55,8 +55,13 @@ def saved_state(path: Path, wrapped: bool = False) -> Path:
 
 def test_the_papers_backbones() -> None:
     large, base = get_backbone("ViT-L-14-336"), get_backbone(NAME)
-    assert (large.taps, large.first_vv_block, large.image_size, large.pretrained) == ((6, 12, 18, 24), 6, 518, "openai")
-    assert (base.taps, base.first_vv_block, base.image_size, base.pretrained) == (
+    assert (large.layers, large.first_vv_block, large.image_size, large.pretrained) == (
+        (6, 12, 18, 24),
+        6,
+        518,
+        "openai",
+    )
+    assert (base.layers, base.first_vv_block, base.image_size, base.pretrained) == (
         (3, 6, 9, 12),
         4,
         512,
@@ -67,7 +72,7 @@ def test_the_papers_backbones() -> None:
 
 def test_other_vits_are_read_alike() -> None:
     backbone = get_backbone("ViT-H-14")
-    assert (backbone.taps, backbone.first_vv_block, backbone.image_size) == ((8, 16, 24, 32), 9, 518)
+    assert (backbone.layers, backbone.first_vv_block, backbone.image_size) == ((8, 16, 24, 32), 9, 518)
     assert get_backbone("ViT-B-32").image_size == 512
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from anomalib_adaptclip.comparison import Run, read_table
 from anomalib_adaptclip.comparison import run as run_module
-from anomalib_adaptclip.comparison.table import table_to_itself
+from anomalib_adaptclip.comparison.table import lock_table
 
 from .command import WARNINGS, generated, run, smoke_models, write_sweep
 
@@ -113,7 +113,7 @@ def test_what_is_no_table_is_told_before_the_first_run(
 
 def test_a_lock_ends_with_its_sweep(tmp_path: Path) -> None:
     table = tmp_path / "new" / "runs.csv"
-    with table_to_itself(table), pytest.raises(ValueError, match="Another sweep is writing"), table_to_itself(table):
+    with lock_table(table), pytest.raises(ValueError, match="Another sweep is writing"), lock_table(table):
         pass
-    with table_to_itself(table):
+    with lock_table(table):
         assert read_table(table) == []

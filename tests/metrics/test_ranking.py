@@ -10,7 +10,8 @@ from anomalib.data import ImageBatch
 from anomalib.metrics.aupro import _AUPRO
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from anomalib_adaptclip.comparison import METRICS, ComparisonEvaluator, ranking
+from anomalib_adaptclip.comparison import METRICS, ComparisonEvaluator
+from anomalib_adaptclip.metrics import ranking
 
 SIDE = 24
 

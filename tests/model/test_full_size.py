@@ -22,7 +22,7 @@ def test_from_files_to_a_small_checkpoint(tmp_path: Path, monkeypatch: pytest.Mo
     clip = open_clip.create_model(NAME, force_quick_gelu=True)
     torch.save(clip.half().state_dict(), tmp_path / "clip.pt")
     backbone = get_backbone(NAME)
-    adapters = save_published(AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block), tmp_path / "epoch_15.pth")
+    adapters = save_published(AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block), tmp_path / "epoch_15.pth")
     del clip
     monkeypatch.setattr("anomalib_adaptclip.adapters.adapter_file.hf_hub_download", lambda *_, **__: str(adapters))
 

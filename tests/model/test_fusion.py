@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from anomalib_adaptclip.adapters import Alignment, Opinion
+from anomalib_adaptclip.adapters import AdapterOutput, Alignment
 from anomalib_adaptclip.model.anomaly_map import smooth
-from anomalib_adaptclip.model.fusion import Prediction, alignment_map, fuse, harmonic_mean, predict
+from anomalib_adaptclip.model.fusion import Prediction, alignment_map, fuse, average_layers, harmonic_mean
 
 
 def constant(score: float, value: float) -> Prediction:
@@ -60,16 +60,16 @@ def test_nothing_abnormal_anywhere_is_zero_not_nan() -> None:
 
 
 def test_predict_averages_probabilities_not_logits() -> None:
-    opinions = [
-        Opinion(torch.tensor([[0.0, logit]]), torch.full((1, 1, 1, 1), value))
+    outputs = [
+        AdapterOutput(torch.tensor([[0.0, logit]]), torch.full((1, 1, 1, 1), value))
         for logit, value in ((0.0, 0.2), (2.0, 0.4))
     ]
-    score, anomaly_map = predict(opinions, (2, 2))
+    score, anomaly_map = average_layers(outputs, (2, 2))
     torch.testing.assert_close(score, torch.tensor([(0.5 + torch.sigmoid(torch.tensor(2.0)).item()) / 2]))
     torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.3))
 
 
 def test_alignment_map_is_harmonic_over_taps() -> None:
     patch, index = torch.zeros(1, 1, 1), torch.zeros(1, 1).long()
-    taps = [Alignment(patch, patch, index, torch.tensor([[value]])) for value in (0.2, 0.6)]
-    torch.testing.assert_close(alignment_map(taps, (1, 1), (2, 2)), torch.full((1, 1, 2, 2), 0.3))
+    layers = [Alignment(patch, patch, index, torch.tensor([[value]])) for value in (0.2, 0.6)]
+    torch.testing.assert_close(alignment_map(layers, (1, 1), (2, 2)), torch.full((1, 1, 2, 2), 0.3))

@@ -16,13 +16,13 @@ from anomalib_adaptclip.clip import encode_image, get_backbone, image_encoder, t
 from anomalib_adaptclip.clip.text_encoder import encode_prompts
 from anomalib_adaptclip.model.anomaly_map import smooth
 
-TAPS, FIRST_VV = (1, 3, 4, 6), 3
+LAYERS, FIRST_VV = (1, 3, 4, 6), 3
 Golden = dict[str, torch.Tensor]
 
 
 def build(clip: Any, hidden_dim: int = 32, **options: Any) -> AdaptCLIPModel:
     torch.manual_seed(0)
-    return AdaptCLIPModel(clip, TAPS, FIRST_VV, hidden_dim=hidden_dim, **options).eval()
+    return AdaptCLIPModel(clip, LAYERS, FIRST_VV, hidden_dim=hidden_dim, **options).eval()
 
 
 @pytest.mark.parametrize("size", [(84, 84), (70, 112), (56, 56)])
@@ -124,7 +124,7 @@ def test_parameters_match_table_3(name: str, zero_shot: int, few_shot: int) -> N
     with torch.device("meta"):
         clip = open_clip.create_model(name, device="meta")
         counts = [
-            sum(p.numel() for p in build_for(clip, backbone.taps, adapters).adapters.parameters())
+            sum(p.numel() for p in build_for(clip, backbone.layers, adapters).adapters.parameters())
             for adapters in (("visual", "textual"), ("visual", "textual", "prompt_query"))
         ]
     if zero_shot:
@@ -133,14 +133,14 @@ def test_parameters_match_table_3(name: str, zero_shot: int, few_shot: int) -> N
     assert millions == ([0.6, 1.8] if name == "ViT-L-14-336" else [0.4, 1.4])
 
 
-def build_for(clip: Any, taps: tuple[int, ...], adapters: tuple[Any, ...]) -> AdaptCLIPModel:
-    return AdaptCLIPModel(clip, taps, 4, adapters=adapters)
+def build_for(clip: Any, layers: tuple[int, ...], adapters: tuple[Any, ...]) -> AdaptCLIPModel:
+    return AdaptCLIPModel(clip, layers, 4, adapters=adapters)
 
 
 def test_clip_stays_frozen_and_in_eval_mode(golden_model: AdaptCLIPModel) -> None:
     golden_model.train()
     assert not golden_model.clip.training
-    assert not build_for(golden_model.clip.train(), TAPS, ()).clip.training
+    assert not build_for(golden_model.clip.train(), LAYERS, ()).clip.training
     assert golden_model.adapters.training
     assert not any(p.requires_grad for p in golden_model.clip.parameters())
     assert all(p.requires_grad for p in golden_model.adapters.parameters())
@@ -158,7 +158,7 @@ def test_results_do_not_depend_on_history(golden_model: AdaptCLIPModel, golden: 
 def test_only_needed_tokens_are_computed(
     golden_model: AdaptCLIPModel, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Zero-shot projects the last tap alone; the last block ends with the class token; texts are encoded once."""
+    """Zero-shot projects the last layer alone; the last block ends with the class token; texts are encoded once."""
     rows: list[int] = []
     original = transformer.feed_forward
 
@@ -167,19 +167,19 @@ def test_only_needed_tokens_are_computed(
         return original(block, x)
 
     monkeypatch.setattr(image_encoder, "feed_forward", spy)
-    assert len(golden_model.encode(golden["query"], golden_model.taps[-1:]).taps) == 1
+    assert len(golden_model.encode(golden["query"], golden_model.layers[-1:]).layers) == 1
     assert rows[-1] == 1
 
-    taps: list[Any] = []
+    layers: list[Any] = []
     encode = golden_model.encode
 
     def watched(images: torch.Tensor, wanted: Any) -> Any:
-        taps.append(wanted)
+        layers.append(wanted)
         return encode(images, wanted)
 
     monkeypatch.setattr(golden_model, "encode", watched)
     golden_model(golden["query"])
-    assert taps == [(6,)]
+    assert layers == [(6,)]
     monkeypatch.setattr(
         "anomalib_adaptclip.model.torch_model.static_text_pair", lambda *_: pytest.fail("encoded again")
     )
@@ -203,7 +203,7 @@ def test_no_vv_stream_behind_the_last_tap(golden_clip: Any, golden: Golden, monk
         short = early.encode(golden["query"], (1, 4))
         assert [calls.count(block) for block in golden_clip.visual.transformer.resblocks] == [1, 1, 2, 2, 1, 1]
         full = late.encode(golden["query"], (1, 4, 6))
-    torch.testing.assert_close(short.taps, full.taps[:2], rtol=0, atol=1e-6)
+    torch.testing.assert_close(short.layers, full.layers[:2], rtol=0, atol=1e-6)
     torch.testing.assert_close(short.global_token, full.global_token, rtol=0, atol=1e-6)
 
 
@@ -298,10 +298,10 @@ def test_what_is_kept_under_autocast_serves_full_precision(golden_model: AdaptCL
 def test_training_forgets_the_learned_pair(golden_model: AdaptCLIPModel, golden: Golden) -> None:
     """Also if only the flags were set, as Lightning does after a validation."""
     before = golden_model(golden["query"]).pred_score
-    tokens = golden_model.encode(golden["query"], golden_model.taps)
+    tokens = golden_model.encode(golden["query"], golden_model.layers)
     for module in golden_model.modules():
         module.training = True
-    golden_model.opinions(tokens)
+    golden_model.adapter_outputs(tokens)
     with torch.no_grad():
         golden_model.adapters["textual"].get_parameter("contexts").neg_()
     golden_model.eval()
@@ -312,7 +312,7 @@ def test_many_prompts_are_all_remembered(golden_model: AdaptCLIPModel) -> None:
     """They are encoded a few at a time."""
     images = torch.randn(9, 3, 28, 28, generator=torch.Generator().manual_seed(0))
     golden_model.set_prompts(images)
-    expected = golden_model.encode(images[8:], golden_model.taps).taps[-1][:, 1:]
+    expected = golden_model.encode(images[8:], golden_model.layers).layers[-1][:, 1:]
     expected = torch.nn.functional.normalize(expected, dim=-1)
     torch.testing.assert_close(golden_model.prompt_memory.tokens[-1, 8:], expected, rtol=0, atol=1e-5)
     assert golden_model.prompt_memory.k_shot == 9
@@ -330,10 +330,10 @@ def test_a_class_name_changes_the_static_texts(golden_clip: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"taps": ()}, "ascending block numbers from 1 to 6"),
-        ({"taps": (0, 3)}, "ascending block numbers"),
-        ({"taps": (3, 7)}, "ascending block numbers"),
-        ({"taps": (4, 3)}, "ascending block numbers"),
+        ({"layers": ()}, "ascending block numbers from 1 to 6"),
+        ({"layers": (0, 3)}, "ascending block numbers"),
+        ({"layers": (3, 7)}, "ascending block numbers"),
+        ({"layers": (4, 3)}, "ascending block numbers"),
         ({"first_vv_block": 0}, "first_vv_block must be a block number from 1 to 6; got 0"),
         ({"first_vv_block": 7}, "first_vv_block"),
         (
@@ -345,7 +345,7 @@ def test_a_class_name_changes_the_static_texts(golden_clip: Any) -> None:
 )
 def test_bad_arguments(golden_clip: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        AdaptCLIPModel(golden_clip, options.pop("taps", TAPS), options.pop("first_vv_block", FIRST_VV), **options)
+        AdaptCLIPModel(golden_clip, options.pop("layers", LAYERS), options.pop("first_vv_block", FIRST_VV), **options)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 84, 85), (1, 1, 84, 84)])
@@ -371,7 +371,7 @@ def test_other_towers_are_refused(options: dict[str, Any] | None) -> None:
     if options is not None:
         clip.visual = open_clip.transformer.VisionTransformer(28, 14, 64, 1, 1, 1.0, output_dim=64, **options)
     with pytest.raises(TypeError, match="needs an open_clip CLIP with a standard ViT and CLIP's own text tower, but"):
-        AdaptCLIPModel(clip, TAPS, FIRST_VV)
+        AdaptCLIPModel(clip, LAYERS, FIRST_VV)
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_another_text_tower_is_refused(golden_clip: Any, name: str, value: Any, 
     delattr(golden_clip, name)
     setattr(golden_clip, name, value)
     with pytest.raises(TypeError, match=problem):
-        AdaptCLIPModel(golden_clip, TAPS, FIRST_VV)
+        AdaptCLIPModel(golden_clip, LAYERS, FIRST_VV)
 
 
 class OtherBlock(open_clip.transformer.ResidualAttentionBlock):  # type: ignore[misc]
@@ -396,7 +396,7 @@ class OtherBlock(open_clip.transformer.ResidualAttentionBlock):  # type: ignore[
 def test_other_blocks_are_refused(golden_clip: Any) -> None:
     golden_clip.visual.transformer.resblocks[2].__class__ = OtherBlock
     with pytest.raises(TypeError, match="its blocks are OtherBlock"):
-        AdaptCLIPModel(golden_clip, TAPS, FIRST_VV)
+        AdaptCLIPModel(golden_clip, LAYERS, FIRST_VV)
 
 
 def test_maps_by_adapter_are_what_is_fused(golden_model: AdaptCLIPModel, golden: Golden) -> None:

@@ -13,8 +13,8 @@ import torch
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.model.fusion import Prediction, alignment_map, predict
-from anomalib_adaptclip.training.losses import OpinionLoss, opinion_loss
+from anomalib_adaptclip.model.fusion import Prediction, alignment_map, average_layers
+from anomalib_adaptclip.training.losses import AdapterLoss, adapter_loss
 from tests.conftest import GOLDEN
 
 SIZE = (84, 84)
@@ -27,13 +27,13 @@ Golden = dict[str, torch.Tensor]
 def tokens(golden_model: AdaptCLIPModel, golden: Golden) -> ImageTokens:
     golden_model.encode_texts()
     with torch.no_grad():
-        return golden_model.encode(golden["query"], golden_model.taps)
+        return golden_model.encode(golden["query"], golden_model.layers)
 
 
 @pytest.fixture
 def alignments(golden_model: AdaptCLIPModel, golden: Golden, tokens: ImageTokens) -> list[Alignment]:
     golden_model.set_prompts(golden["prompt"])
-    return golden_model.prompt_memory.align(tokens.taps)
+    return golden_model.prompt_memory.align(tokens.layers)
 
 
 def close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
@@ -47,14 +47,14 @@ def matches(prediction: Prediction, golden: Golden, name: str, suffix: str = "")
 
 def test_image_tokens(tokens: ImageTokens, golden: Golden) -> None:
     close(tokens.global_token, golden["clip.global"], TOKENS)
-    for index, tap in enumerate(tokens.taps):
-        close(tap, golden[f"clip.patch.{index}"], TOKENS)
+    for index, layer in enumerate(tokens.layers):
+        close(layer, golden[f"clip.patch.{index}"], TOKENS)
 
 
 def test_one_tap_alone_is_the_same(golden_model: AdaptCLIPModel, golden: Golden) -> None:
     with torch.no_grad():
-        alone = golden_model.encode(golden["query"], golden_model.taps[1:2])
-    close(alone.taps[0], golden["clip.patch.1"], TOKENS)
+        alone = golden_model.encode(golden["query"], golden_model.layers[1:2])
+    close(alone.layers[0], golden["clip.patch.1"], TOKENS)
     close(alone.global_token, golden["clip.global"], TOKENS)
 
 
@@ -66,10 +66,10 @@ def test_texts(golden_model: AdaptCLIPModel, golden: Golden) -> None:
 
 def test_opinions_of_texts(golden_model: AdaptCLIPModel, golden: Golden, tokens: ImageTokens) -> None:
     with torch.no_grad():
-        opinions = {"baseline": [golden_model.plain_opinion(tokens)], **golden_model.opinions(tokens)}
-    assert list(opinions) == ["baseline", "visual", "textual"]
-    for name, opinion in opinions.items():
-        matches(predict(opinion, SIZE), golden, name)
+        outputs = {"baseline": [golden_model.plain_clip_output(tokens)], **golden_model.adapter_outputs(tokens)}
+    assert list(outputs) == ["baseline", "visual", "textual"]
+    for name, output in outputs.items():
+        matches(average_layers(output, SIZE), golden, name)
 
 
 def test_alignment(golden: Golden, tokens: ImageTokens, alignments: list[Alignment]) -> None:
@@ -82,10 +82,10 @@ def test_prompt_query(
     golden_model: AdaptCLIPModel, golden: Golden, tokens: ImageTokens, alignments: list[Alignment]
 ) -> None:
     with torch.no_grad():
-        opinions = golden_model.adapters["prompt_query"](alignments, tokens.grid)
-    matches(predict(opinions, SIZE), golden, "prompt_query")
-    for index, opinion in enumerate(opinions):
-        matches(predict([opinion], SIZE), golden, "prompt_query", f".{index}")
+        outputs = golden_model.adapters["prompt_query"](alignments, tokens.grid)
+    matches(average_layers(outputs, SIZE), golden, "prompt_query")
+    for index, output in enumerate(outputs):
+        matches(average_layers([output], SIZE), golden, "prompt_query", f".{index}")
 
 
 def test_zero_and_few_shot(golden_model: AdaptCLIPModel, golden: Golden) -> None:
@@ -111,7 +111,8 @@ def test_training_reproduces_the_loss_trace(
     label, mask = golden["train.label"].long(), (golden["train.mask"] > 0.5).float()
     for expected in json.loads((GOLDEN / "golden.json").read_text())["loss_trace"]:
         losses = {
-            name: total([opinion_loss(opinion, label, mask) for opinion in taps]) for name, taps in judge(model, golden)
+            name: total([adapter_loss(output, label, mask) for output in layers])
+            for name, layers in outputs_of(model, golden)
         }
         parts = {f"{name}_ce": loss.classification for name, loss in losses.items()}
         parts |= {f"{name}_local": loss.segmentation for name, loss in losses.items()}
@@ -123,12 +124,12 @@ def test_training_reproduces_the_loss_trace(
         optimizer.step()
 
 
-def judge(model: AdaptCLIPModel, golden: Golden) -> Any:
+def outputs_of(model: AdaptCLIPModel, golden: Golden) -> Any:
     with torch.no_grad():
-        query, prompt = (model.encode(golden[f"train.{name}"], model.taps) for name in ("query", "prompt"))
-    pairs = zip(query.taps, prompt.taps, strict=True)
-    return model.opinions(query, [align(normalized_patches(q), normalized_patches(p)) for q, p in pairs]).items()
+        query, prompt = (model.encode(golden[f"train.{name}"], model.layers) for name in ("query", "prompt"))
+    pairs = zip(query.layers, prompt.layers, strict=True)
+    return model.adapter_outputs(query, [align(normalized_patches(q), normalized_patches(p)) for q, p in pairs]).items()
 
 
-def total(losses: list[OpinionLoss]) -> OpinionLoss:
-    return OpinionLoss(*(torch.stack(part).sum() for part in zip(*losses, strict=True)))
+def total(losses: list[AdapterLoss]) -> AdapterLoss:
+    return AdapterLoss(*(torch.stack(part).sum() for part in zip(*losses, strict=True)))

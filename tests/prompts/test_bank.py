@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
 from anomalib_adaptclip.cli.main import main
-from anomalib_adaptclip.prompts.bank_file import bank_to_itself, read_bank, write_bank
+from anomalib_adaptclip.prompts.bank_file import lock_bank, read_bank, write_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of, category_of_folder
 
 SIZE = 56
@@ -76,7 +76,7 @@ def test_adding_is_incremental(bank: PromptBank) -> None:
     """Two and one are three; what was there is not encoded again."""
     calls: list[int] = []
     encode = bank.model.encode
-    bank.model.encode = lambda batch, taps: (calls.append(len(batch)), encode(batch, taps))[1]  # type: ignore[assignment, func-returns-value]
+    bank.model.encode = lambda batch, layers: (calls.append(len(batch)), encode(batch, layers))[1]  # type: ignore[assignment, func-returns-value]
     bank.add("cable", images(1, seed=4))
     assert calls == [1]
     assert bank.k_shot("cable") == 3
@@ -186,11 +186,11 @@ def test_a_prediction_goes_on_with_what_it_began_with(bank: PromptBank) -> None:
     expected = bank.predict(queries, ["cable"])
     encode = bank.model.encode
 
-    def interrupted(batch: torch.Tensor, taps: Any) -> Any:
+    def interrupted(batch: torch.Tensor, layers: Any) -> Any:
         bank.model.encode = encode  # type: ignore[method-assign]
         bank.add("cable", queries)
         bank.remove("bottle")
-        return encode(batch, taps)
+        return encode(batch, layers)
 
     bank.model.encode = interrupted  # type: ignore[method-assign, assignment]
     torch.testing.assert_close(bank.predict(queries, ["cable"]), expected)
@@ -272,11 +272,11 @@ def test_a_bank_of_another_model_is_refused(bank: PromptBank, golden_clip: Any, 
     with pytest.raises(ValueError, match=r"another model: .* image_size \[56, 56\], not \[70, 56\]. Build"):
         PromptBank.load(path, bank.model, image_size=(70, 56))
     other = AdaptCLIPModel(golden_clip, (2, 4), 3, adapters=())
-    with pytest.raises(ValueError, match=r"taps \[1, 3, 4, 6\], not \[2, 4\]"):
+    with pytest.raises(ValueError, match=r"layers \[1, 3, 4, 6\], not \[2, 4\]"):
         PromptBank.load(path, other)
     with torch.no_grad():
         other.clip.visual.proj.add_(1)
-    with pytest.raises(ValueError, match=r"fingerprint \w{16}, not \w{16}; taps"):
+    with pytest.raises(ValueError, match=r"fingerprint \w{16}, not \w{16}; layers"):
         PromptBank.load(path, other)
 
 
@@ -495,7 +495,7 @@ def test_of_two_commands_that_write_one_waits(
     bank_file: Path, good: dict[str, Path], command: str, names: set[str]
 ) -> None:
     other = threading.Thread(target=main, args=(command.format(bank=bank_file, good=good["cable"]).split(),))
-    with bank_to_itself(bank_file):
+    with lock_bank(bank_file):
         sets, header = read_bank(bank_file)
         other.start()
         other.join(timeout=2)

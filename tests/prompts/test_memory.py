@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import align
 from anomalib_adaptclip.adapters.similarity import CHUNK
-from anomalib_adaptclip.prompts.memory import PromptMemory, align_taps, condense, representative_patches
+from anomalib_adaptclip.prompts.memory import PromptMemory, align_layers, condense, representative_patches
 
 Golden = dict[str, torch.Tensor]
 
@@ -133,8 +133,8 @@ def test_budget(budget: int | None, rows: int) -> None:
     pool = unit(2, 30, 8)
     condensed = condense(pool, 3, budget)
     assert condensed.shape == (2, 3, rows, 8)
-    for tap, condensed_tap in zip(pool, condensed.flatten(1, 2), strict=True):
-        cosine, position = (condensed_tap @ tap.T).max(dim=-1)
+    for layer, condensed_tap in zip(pool, condensed.flatten(1, 2), strict=True):
+        cosine, position = (condensed_tap @ layer.T).max(dim=-1)
         torch.testing.assert_close(cosine, torch.ones(3 * rows))
         assert position.tolist() == sorted(set(position.tolist()))  # each once
 
@@ -146,7 +146,7 @@ def test_no_patch_goes_without_need(budget: int | None) -> None:
     condensed = condense(pool, 4, budget)
     assert condensed.shape == (2, 4, 9, 8)
     torch.testing.assert_close(condensed.flatten(1, 2)[:, :34], pool, rtol=0, atol=0)
-    for found, expected in zip(align_taps(query, condensed), align_taps(query, pool[:, None]), strict=True):
+    for found, expected in zip(align_layers(query, condensed), align_layers(query, pool[:, None]), strict=True):
         torch.testing.assert_close(found.nearest, expected.nearest)
     assert condense(pool, 4, 35).shape == (2, 4, 8, 8)
 
@@ -174,6 +174,6 @@ def test_wrong_arguments(make: Callable[[], object], message: str) -> None:
 
 
 def test_align_taps_goes_tap_by_tap() -> None:
-    taps, tokens = [unit(2, 6, 8), unit(2, 6, 8, seed=1)], unit(2, 3, 5, 8, seed=2)
-    for tap, prompt, alignment in zip(taps, tokens, align_taps(taps, tokens), strict=True):
-        torch.testing.assert_close(alignment, align(normalize(tap[:, 1:], dim=-1), prompt.flatten(0, 1)))
+    layers, tokens = [unit(2, 6, 8), unit(2, 6, 8, seed=1)], unit(2, 3, 5, 8, seed=2)
+    for layer, prompt, alignment in zip(layers, tokens, align_layers(layers, tokens), strict=True):
+        torch.testing.assert_close(alignment, align(normalize(layer[:, 1:], dim=-1), prompt.flatten(0, 1)))

@@ -21,10 +21,11 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins import MixedPrecision
 from safetensors import safe_open
 
-from anomalib_adaptclip import AdaptCLIP, AdaptCLIPTraining, QueryPromptDataModule, SyntheticDefects, lightning_model
+from anomalib_adaptclip import AdaptCLIP, AdaptCLIPTraining, QueryPromptDataModule, SyntheticDefects
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
 from anomalib_adaptclip.clip import Backbone, LoadedClip
 from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
+from anomalib_adaptclip.model import lightning_model
 from tests.conftest import GOLDEN
 
 FEW = {"image_size": 64, "num_train_images": 3, "num_normal_test_images": 3, "num_images_per_defect": 1}
@@ -247,7 +248,7 @@ class TestResult:
         assert header["base"] == "SyntheticDefects"
         assert json.loads(header["base_categories"]) == ["gear"]
         assert (header["backbone"], header["weights"], header["epochs"]) == ("tiny", "seed-0", "2")
-        assert json.loads(header["taps"]) == [2, 4, 6, 8]
+        assert json.loads(header["layers"]) == [2, 4, 6, 8]
         assert json.loads(header["options"]) == {"context": True, "topk": 10, "mode": "alternating"}
         assert set(json.loads(header["versions"])) == {"anomalib-adaptclip", "anomalib", "open_clip_torch", "torch"}
 

@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from anomalib_adaptclip.adapters import Opinion
-from anomalib_adaptclip.training.losses import SMOOTHING, dice_loss, focal_loss, opinion_loss
+from anomalib_adaptclip.adapters import AdapterOutput
+from anomalib_adaptclip.training.losses import SMOOTHING, adapter_loss, dice_loss, focal_loss
 
 
 @pytest.mark.parametrize(("probability", "target"), [(0.9, 1.0), (0.9, 0.0), (0.5, 1.0)])
@@ -36,9 +36,9 @@ def test_dice_loss_is_taken_by_image() -> None:
 
 
 def test_opinion_loss_compares_at_the_resolution_of_the_mask() -> None:
-    opinion = Opinion(torch.zeros(1, 2), torch.full((1, 1, 1, 1), 0.5))
+    output = AdapterOutput(torch.zeros(1, 2), torch.full((1, 1, 1, 1), 0.5))
     mask = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
-    loss = opinion_loss(opinion, torch.tensor([1]), mask)
+    loss = adapter_loss(output, torch.tensor([1]), mask)
     torch.testing.assert_close(loss.classification, torch.tensor(math.log(2)))
     half = torch.full((1, 2, 2), 0.5)
     expected = focal_loss(half, mask) + dice_loss(half, mask) + dice_loss(half, 1 - mask)

@@ -72,14 +72,14 @@ class TestEntries:
         """Half precision is relative: alone it would be wrong by up to 0.25 here."""
         tokens = ImageTokens(1000 + torch.rand(2, 4), (1000 + torch.rand(2, 7, 4),), (2, 3))
         found = unpack_tokens(pack_tokens(tokens), 1, (2, 3))
-        torch.testing.assert_close(found.taps, tokens.taps, rtol=0, atol=1e-3)
+        torch.testing.assert_close(found.layers, tokens.layers, rtol=0, atol=1e-3)
         torch.testing.assert_close(found.global_token, tokens.global_token, rtol=0, atol=1e-3)
 
     def test_packing_is_undone_up_to_half_precision(self) -> None:
         tokens = ImageTokens(torch.rand(2, 4), (torch.rand(2, 7, 4), torch.rand(2, 7, 4)), (2, 3))
         found = unpack_tokens(pack_tokens(tokens), 2, (2, 3))
         torch.testing.assert_close(found.global_token, tokens.global_token, rtol=1e-3, atol=0)
-        torch.testing.assert_close(found.taps, tokens.taps, rtol=0, atol=5e-4)
+        torch.testing.assert_close(found.layers, tokens.layers, rtol=0, atol=5e-4)
         assert found.grid == (2, 3)
         assert pack_tokens(tokens).shape == (2, packed_rows(2, (2, 3)), 4)
         assert pack_tokens(tokens).dtype == torch.half
@@ -178,7 +178,7 @@ cache = TokenCache(Path(folder), ["recipe"], (6, 4))
 written = []
 def encode(files):
     return torch.stack([torch.full((6, 4), float(Path(file).stem), dtype=torch.half) for file in files])
-replace = token_cache.replace_file
+replace = token_cache.write_atomically
 def killed(path, write):
     def half(draft):
         draft.write_bytes(b"half")
@@ -186,7 +186,7 @@ def killed(path, write):
     replace(path, half if len(written) == 4 else write)
     written.append(path)
 if mode == "kill":
-    token_cache.replace_file = killed
+    token_cache.write_atomically = killed
 for _ in range(1 if mode == "kill" else 50):
     cache.fill(images, encode, 2)
 """
@@ -272,9 +272,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     plain = AdaptCLIPModel.encode
 
-    def counting(self: AdaptCLIPModel, images: torch.Tensor, taps: Sequence[int]) -> ImageTokens:
+    def counting(self: AdaptCLIPModel, images: torch.Tensor, layers: Sequence[int]) -> ImageTokens:
         counts.append(len(images))
-        return plain(self, images, taps)
+        return plain(self, images, layers)
 
     monkeypatch.setattr(AdaptCLIPModel, "encode", counting)
     return counts
@@ -324,7 +324,7 @@ class TestTraining:
     ) -> None:
         fit(tiny(cache_dir=tmp_path / "cache"), pairs(root))
         folders = [tmp_path / "cache", *(path for path in (tmp_path / "cache").iterdir())]
-        monkeypatch.setattr(token_cache, "replace_file", None)
+        monkeypatch.setattr(token_cache, "write_atomically", None)
         monkeypatch.setattr(TokenCache, "require_space", None)
         for folder in folders:
             folder.chmod(0o555)
@@ -344,7 +344,7 @@ class TestTraining:
         fit(model, data)  # the same objects: what they remember of the first run must not stand in
         assert encoded == [1]
 
-    @pytest.mark.parametrize("change", ["blocks", "size", "taps", "normalisation", "first V-V block"])
+    @pytest.mark.parametrize("change", ["blocks", "size", "layers", "normalisation", "first V-V block"])
     def test_what_the_tokens_depend_on(
         self, root: Path, tmp_path: Path, fit: Callable[..., Losses], encoded: list[int], change: str
     ) -> None:
@@ -352,8 +352,8 @@ class TestTraining:
         model = tiny(cache_dir=tmp_path / "cache", image_size=70 if change == "size" else 56)
         if change == "blocks":
             model.model.clip.visual.transformer.resblocks[0].mlp.c_fc.bias.data.add_(0.1)
-        elif change == "taps":
-            model.model.taps = (1, 4, 6, 8)
+        elif change == "layers":
+            model.model.layers = (1, 4, 6, 8)
         elif change == "normalisation":
             model.pre_processor.transform.transforms[1].mean[0] = 0.1  # type: ignore[union-attr]
         elif change == "first V-V block":

@@ -21,7 +21,7 @@ from torch import nn
 
 from anomalib_adaptclip.clip import TextTower
 from anomalib_adaptclip.clip.text_encoder import tokenize
-from anomalib_adaptclip.files.tensors import State, read_safetensors, read_torch_file, replace_file, sha256_of
+from anomalib_adaptclip.files.tensors import State, read_safetensors, read_torch_file, sha256_of, write_atomically
 
 PUBLISHED_REPOSITORY = "csgaobb/AdaptCLIP"
 ADAPTER_FILE = "adapters.safetensors"
@@ -151,7 +151,7 @@ def write_adapter_file(path: Path, adapters: nn.ModuleDict, metadata: Mapping[st
         metadata: Header.
     """
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in adapters.state_dict().items()}
-    replace_file(path, lambda draft: save_file(state, draft, dict(metadata)))
+    write_atomically(path, lambda draft: save_file(state, draft, dict(metadata)))
 
 
 def export_published(path: Path, adapters: nn.ModuleDict, tower: TextTower) -> None:
@@ -174,7 +174,7 @@ def export_published(path: Path, adapters: nn.ModuleDict, tower: TextTower) -> N
         section, name = key.split(".", 1)
         sections[section][name] = tensor.detach().cpu().clone()
     sections[_SECTIONS["textual"]] |= _derived_buffers(tower, len(sections[_SECTIONS["textual"]]["ctx_pos"][0, 0]))
-    replace_file(path, lambda draft: torch.save(sections, draft))
+    write_atomically(path, lambda draft: torch.save(sections, draft))
 
 
 def require_same_clip(file: AdapterFile, fingerprint: str) -> None:
@@ -220,7 +220,7 @@ def fetch_published(name: str, revision: str | None = None) -> Path:
         raise ConnectionError(msg) from error
 
 
-# Ours, published. The misspelling is theirs. In the heads every tap repeats the same tensors.
+# Ours, published. The misspelling is theirs. In the heads every layer repeats the same tensors.
 _SECTIONS = {"textual": "textual_learner", "visual": "visual_learner", "prompt_query": "pq_learner"}
 _PREFIXES = {
     "visual.local_mlp.layers.": "visual_learner.local_adater.fc.",
@@ -237,7 +237,7 @@ _DERIVED = ("token_prefix_", "token_suffix_", "tokenized_prompts_")  # buffers t
 
 def to_published(state: Mapping[str, torch.Tensor]) -> State:
     """Rename tensors of ``AdaptCLIPModel.adapters`` to the published layout, flat: ``section.key``."""
-    num_taps = len({key.split(".")[2] for key in state if key.startswith("prompt_query.norms.")})
+    num_layers = len({key.split(".")[2] for key in state if key.startswith("prompt_query.norms.")})
     published: State = {}
     for key, tensor in state.items():
         if key == "textual.contexts":
@@ -247,7 +247,7 @@ def to_published(state: Mapping[str, torch.Tensor]) -> State:
                 published[theirs + key.removeprefix(ours)] = tensor
         for ours, theirs in _HEADS.items():
             if key.startswith(ours):
-                published |= {f"{theirs}{tap}.{key.removeprefix(ours)}": tensor for tap in range(num_taps)}
+                published |= {f"{theirs}{layer}.{key.removeprefix(ours)}": tensor for layer in range(num_layers)}
     return published
 
 
@@ -302,7 +302,7 @@ def _differences(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch
         for key in expected
         if key in found and expected[key].shape != found[key].shape
     ]
-    return problems + [f"differs between taps: {key}" for key in _unequal_heads(found)]
+    return problems + [f"differs between layers: {key}" for key in _unequal_heads(found)]
 
 
 def _unequal_heads(published: Mapping[str, torch.Tensor]) -> list[str]:

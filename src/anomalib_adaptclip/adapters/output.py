@@ -8,18 +8,18 @@ from typing import NamedTuple
 import torch
 
 
-class Opinion(NamedTuple):
+class AdapterOutput(NamedTuple):
     """What an adapter puts out, in the form that its losses take: float32, whatever the precision of CLIP.
 
     Letters: B batch, h and w cells of the adapter's own grid.
 
     Attributes:
         logits: Of the image being normal and abnormal, ``(B, 2)``.
-        patch_map: Probability that a cell is abnormal, ``(B, 1, h, w)``; that of normal is one minus it.
+        patch_probabilities: Probability that a cell is abnormal, ``(B, 1, h, w)``; that of normal is one minus it.
     """
 
     logits: torch.Tensor
-    patch_map: torch.Tensor
+    patch_probabilities: torch.Tensor
 
     @property
     def score(self) -> torch.Tensor:

@@ -11,30 +11,30 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .output import Opinion
+from .output import AdapterOutput
 from .similarity import Alignment
 
 
 class PromptQueryAdapter(nn.Module):
     """Segment and classify the joint feature of context and aligned residual (eqs. 6 to 8 of the paper).
 
-    Each tap has a batch norm of its own. The two heads are shared by all taps and applied tap after tap.
+    Each layer has a batch norm of its own. The two heads are shared by all layers and applied layer after layer.
 
     Args:
         width: Joint embedding width D.
-        num_taps: Number of tapped blocks.
+        num_layers: Number of layers.
         hidden_dim: Features in the heads.
         context: Add the query itself to the residual.
         topk: The image feature is the mean of all positions averaged with that of the ``topk`` largest, by channel.
             The paper's eq. 8 has 1.
     """
 
-    def __init__(self, width: int, num_taps: int, hidden_dim: int, *, context: bool, topk: int) -> None:
+    def __init__(self, width: int, num_layers: int, hidden_dim: int, *, context: bool, topk: int) -> None:
         super().__init__()
         self.width = width
         self.context = context
         self.topk = topk
-        self.norms = nn.ModuleList([nn.BatchNorm2d(width) for _ in range(num_taps)])
+        self.norms = nn.ModuleList([nn.BatchNorm2d(width) for _ in range(num_layers)])
         self.segmentation_head = nn.Sequential(
             nn.Conv2d(width, hidden_dim, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(hidden_dim),
@@ -56,18 +56,18 @@ class PromptQueryAdapter(nn.Module):
             nn.Linear(hidden_dim // 2, 2, bias=False),
         )
 
-    def forward(self, alignments: Sequence[Alignment], grid: tuple[int, int]) -> list[Opinion]:
+    def forward(self, alignments: Sequence[Alignment], grid: tuple[int, int]) -> list[AdapterOutput]:
         """Judge a batch by its alignments.
 
         Args:
-            alignments: One a tap.
+            alignments: One a layer.
             grid: Rows and columns, ``L = rows * columns``.
 
         Returns:
-            One opinion a tap, with maps ``(B, 1, 4 * rows, 4 * columns)``.
+            One output a layer, with maps ``(B, 1, 4 * rows, 4 * columns)``.
         """
         return [
-            self._judge(norm(self.joint_feature(alignment).mT.reshape(-1, self.width, *grid)))
+            self._predict_features(norm(self.joint_feature(alignment).mT.reshape(-1, self.width, *grid)))
             for norm, alignment in zip(self.norms, alignments, strict=True)
         ]
 
@@ -82,6 +82,6 @@ class PromptQueryAdapter(nn.Module):
         top = positions.topk(min(self.topk, positions.shape[-1]), dim=-1).values
         return (positions.mean(dim=-1) + top.mean(dim=-1)) / 2
 
-    def _judge(self, feature: torch.Tensor) -> Opinion:
+    def _predict_features(self, feature: torch.Tensor) -> AdapterOutput:
         logits, cells = self.image_head(self.pool(feature)), self.segmentation_head(feature)
-        return Opinion(logits.float(), cells.float().softmax(dim=1)[:, 1:])
+        return AdapterOutput(logits.float(), cells.float().softmax(dim=1)[:, 1:])

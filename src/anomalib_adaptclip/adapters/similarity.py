@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import normalize
 
-from .output import Opinion
+from .output import AdapterOutput
 
 TEMPERATURE = 0.07  # CLIP's, as WinCLIP uses it
 CHUNK = 2048  # prompt patches: the cosines of 8 images at 518 px with these fill 90 MB
@@ -33,7 +33,7 @@ def text_logits(tokens: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:
 
 def compare_with_text(
     global_token: torch.Tensor, patch_tokens: torch.Tensor, pair: torch.Tensor, grid: tuple[int, int]
-) -> Opinion:
+) -> AdapterOutput:
     """Judge images and their patches by a pair of texts.
 
     Args:
@@ -46,11 +46,11 @@ def compare_with_text(
         Logits ``(B, 2)`` and map ``(B, 1, rows, columns)``.
     """
     abnormal = text_logits(patch_tokens, pair).softmax(dim=-1)[..., 1]  # (B, L)
-    return Opinion(text_logits(global_token, pair), abnormal.view(-1, 1, *grid))
+    return AdapterOutput(text_logits(global_token, pair), abnormal.view(-1, 1, *grid))
 
 
 class Alignment(NamedTuple):
-    """Query patches and their nearest normal patches, for one tap.
+    """Query patches and their nearest normal patches, for one layer.
 
     Attributes:
         query: L2-normalised query tokens ``(B, L, D)``.

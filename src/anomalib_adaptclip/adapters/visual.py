@@ -10,7 +10,7 @@ from .residual_mlp import ResidualMLP
 
 
 class VisualAdapter(nn.Module):
-    """Adapt the global token and the patch tokens of the last tap (eq. 3 of the paper).
+    """Adapt the global token and the patch tokens of the last layer (eq. 3 of the paper).
 
     Letters: B batch, L patches, T = 1 + L tokens, D joint embedding width.
 

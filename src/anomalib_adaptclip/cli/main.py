@@ -23,12 +23,12 @@ from anomalib_adaptclip.comparison import (
     finished_runs,
     in_words,
     list_runs,
+    lock_table,
     missing_data,
     read_sweep,
     require_ray,
     run_all,
     store_row,
-    table_to_itself,
 )
 from anomalib_adaptclip.comparison.ablation import build_table, find_configs, read_rows, run_rows
 from anomalib_adaptclip.comparison.report import write_report
@@ -39,7 +39,7 @@ from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor, require_device
 from anomalib_adaptclip.model.torch_model import ADAPTERS, AdaptCLIPModel
 from anomalib_adaptclip.prompts.bank import PromptBank, without
-from anomalib_adaptclip.prompts.bank_file import bank_to_itself, read_bank, read_header, write_bank
+from anomalib_adaptclip.prompts.bank_file import lock_bank, read_bank, read_header, write_bank
 from anomalib_adaptclip.prompts.memory import Precision
 from anomalib_adaptclip.prompts.selection import prompts_from_folder
 from anomalib_adaptclip.results.prediction import results_of
@@ -264,7 +264,7 @@ def compare(
         for problem in missing_data(runs):
             console.print(f"Missing: {problem}", markup=False, highlight=False, soft_wrap=True)
         return 0
-    with table_to_itself(table):
+    with lock_table(table):
         left = _unfinished(runs, table)
         rows = run_all(left, workers, accelerator, executor, ray_address)
         failed = _store(rows, len(left), len(runs), table)
@@ -340,7 +340,7 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
     _require_expressible(file, published)
     clip, backbone, _ = load_clip(file.metadata["backbone"], pretrained or file.metadata.get("weights"))
     require_same_clip(file, fingerprint(clip))
-    model = AdaptCLIPModel(clip, backbone.taps, backbone.first_vv_block, **file.options)
+    model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block, **file.options)
     model.load_adapters(file)
     export_published(published, model.adapters, model.text_tower)
     logger.info("Adapters of %s written to %s in the published layout.", adapters, published)
@@ -386,7 +386,7 @@ def bank_add(
         prompt_budget=prompt_budget,
     )
     images = model.read_images(files)
-    with bank_to_itself(bank):  # read again here, for another command may have added to it
+    with lock_bank(bank):  # read again here, for another command may have added to it
         prompts = (
             PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size, as_stored=True)
             if bank.exists()
@@ -409,7 +409,7 @@ def bank_remove(bank: Path, name: str) -> None:
         FileNotFoundError: If there is no such file.
     """
     read_header(bank)  # before a lock is put beside what is no bank
-    with bank_to_itself(bank):
+    with lock_bank(bank):
         sets, header = read_bank(bank)
         write_bank(bank, without(sets, name), header)
 

@@ -33,7 +33,7 @@ class Backbone:
 
     Attributes:
         name: open_clip's name of the model, or ``"tiny"``.
-        taps: Blocks whose tokens are used, counted from 1.
+        layers: Blocks whose tokens are used, counted from 1.
         first_vv_block: First block with a V-V stream, counted from 1.
         image_size: Side of the square input in pixels.
         patch_size: Side of a patch in pixels.
@@ -43,7 +43,7 @@ class Backbone:
     """
 
     name: str
-    taps: tuple[int, ...]
+    layers: tuple[int, ...]
     first_vv_block: int
     image_size: int
     patch_size: int
@@ -86,7 +86,7 @@ _TINY_CONFIG: dict[str, Any] = {
 def get_backbone(name: str) -> Backbone:
     """Look a backbone up.
 
-    open_clip's other ViTs are read like the paper's: four taps a quarter of the depth apart, a V-V stream behind the
+    open_clip's other ViTs are read like the paper's: four layers a quarter of the depth apart, a V-V stream behind the
     first quarter, and about 518 pixels.
 
     Args:
@@ -106,8 +106,8 @@ def get_backbone(name: str) -> Backbone:
         msg = f"Backbone {name!r} {problem}. Choose one of {list_backbones()}."
         raise ValueError(msg)
     depth, patch = config["vision_cfg"]["layers"], config["vision_cfg"]["patch_size"]
-    taps = tuple(depth * quarter // 4 for quarter in (1, 2, 3, 4))
-    return Backbone(name, taps, taps[0] + 1, 518 // patch * patch, patch)
+    layers = tuple(depth * quarter // 4 for quarter in (1, 2, 3, 4))
+    return Backbone(name, layers, layers[0] + 1, 518 // patch * patch, patch)
 
 
 def list_backbones() -> list[str]:

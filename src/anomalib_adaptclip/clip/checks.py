@@ -30,19 +30,19 @@ def require_standard_clip(clip: Clip) -> None:
         raise TypeError(msg)
 
 
-def require_blocks(num_blocks: int, taps: Sequence[int], first_vv_block: int) -> None:
+def require_blocks(num_blocks: int, layers: Sequence[int], first_vv_block: int) -> None:
     """Check that tapped and V-V blocks exist.
 
     Args:
         num_blocks: Depth of the image tower.
-        taps: Tapped blocks, counted from 1.
+        layers: Tapped blocks, counted from 1.
         first_vv_block: First V-V block, counted from 1.
 
     Raises:
-        ValueError: If a block is outside ``1..num_blocks``, or the taps are not strictly ascending.
+        ValueError: If a block is outside ``1..num_blocks``, or the layers are not strictly ascending.
     """
-    if not taps or list(taps) != sorted(set(taps)) or not 1 <= taps[0] <= taps[-1] <= num_blocks:
-        msg = f"taps must be ascending block numbers from 1 to {num_blocks}, each once; got {tuple(taps)}."
+    if not layers or list(layers) != sorted(set(layers)) or not 1 <= layers[0] <= layers[-1] <= num_blocks:
+        msg = f"layers must be ascending block numbers from 1 to {num_blocks}, each once; got {tuple(layers)}."
         raise ValueError(msg)
     if not 1 <= first_vv_block <= num_blocks:
         msg = f"first_vv_block must be a block number from 1 to {num_blocks}; got {first_vv_block}."

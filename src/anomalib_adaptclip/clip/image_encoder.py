@@ -21,46 +21,46 @@ class ImageTokens(NamedTuple):
 
     Attributes:
         global_token: ``(B, D)``, the image as a whole.
-        taps: ``(B, T, D)`` for each tapped block, class position first.
+        layers: ``(B, T, D)`` for each tapped block, class position first.
         grid: Rows and columns of the patches, ``T = 1 + rows * columns``.
     """
 
     global_token: torch.Tensor
-    taps: tuple[torch.Tensor, ...]
+    layers: tuple[torch.Tensor, ...]
     grid: tuple[int, int]
 
 
-def encode_image(visual: ImageTower, images: torch.Tensor, taps: Sequence[int], first_vv_block: int) -> ImageTokens:
+def encode_image(visual: ImageTower, images: torch.Tensor, layers: Sequence[int], first_vv_block: int) -> ImageTokens:
     """Read tokens out of an open_clip ``VisionTransformer``.
 
     The standard stream is plain CLIP. The V-V stream starts as a copy of it before the first V-V block, and each V-V
     block adds ``out_proj(attention(v, v, v))`` with the values of the standard stream: patches attend to what looks
-    like them, which keeps local evidence local. It never feeds back. A tap yields the V-V stream after its block, or
+    like them, which keeps local evidence local. It never feeds back. A layer yields the V-V stream after its block, or
     the standard stream where there is no other yet.
 
-    Only what is read is computed: no V-V stream behind the last tap, and of the last block's standard stream the class
-    token alone.
+    Only what is read is computed: no V-V stream behind the last layer, and of the last block's standard stream the
+    class token alone.
 
     Args:
         visual: The image tower.
         images: Preprocessed images ``(B, 3, H, W)``, H and W multiples of the patch.
-        taps: Wanted blocks, counted from 1, ascending.
+        layers: Wanted blocks, counted from 1, ascending.
         first_vv_block: First block with a V-V stream, counted from 1; all later ones have it too.
 
     Returns:
-        The global token and one set of tokens a tap.
+        The global token and one set of tokens a layer.
     """
     x, grid = embed_patches(visual, images)
     blocks = visual.transformer.resblocks
     vv_stream: torch.Tensor | None = None
     outputs = []
     for number, block in enumerate(blocks, start=1):
-        if number > taps[-1]:
+        if number > layers[-1]:
             vv_stream = None
         elif number == first_vv_block:
             vv_stream = x
         x, vv_stream = run_streams(block, x, vv_stream, class_only=number == len(blocks))
-        if number in taps:
+        if number in layers:
             outputs.append(visual.ln_post(x if vv_stream is None else vv_stream) @ visual.proj)
     return ImageTokens(x[:, 0] @ visual.proj, tuple(outputs), grid)
 

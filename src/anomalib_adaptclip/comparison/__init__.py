@@ -12,7 +12,7 @@ from .evaluation import METRICS, ComparisonEvaluator
 from .ray_executor import require_ray
 from .runner import Executor, missing_data, run_all
 from .sweep import Run, Sweep, in_words, list_runs, read_sweep
-from .table import finished_runs, read_table, store_row, table_to_itself
+from .table import finished_runs, lock_table, read_table, store_row
 from .winclip import NormalizedWinClip, UntrainedWinClip
 
 __all__ = [
@@ -26,11 +26,11 @@ __all__ = [
     "finished_runs",
     "in_words",
     "list_runs",
+    "lock_table",
     "missing_data",
     "read_sweep",
     "read_table",
     "require_ray",
     "run_all",
     "store_row",
-    "table_to_itself",
 ]

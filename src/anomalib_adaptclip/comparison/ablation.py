@@ -14,7 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from rich.table import Table
 
 from anomalib_adaptclip.data import QueryPromptDataModule
-from anomalib_adaptclip.files.tensors import replace_file
+from anomalib_adaptclip.files.tensors import write_atomically
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
 
@@ -238,7 +238,7 @@ def store_result(path: Path, result: Result) -> None:
             writer.writerow(Result._fields)
             writer.writerows(results)
 
-    replace_file(path, write)
+    write_atomically(path, write)
 
 
 def build_table(results: Sequence[Result], title: str) -> Table:

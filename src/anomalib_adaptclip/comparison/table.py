@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from anomalib_adaptclip.files.tensors import replace_file
+from anomalib_adaptclip.files.tensors import write_atomically
 
 from .evaluation import METRICS
 from .gallery_file import gallery_path
@@ -96,7 +96,7 @@ def finished_runs(path: Path) -> set[str]:
 
 
 @contextmanager
-def table_to_itself(path: Path) -> Iterator[None]:
+def lock_table(path: Path) -> Iterator[None]:
     """Keep other sweeps from a table. The lock ends with its process, however that ends.
 
     Args:
@@ -146,5 +146,5 @@ def store_row(path: Path, row: dict[str, Any]) -> None:
             writer.writerows([*rows, row])
 
     if pictures:
-        replace_file(gallery_path(path, row), methodcaller("write_bytes", pictures))
-    replace_file(path, write)
+        write_atomically(gallery_path(path, row), methodcaller("write_bytes", pictures))
+    write_atomically(path, write)

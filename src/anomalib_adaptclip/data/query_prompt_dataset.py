@@ -3,7 +3,7 @@
 
 """Query-prompt pairs: items, batches, data sets, and the sampler that draws the pairs.
 
-Letters: B batch, H and W pixels, N tokens of all taps and the global one, D joint embedding width.
+Letters: B batch, H and W pixels, N tokens of all layers and the global one, D joint embedding width.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

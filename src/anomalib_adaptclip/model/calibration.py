@@ -3,7 +3,7 @@
 
 """Thresholds from normal images alone: each prompt is judged by the others.
 
-Letters: K normal images, A variants of each, S tapped blocks, L patches, D joint embedding width, H and W pixels.
+Letters: K normal images, A variants of each, S layers, L patches, D joint embedding width, H and W pixels.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from torchvision.transforms.v2.functional import adjust_brightness, resized_crop
 
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.prompts.memory import align_taps, condense
+from anomalib_adaptclip.prompts.memory import align_layers, condense
 
 from .torch_model import AdaptCLIPModel
 
@@ -82,7 +82,7 @@ def _left_out_values(
     for index, image in enumerate(images):
         batch = preprocess(variants(image))
         size = (batch.shape[-2], batch.shape[-1])
-        yield left_out_values(model, model.encode(batch, model.taps), without_image(prompts, index), size)
+        yield left_out_values(model, model.encode(batch, model.layers), without_image(prompts, index), size)
 
 
 def left_out_values(model: AdaptCLIPModel, tokens: ImageTokens, prompts: torch.Tensor, size: Size) -> torch.Tensor:
@@ -98,7 +98,7 @@ def left_out_values(model: AdaptCLIPModel, tokens: ImageTokens, prompts: torch.T
         Scores and largest values of the maps ``(A, 2)``.
     """
     prompts = condense(prompts.flatten(1, 2), prompts.shape[1], model.prompt_memory.budget)
-    output: Any = model.judge(tokens, align_taps(tokens.taps, prompts), size)
+    output: Any = model.predict(tokens, align_layers(tokens.layers, prompts), size)
     return torch.stack([output.pred_score, output.anomaly_map.flatten(1).amax(dim=1)], dim=1).float().cpu()
 
 

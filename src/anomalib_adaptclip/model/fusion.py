@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From the opinions of the adapters to one score and one map.
+"""From the outputs of the adapters to one score and one map.
 
 All scores and maps are probabilities or alignment scores: 0 is normal, 1 abnormal.
 Letters: B batch, H and W pixels.
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from anomalib_adaptclip.adapters import Alignment, Opinion
+from anomalib_adaptclip.adapters import AdapterOutput, Alignment
 
 from .anomaly_map import smooth, upsample
 
@@ -31,15 +31,15 @@ class Prediction(NamedTuple):
     anomaly_map: torch.Tensor
 
 
-def predict(opinions: Sequence[Opinion], size: tuple[int, int]) -> Prediction:
-    """Average one adapter's opinions, one a tap, and bring the map to ``size`` pixels."""
-    scores = torch.stack([opinion.score for opinion in opinions])
-    maps = torch.stack([upsample(opinion.patch_map, size) for opinion in opinions])
+def average_layers(outputs: Sequence[AdapterOutput], size: tuple[int, int]) -> Prediction:
+    """Average one adapter's outputs, one a layer, and bring the map to ``size`` pixels."""
+    scores = torch.stack([output.score for output in outputs])
+    maps = torch.stack([upsample(output.patch_probabilities, size) for output in outputs])
     return Prediction(scores.mean(dim=0), maps.mean(dim=0))
 
 
 def alignment_map(alignments: Sequence[Alignment], grid: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
-    """Fuse the alignment scores of all taps by their harmonic mean: ``(B, 1, H, W)``."""
+    """Fuse the alignment scores of all layers by their harmonic mean: ``(B, 1, H, W)``."""
     return harmonic_mean([upsample(alignment.score.view(-1, 1, *grid), size) for alignment in alignments])
 
 

@@ -220,7 +220,7 @@ class AdaptCLIP(AnomalibModule):
 
     def _build(self, clip: Clip) -> AdaptCLIPModel:
         options = self._options | self._memory
-        return AdaptCLIPModel(clip, self.backbone.taps, self.backbone.first_vv_block, **options).eval()
+        return AdaptCLIPModel(clip, self.backbone.layers, self.backbone.first_vv_block, **options).eval()
 
     def _load_adapters(self, source: str, file: AdapterFile) -> None:
         require_same_clip(file, self._fingerprint)

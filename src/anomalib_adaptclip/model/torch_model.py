@@ -17,8 +17,8 @@ from anomalib.models.components import DynamicBufferMixin
 from torch import nn
 
 from anomalib_adaptclip.adapters import (
+    AdapterOutput,
     Alignment,
-    Opinion,
     PromptQueryAdapter,
     TextualAdapter,
     VisualAdapter,
@@ -36,7 +36,7 @@ from anomalib_adaptclip.clip import (
 )
 from anomalib_adaptclip.prompts.memory import Precision, PromptMemory
 
-from .fusion import Fusion, Prediction, alignment_map, fuse, predict
+from .fusion import Fusion, Prediction, alignment_map, average_layers, fuse
 
 AdapterName = Literal["visual", "textual", "prompt_query"]
 ADAPTERS: tuple[AdapterName, ...] = get_args(AdapterName)
@@ -52,7 +52,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     Args:
         clip: Any open_clip CLIP with a standard ViT image tower. It is frozen, and stays in eval mode.
-        taps: Blocks whose tokens are used, counted from 1, ascending.
+        layers: Blocks whose tokens are used, counted from 1, ascending.
         first_vv_block: First block with a V-V stream, counted from 1.
         prompt_length: Context vectors of each learned text prompt.
         reduction: Bottleneck of the visual adapter's residual MLPs.
@@ -73,7 +73,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     Example:
         >>> clip = open_clip.create_model("ViT-L-14-336", pretrained="openai")  # doctest: +SKIP
-        >>> model = AdaptCLIPModel(clip, taps=(6, 12, 18, 24), first_vv_block=6).eval()  # doctest: +SKIP
+        >>> model = AdaptCLIPModel(clip, layers=(6, 12, 18, 24), first_vv_block=6).eval()  # doctest: +SKIP
         >>> model.load_adapters("epoch_15.pth")  # doctest: +SKIP
         >>> model.set_prompts(good_images)  # doctest: +SKIP
         >>> model(images).anomaly_map.shape  # doctest: +SKIP
@@ -88,7 +88,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     def __init__(
         self,
         clip: Clip,
-        taps: Sequence[int],
+        layers: Sequence[int],
         first_vv_block: int,
         prompt_length: int = 12,
         reduction: int = 4,
@@ -104,10 +104,10 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     ) -> None:
         super().__init__()
         require_standard_clip(clip)
-        require_blocks(len(clip.visual.transformer.resblocks), taps, first_vv_block)
+        require_blocks(len(clip.visual.transformer.resblocks), layers, first_vv_block)
         require_options(adapters, fusion, mode)
         self.clip = clip.requires_grad_(False).eval()
-        self.taps = tuple(taps)
+        self.layers = tuple(layers)
         self.first_vv_block = first_vv_block
         self.fusion = fusion
         self.class_name = class_name
@@ -120,7 +120,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             self.adapters["textual"] = TextualAdapter(prompt_length, text_width)
         if "prompt_query" in adapters:
             self.adapters["prompt_query"] = PromptQueryAdapter(
-                width, len(self.taps), hidden_dim, context=context, topk=topk
+                width, len(self.layers), hidden_dim, context=context, topk=topk
             )
         self.prompt_memory = PromptMemory(prompt_precision, prompt_budget)
         # The text pairs depend on no image. They are computed when first needed and kept, in checkpoints too.
@@ -182,7 +182,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
 
         Returns:
-            Normalised patch tokens ``(S, K, L, D)``, S taps.
+            Normalised patch tokens ``(S, K, L, D)``, S layers.
 
         Raises:
             ValueError: If the shape is another.
@@ -193,7 +193,9 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         with torch.autocast(images.device.type, enabled=False):  # what is kept serves other precisions too
             # a few at a time, so that many fit in memory
             chunks = torch.split(images, 8)
-            return torch.cat([self.prompt_memory.pack(self.encode(chunk, self.taps).taps) for chunk in chunks], dim=1)
+            return torch.cat(
+                [self.prompt_memory.pack(self.encode(chunk, self.layers).layers) for chunk in chunks], dim=1
+            )
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""
@@ -224,7 +226,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             ValueError: If the shape is another.
         """
         tokens, alignments = self._encode_and_align(images)
-        return self.judge(tokens, alignments, (images.shape[-2], images.shape[-1]))
+        return self.predict(tokens, alignments, (images.shape[-2], images.shape[-1]))
 
     @torch.no_grad()
     def maps_by_adapter(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -252,15 +254,15 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if len(self.static_pair) == 0 or (len(self.learned_pair) == 0 and "textual" in self.adapters):
             self.encode_texts()
         few_shot = self.prompt_memory.k_shot > 0
-        tokens = self.encode(images, self.taps if few_shot else self.taps[-1:])
-        return tokens, self.prompt_memory.align(tokens.taps) if few_shot else []
+        tokens = self.encode(images, self.layers if few_shot else self.layers[-1:])
+        return tokens, self.prompt_memory.align(tokens.layers) if few_shot else []
 
-    def judge(self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]) -> InferenceBatch:
+    def predict(self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]) -> InferenceBatch:
         """Score and segment a batch by its tokens.
 
         Args:
             tokens: Of the queries.
-            alignments: Of the queries with their prompts, one a tap. None for zero-shot.
+            alignments: Of the queries with their prompts, one for each layer. None for zero-shot.
             size: Height H and width W of the map in pixels.
 
         Returns:
@@ -275,13 +277,13 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]
     ) -> tuple[dict[str, Prediction], torch.Tensor | None]:
         """What is fused: a prediction by each adapter, and with prompts the alignment map."""
-        opinions = self.opinions(tokens, alignments) or {"plain": [self.plain_opinion(tokens)]}
+        outputs = self.adapter_outputs(tokens, alignments) or {"plain": [self.plain_clip_output(tokens)]}
         with _without_autocast(tokens.global_token.device.type):  # float32 from here on
-            predictions = {name: predict(taps, size) for name, taps in opinions.items()}
+            predictions = {name: average_layers(layers, size) for name, layers in outputs.items()}
             return predictions, alignment_map(alignments, tokens.grid, size) if alignments else None
 
-    def encode(self, images: torch.Tensor, taps: Sequence[int]) -> ImageTokens:
-        """Tokens of preprocessed images ``(B, 3, H, W)`` at some of the tapped blocks, ascending."""
+    def encode(self, images: torch.Tensor, layers: Sequence[int]) -> ImageTokens:
+        """Tokens of preprocessed images ``(B, 3, H, W)`` at some of the layers, ascending."""
         height, width = images.shape[-2:]
         patch_height, patch_width = self.patch_size
         if images.shape[1] != 3 or height % patch_height or width % patch_width:
@@ -290,44 +292,47 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
                 f"pixels; got {tuple(images.shape)}. Resize them, with the pre-processor for instance."
             )
             raise ValueError(msg)
-        return encode_image(self.clip.visual, images.to(self.clip.visual.proj.dtype), taps, self.first_vv_block)
+        return encode_image(self.clip.visual, images.to(self.clip.visual.proj.dtype), layers, self.first_vv_block)
 
-    def opinions(self, tokens: ImageTokens, alignments: Sequence[Alignment] = ()) -> dict[str, list[Opinion]]:
+    def adapter_outputs(
+        self, tokens: ImageTokens, alignments: Sequence[Alignment] = ()
+    ) -> dict[str, list[AdapterOutput]]:
         """What the adapters say of a batch.
 
         Args:
             tokens: Of the queries.
-            alignments: Of the queries with their prompts, one a tap. None for zero-shot.
+            alignments: Of the queries with their prompts, one for each layer. None for zero-shot.
 
         Returns:
-            For each adapter that is present its opinions: one of a text adapter, one a tap of the prompt-query adapter.
+            For each adapter that is present its outputs: one of a text adapter, one for each layer of the prompt-query
+            adapter.
         """
-        opinions: dict[str, list[Opinion]] = {}
+        outputs: dict[str, list[AdapterOutput]] = {}
         precision = next(
             (parameter.dtype for parameter in self.adapters.parameters()), torch.float32
         )  # CLIP may have less
-        global_token, last_tap = tokens.global_token.to(precision), tokens.taps[-1].to(precision)
+        global_token, last_layer = tokens.global_token.to(precision), tokens.layers[-1].to(precision)
         alignments = [alignment._replace(query=alignment.query.to(precision)) for alignment in alignments]
-        plain = adapted = (global_token, last_tap[:, 1:])
+        plain = adapted = (global_token, last_layer[:, 1:])
         learned_pair = self.learned_pair
         if "visual" in self.adapters:
-            adapted = self.adapters["visual"](global_token, last_tap)
+            adapted = self.adapters["visual"](global_token, last_layer)
         if "textual" in self.adapters and self.training:
             learned_pair = self.adapters["textual"](self.text_tower)  # it carries a gradient
             self._forget_learned_pair()  # each step moves it
         joint = self.mode == "joint"
         if "visual" in self.adapters:
             pair = learned_pair if joint else self.static_pair
-            opinions["visual"] = [compare_with_text(*adapted, pair, tokens.grid)]
+            outputs["visual"] = [compare_with_text(*adapted, pair, tokens.grid)]
         if "textual" in self.adapters:
-            opinions["textual"] = [compare_with_text(*(adapted if joint else plain), learned_pair, tokens.grid)]
+            outputs["textual"] = [compare_with_text(*(adapted if joint else plain), learned_pair, tokens.grid)]
         if "prompt_query" in self.adapters and alignments:
-            opinions["prompt_query"] = self.adapters["prompt_query"](alignments, tokens.grid)
-        return opinions
+            outputs["prompt_query"] = self.adapters["prompt_query"](alignments, tokens.grid)
+        return outputs
 
-    def plain_opinion(self, tokens: ImageTokens) -> Opinion:
+    def plain_clip_output(self, tokens: ImageTokens) -> AdapterOutput:
         """What CLIP says of a batch without any adapter: Table 5, line 0."""
-        return compare_with_text(tokens.global_token, tokens.taps[-1][:, 1:], self.static_pair, tokens.grid)
+        return compare_with_text(tokens.global_token, tokens.layers[-1][:, 1:], self.static_pair, tokens.grid)
 
     def _forget_learned_pair(self) -> None:
         self.learned_pair = self.learned_pair.new_empty(0, self.learned_pair.shape[1])

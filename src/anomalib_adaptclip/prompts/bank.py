@@ -3,7 +3,7 @@
 
 """Prompts of many categories for one model: each image of a batch is compared with its own.
 
-Letters: B batch, K normal prompt images (shots), S tapped blocks, L patches, D joint embedding width.
+Letters: B batch, K normal prompt images (shots), S layers, L patches, D joint embedding width.
 """
 
 import json
@@ -22,7 +22,7 @@ from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
 from anomalib_adaptclip.version import __version__
 
 from .bank_file import FORMAT, read_bank, read_header, require_same_header, write_bank
-from .memory import align_taps, condense
+from .memory import align_layers, condense
 
 logger = logging.getLogger(__name__)
 
@@ -145,18 +145,20 @@ class PromptBank:
             return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
         self._tell_unknown([name for name in dict.fromkeys(categories) if name not in sets])
         self.model.encode_texts()
-        tokens = self.model.encode(images, self.model.taps)
+        tokens = self.model.encode(images, self.model.layers)
         groups = group_rows([name if name in sets else None for name in categories])
-        outputs = [self._judge(take_rows(tokens, rows), sets.get(name or ""), size) for name, rows in groups.items()]
+        outputs = [
+            self._predict_features(take_rows(tokens, rows), sets.get(name or ""), size) for name, rows in groups.items()
+        ]
         places = torch.tensor([row for rows in groups.values() for row in rows], device=images.device).argsort()
         return InferenceBatch(
             pred_score=torch.cat([torch.as_tensor(output.pred_score) for output in outputs])[places],
             anomaly_map=torch.cat([torch.as_tensor(output.anomaly_map) for output in outputs])[places],
         )
 
-    def _judge(self, tokens: ImageTokens, prompts: torch.Tensor | None, size: Size) -> InferenceBatch:
-        alignments = [] if prompts is None else align_taps(tokens.taps, prompts.to(tokens.global_token.device))
-        return self.model.judge(tokens, alignments, size)
+    def _predict_features(self, tokens: ImageTokens, prompts: torch.Tensor | None, size: Size) -> InferenceBatch:
+        alignments = [] if prompts is None else align_layers(tokens.layers, prompts.to(tokens.global_token.device))
+        return self.model.predict(tokens, alignments, size)
 
     def _tell_unknown(self, unknown: Sequence[str]) -> None:
         if unknown and self.unknown_category == "error":
@@ -200,7 +202,7 @@ class PromptBank:
 
         Args:
             path: File.
-            model: Model to use it with, of the same CLIP and taps.
+            model: Model to use it with, of the same CLIP and layers.
             backbone: Name of its backbone.
             unknown_category: As for the class.
             image_size: Height and width of the model's input in pixels, if known.
@@ -211,7 +213,7 @@ class PromptBank:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is damaged, no prompt bank, or made with another CLIP, other taps or another size, or a
+            ValueError: If it is damaged, no prompt bank, or made with another CLIP, other layers or another size, or a
                 category has more images than the budget allows.
         """
         sets, header = read_bank(Path(path))
@@ -232,7 +234,7 @@ class PromptBank:
             "version": __version__,
             "backbone": self.backbone,
             "fingerprint": self._fingerprint,
-            "taps": json.dumps(self.model.taps),
+            "layers": json.dumps(self.model.layers),
             "first_vv_block": str(self.model.first_vv_block),
             "image_size": json.dumps(self.image_size),
         }
@@ -270,7 +272,7 @@ def group_rows(names: Sequence[str | None]) -> dict[str | None, list[int]]:
 def take_rows(tokens: ImageTokens, rows: list[int]) -> ImageTokens:
     """Tokens of some images of a batch."""
     index = torch.tensor(rows, device=tokens.global_token.device)
-    return ImageTokens(tokens.global_token[index], tuple(tap[index] for tap in tokens.taps), tokens.grid)
+    return ImageTokens(tokens.global_token[index], tuple(layer[index] for layer in tokens.layers), tokens.grid)
 
 
 def without(sets: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:

@@ -3,7 +3,7 @@
 
 """The file of a prompt bank: one safetensors file, a tensor for each category.
 
-Letters: K normal prompt images (shots), S tapped blocks, L patches, D joint embedding width.
+Letters: K normal prompt images (shots), S layers, L patches, D joint embedding width.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save_file
 
-from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header, replace_file
+from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header, write_atomically
 
 FORMAT = "adaptclip-prompt-bank-1"
 _PREFIX = "prompts."  # of the tensors' names, so that a category may have any name
 
 
 @contextmanager
-def bank_to_itself(path: Path) -> Iterator[None]:
+def lock_bank(path: Path) -> Iterator[None]:
     """Wait until no other process changes a bank, and keep others from it. The lock ends with its process.
 
     Args:
@@ -35,7 +35,7 @@ def bank_to_itself(path: Path) -> Iterator[None]:
 def write_bank(path: Path, sets: Mapping[str, torch.Tensor], header: dict[str, str]) -> None:
     """Write packed prompts ``(S, K, L, D)`` by category, and a header, whole or not at all."""
     state = {_PREFIX + name: tokens.contiguous().cpu() for name, tokens in sets.items()}
-    replace_file(path, lambda draft: save_file(state, draft, metadata=header))
+    write_atomically(path, lambda draft: save_file(state, draft, metadata=header))
 
 
 def read_bank(path: Path) -> tuple[State, dict[str, str]]:
@@ -78,7 +78,7 @@ def require_same_header(path: Path, found: dict[str, str], expected: dict[str, s
     Raises:
         ValueError: If they differ; all that differs is listed.
     """
-    names = ["fingerprint", "taps", "first_vv_block"]
+    names = ["fingerprint", "layers", "first_vv_block"]
     if "null" not in {found["image_size"], expected["image_size"]}:
         names.append("image_size")
     differing = [f"{name} {found[name]}, not {expected[name]}" for name in names if found[name] != expected[name]]

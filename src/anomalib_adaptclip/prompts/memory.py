@@ -3,7 +3,7 @@
 
 """The few-shot memory: tokens of normal images.
 
-Letters: B batch, K normal prompt images (shots), S tapped blocks, L patches of an image, N patches of all of them,
+Letters: B batch, K normal prompt images (shots), S layers, L patches of an image, N patches of all of them,
 D joint embedding width.
 """
 
@@ -48,9 +48,9 @@ class PromptMemory(nn.Module):
         """Number of normal images in memory."""
         return self.tokens.shape[1]
 
-    def pack(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a tap, into the memory's form ``(S, K, L, D)``."""
-        return self._rounded(torch.stack([normalized_patches(tap) for tap in taps]))
+    def pack(self, layers: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a layer, into the memory's form ``(S, K, L, D)``."""
+        return self._rounded(torch.stack([normalized_patches(layer) for layer in layers]))
 
     def fit(self, tokens: torch.Tensor) -> torch.Tensor:
         """Bring packed tokens ``(S, K, L, D)`` within precision and budget; those in half precision stay so."""
@@ -69,9 +69,9 @@ class PromptMemory(nn.Module):
         """Forget all prompts."""
         self.tokens = self.tokens.new_empty(0, 0, 0, 0)
 
-    def align(self, taps: Sequence[torch.Tensor]) -> list[Alignment]:
-        """Align query tokens ``(B, 1 + L, D)``, one tensor a tap, with the memory."""
-        return align_taps(taps, self.tokens)
+    def align(self, layers: Sequence[torch.Tensor]) -> list[Alignment]:
+        """Align query tokens ``(B, 1 + L, D)``, one tensor a layer, with the memory."""
+        return align_layers(layers, self.tokens)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
         stored = state_dict.get(f"{prefix}tokens")
@@ -80,21 +80,23 @@ class PromptMemory(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def align_taps(taps: Sequence[torch.Tensor], tokens: torch.Tensor) -> list[Alignment]:
+def align_layers(layers: Sequence[torch.Tensor], tokens: torch.Tensor) -> list[Alignment]:
     """Align query tokens with prompts.
 
     Args:
-        taps: Tokens ``(B, 1 + L, D)``, one tensor a tap.
+        layers: Tokens ``(B, 1 + L, D)``, one tensor a layer.
         tokens: Packed prompts ``(S, K, L, D)``.
 
     Returns:
-        One alignment a tap.
+        One alignment for each layer.
     """
-    return [align(normalized_patches(tap), prompt.flatten(0, 1)) for tap, prompt in zip(taps, tokens, strict=True)]
+    return [
+        align(normalized_patches(layer), prompt.flatten(0, 1)) for layer, prompt in zip(layers, tokens, strict=True)
+    ]
 
 
 def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor:
-    """Keep the patches that represent all others best, the same at all taps.
+    """Keep the patches that represent all others best, the same at all layers.
 
     Args:
         pool: Patches ``(S, N, D)`` of all images.

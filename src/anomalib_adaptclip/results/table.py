@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from anomalib_adaptclip.files.tensors import replace_file
+from anomalib_adaptclip.files.tensors import write_atomically
 
 from .prediction import Result
 
@@ -85,7 +85,7 @@ class ResultsFile:
         """The draft. A run that fails before its first rows leaves that of an earlier one as it was."""
         if self._file is None:
             if self._resume and self.path.exists() and not self.draft.exists():
-                replace_file(self.draft, lambda draft: _write_csv(draft, read_results(self.path)))
+                write_atomically(self.draft, lambda draft: _write_csv(draft, read_results(self.path)))
             self._file = self.draft.open("a" if self._resume else "w", **_ENCODING)
             if self._file.tell() == 0:
                 _write_columns(self._file)
@@ -109,7 +109,7 @@ class ResultsFile:
             with self._opened() as file:
                 os.fsync(file.fileno())
             if self.path.suffix == ".parquet":
-                replace_file(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
+                write_atomically(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
                 self.draft.unlink()
             else:
                 self.draft.replace(self.path)

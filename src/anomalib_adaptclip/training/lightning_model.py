@@ -39,7 +39,7 @@ from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.model.torch_model import ADAPTERS, AdapterName, Mode, require_options
 
 from .batch_norm import synchronize_batch_norms
-from .losses import OpinionLoss, opinion_loss
+from .losses import AdapterLoss, adapter_loss
 from .resuming import require_same_options
 from .target_evaluation import TargetEvaluation, align_pairs
 from .token_cache import TokenCache, module_digest, pack_tokens, packed_rows, unpack_tokens
@@ -217,20 +217,20 @@ class AdaptCLIPTraining(AdaptCLIP):
         self.model.encode_texts()
 
     def training_step(self, batch: QueryPromptBatch, batch_idx: int) -> torch.Tensor:
-        """Loss of a batch: the sum over adapters, their taps, and both parts.
+        """Loss of a batch: the sum over adapters, their layers, and both parts.
 
         Raises:
             FloatingPointError: If it is not finite; the files of the batch are named.
         """
         del batch_idx
         query, prompt = self._encode_pairs(batch)
-        opinions = self.model.opinions(query, align_pairs(query, prompt))
+        outputs = self.model.adapter_outputs(query, align_pairs(query, prompt))
         label, mask = torch.as_tensor(batch.gt_label).long(), torch.as_tensor(batch.gt_mask).float()
         with torch.autocast(self.device.type, enabled=False):
             parts = {
                 f"{name}_{part}": value
-                for name, taps in opinions.items()
-                for part, value in _total([opinion_loss(opinion, label, mask) for opinion in taps])._asdict().items()
+                for name, layers in outputs.items()
+                for part, value in _total([adapter_loss(output, label, mask) for output in layers])._asdict().items()
             }
         loss = torch.stack([*parts.values()]).sum()
         self._require_finite(loss, batch)
@@ -251,7 +251,7 @@ class AdaptCLIPTraining(AdaptCLIP):
         datamodule = self._datamodule()
         return {
             **self._clip_record(),
-            "taps": json.dumps(self.backbone.taps),
+            "layers": json.dumps(self.backbone.layers),
             "image_size": json.dumps(self.input_size),
             "options": json.dumps({key: self._options[key] for key in HEADER_OPTIONS}),
             "prompt_length": str(self._options["prompt_length"]),
@@ -327,10 +327,10 @@ class AdaptCLIPTraining(AdaptCLIP):
 
     @torch.no_grad()
     def _encode(self, images: torch.Tensor) -> ImageTokens:
-        return self.model.encode(images, self.model.taps)
+        return self.model.encode(images, self.model.layers)
 
     def _unpack(self, tokens: torch.Tensor) -> ImageTokens:
-        return unpack_tokens(tokens, len(self.model.taps), self._grid())
+        return unpack_tokens(tokens, len(self.model.layers), self._grid())
 
     def _grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
@@ -347,8 +347,8 @@ class AdaptCLIPTraining(AdaptCLIP):
 
     def _use_cache(self, folder: Path, datamodule: QueryPromptDataModule) -> None:
         """Compute the tokens that are missing, and let the data sets read them instead of images."""
-        shape = (packed_rows(len(self.model.taps), self._grid()), self.model.static_pair.shape[1])
-        clip = (self.backbone.name, module_digest(self.model.clip.visual), self.model.taps, self.model.first_vv_block)
+        shape = (packed_rows(len(self.model.layers), self._grid()), self.model.static_pair.shape[1])
+        clip = (self.backbone.name, module_digest(self.model.clip.visual), self.model.layers, self.model.first_vv_block)
         cache = TokenCache(folder, [*map(str, clip), repr(self.pre_processor)], shape)
         cache.complete(datamodule.image_files(), self._pack_files, datamodule.eval_batch_size, self.trainer)
         self.token_cache = cache
@@ -372,9 +372,9 @@ class AdaptCLIPTraining(AdaptCLIP):
 
 def _take(tokens: ImageTokens, rows: slice) -> ImageTokens:
     """Some images of a batch."""
-    return ImageTokens(tokens.global_token[rows], tuple(tap[rows] for tap in tokens.taps), tokens.grid)
+    return ImageTokens(tokens.global_token[rows], tuple(layer[rows] for layer in tokens.layers), tokens.grid)
 
 
-def _total(losses: Sequence[OpinionLoss]) -> OpinionLoss:
-    """Sum the losses of the taps, part by part."""
-    return OpinionLoss(*(torch.stack(part).sum() for part in zip(*losses, strict=True)))
+def _total(losses: Sequence[AdapterLoss]) -> AdapterLoss:
+    """Sum the losses of the layers, part by part."""
+    return AdapterLoss(*(torch.stack(part).sum() for part in zip(*losses, strict=True)))

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import cross_entropy
 
-from anomalib_adaptclip.adapters import Opinion
+from anomalib_adaptclip.adapters import AdapterOutput
 from anomalib_adaptclip.model.anomaly_map import upsample
 
 SMOOTHING = 1e-5  # of labels, in the focal loss
 
 
-class OpinionLoss(NamedTuple):
-    """Loss of one opinion, in the parts that are logged.
+class AdapterLoss(NamedTuple):
+    """Loss of one output, in the parts that are logged.
 
     Attributes:
         classification: Cross-entropy of the image logits, a scalar.
@@ -29,11 +29,11 @@ class OpinionLoss(NamedTuple):
     segmentation: torch.Tensor
 
 
-def opinion_loss(opinion: Opinion, label: torch.Tensor, mask: torch.Tensor) -> OpinionLoss:
-    """Loss of what one adapter, or one tap of the prompt-query adapter, says of a batch.
+def adapter_loss(output: AdapterOutput, label: torch.Tensor, mask: torch.Tensor) -> AdapterLoss:
+    """Loss of what one adapter, or one layer of the prompt-query adapter, says of a batch.
 
     Args:
-        opinion: Logits ``(B, 2)`` and map ``(B, 1, h, w)`` at the adapter's own resolution.
+        output: Logits ``(B, 2)`` and map ``(B, 1, h, w)`` at the adapter's own resolution.
         label: 1 for abnormal images, ``(B,)`` integers.
         mask: 1 for abnormal pixels, ``(B, H, W)`` in {0, 1}; it sets the resolution.
 
@@ -41,9 +41,11 @@ def opinion_loss(opinion: Opinion, label: torch.Tensor, mask: torch.Tensor) -> O
         Both parts; training minimises their sum.
     """
     size = (mask.shape[-2], mask.shape[-1])
-    abnormal = upsample(opinion.patch_map.float(), size).squeeze(1)  # (B, H, W), float32 whatever the precision
+    abnormal = upsample(output.patch_probabilities.float(), size).squeeze(
+        1
+    )  # (B, H, W), float32 whatever the precision
     segmentation = focal_loss(abnormal, mask) + dice_loss(abnormal, mask) + dice_loss(1 - abnormal, 1 - mask)
-    return OpinionLoss(cross_entropy(opinion.logits.float(), label), segmentation)
+    return AdapterLoss(cross_entropy(output.logits.float(), label), segmentation)
 
 
 def focal_loss(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,8 @@ from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
 
 
 def align_pairs(query: ImageTokens, prompt: ImageTokens) -> list[Alignment]:
-    """Align queries with a prompt each: one alignment a tap."""
-    pairs = zip(query.taps, prompt.taps, strict=True)
+    """Align queries with a prompt each: one alignment a layer."""
+    pairs = zip(query.layers, prompt.layers, strict=True)
     return [align(normalized_patches(q), normalized_patches(p)) for q, p in pairs]
 
 
@@ -53,7 +53,7 @@ class TargetEvaluation:
         categories = list(batch.category or ())
         for shot, metric in self.metrics.items():
             alignments = align_pairs(tokens, self._prompts_of(categories)) if shot == "one_shot" else []
-            output = model.judge(tokens, alignments, size)
+            output = model.predict(tokens, alignments, size)
             metric.update(
                 categories,
                 torch.as_tensor(output.pred_score),
@@ -73,5 +73,5 @@ class TargetEvaluation:
 
     def _prompts_of(self, categories: Sequence[str]) -> ImageTokens:
         own = [self.prompts[category] for category in categories]
-        taps = tuple(torch.cat(tap) for tap in zip(*(tokens.taps for tokens in own), strict=True))
-        return ImageTokens(torch.cat([tokens.global_token for tokens in own]), taps, own[0].grid)
+        layers = tuple(torch.cat(layer) for layer in zip(*(tokens.layers for tokens in own), strict=True))
+        return ImageTokens(torch.cat([tokens.global_token for tokens in own]), layers, own[0].grid)

@@ -3,7 +3,7 @@
 
 """Tokens of images on disk: CLIP is frozen and nothing is augmented, so they need computing once.
 
-Letters: B batch, S tapped blocks, T tokens of a tap, N rows of packed tokens, D joint embedding width.
+Letters: B batch, S layers, T tokens of a layer, N rows of packed tokens, D joint embedding width.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import nn
 
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.files.tensors import replace_file
+from anomalib_adaptclip.files.tensors import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -31,26 +31,26 @@ _MARGIN = 1 << 28  # bytes of the disk to leave free
 def pack_tokens(tokens: ImageTokens) -> torch.Tensor:
     """Put all tokens of a batch into one tensor in half precision, ``(B, N, D)``.
 
-    The tokens of a tap have much in common, and half precision is relative: their mean is stored apart, as a sum of two
-    numbers, and the small differences from it keep their digits. The global token is such a sum too.
+    The tokens of a layer have much in common, and half precision is relative: their mean is stored apart, as a sum of
+    two numbers, and the small differences from it keep their digits. The global token is such a sum too.
     """
     rows = []
-    for tap in tokens.taps:
-        centre = _split(tap.mean(dim=1, keepdim=True))
-        rows += [tap - centre.float().sum(dim=1, keepdim=True), centre]
+    for layer in tokens.layers:
+        centre = _split(layer.mean(dim=1, keepdim=True))
+        rows += [layer - centre.float().sum(dim=1, keepdim=True), centre]
     return torch.cat([row.half() for row in (*rows, _split(tokens.global_token.unsqueeze(1)))], dim=1)
 
 
-def unpack_tokens(packed: torch.Tensor, num_taps: int, grid: tuple[int, int]) -> ImageTokens:
+def unpack_tokens(packed: torch.Tensor, num_layers: int, grid: tuple[int, int]) -> ImageTokens:
     """Undo :func:`pack_tokens`, to float32."""
-    taps = packed[:, :-2].float().chunk(num_taps, dim=1)
-    centred = tuple(tap[:, :-2] + tap[:, -2:].sum(dim=1, keepdim=True) for tap in taps)
+    layers = packed[:, :-2].float().chunk(num_layers, dim=1)
+    centred = tuple(layer[:, :-2] + layer[:, -2:].sum(dim=1, keepdim=True) for layer in layers)
     return ImageTokens(packed[:, -2:].float().sum(dim=1), centred, grid)
 
 
-def packed_rows(num_taps: int, grid: tuple[int, int]) -> int:
+def packed_rows(num_layers: int, grid: tuple[int, int]) -> int:
     """Rows N of packed tokens."""
-    return num_taps * (1 + grid[0] * grid[1] + 2) + 2
+    return num_layers * (1 + grid[0] * grid[1] + 2) + 2
 
 
 def _split(token: torch.Tensor) -> torch.Tensor:
@@ -76,7 +76,7 @@ class TokenCache:
 
     Args:
         folder: Where the files are; made if need be.
-        recipe: What the tokens depend on besides the image: backbone, weights, taps, size.
+        recipe: What the tokens depend on besides the image: backbone, weights, layers, size.
         shape: N and D.
     """
 
@@ -194,7 +194,7 @@ class TokenCache:
         def write(path: Path) -> None:
             path.write_bytes(content)  # safetensors' own writer does not raise OSError on a full disk
 
-        replace_file(self.locate(image), write)
+        write_atomically(self.locate(image), write)
 
     def read(self, path: str) -> torch.Tensor:
         """Tokens ``(N, D)`` of an image, in half precision, mapped from the file.

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anomalib_adaptclip.files.tensors import replace_file
+from anomalib_adaptclip.files.tensors import write_atomically
 
 from . import csv_files
 from .averages import Comparison
@@ -65,7 +65,7 @@ def write_report(results: Path) -> list[Path]:
         ),
     }
     for name, write in writers.items():
-        replace_file(folder / name, write)
+        write_atomically(folder / name, write)
     return [folder / name for name in writers]
 
 
