@@ -26,7 +26,7 @@ def list_models():
 PLUGIN = {
     "anomalib_adaptclip/__init__.py": """
 from .data import PredictFolder, QueryPromptDataModule, SyntheticDefects
-from .lightning_model import AdaptCLIP
+from .model.lightning_model import AdaptCLIP
 from .registration import register
 register()
 """,
@@ -35,12 +35,14 @@ class PredictFolder: ...
 class QueryPromptDataModule: ...
 class SyntheticDefects: ...
 """,
-    "anomalib_adaptclip/lightning_model.py": """
+    "anomalib_adaptclip/model/__init__.py": "",
+    "anomalib_adaptclip/model/lightning_model.py": """
 from anomalib.models.components import AnomalibModule
 class AdaptCLIP(AnomalibModule): ...
 """,
-    "anomalib_adaptclip/training.py": """
-from .lightning_model import AdaptCLIP
+    "anomalib_adaptclip/training/__init__.py": "",
+    "anomalib_adaptclip/training/lightning_model.py": """
+from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 class AdaptCLIPTraining(AdaptCLIP): ...
 """,
     "anomalib_adaptclip/registration.py": (SOURCE / "anomalib_adaptclip" / "registration.py").read_text(),
