@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import Resize
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.files.images import read_image
 
-from .query_prompt import no_batches
+from .loaders import no_batches
 
 logger = logging.getLogger(__name__)
 

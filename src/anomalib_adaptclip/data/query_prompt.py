@@ -9,7 +9,6 @@ Example:
 """
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from anomalib_adaptclip.files.run_folder import results_name
 
+from .loaders import no_batches
 from .query_prompt_dataset import (
     QueryPromptDataset,
     QueryPromptLoader,
@@ -245,12 +245,6 @@ class QueryPromptDataModule(AnomalibDataModule):
     def _processes(self) -> tuple[int, int]:
         """Number of processes, and which this one is."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-
-
-def no_batches() -> list[Any]:
-    """A data loader without data, on purpose: Lightning does not warn of it."""
-    warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
-    return []
 
 
 def _arguments(root: Path | str | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
