@@ -198,7 +198,7 @@ def test_a_checkpoint_holds_no_clip(datamodule: SyntheticDefects, engine: Any) -
     checkpoint = torch.load(checkpoint_of(first), weights_only=True)
     assert not [key for key in checkpoint["state_dict"] if "clip" in key]
     record = checkpoint["adaptclip"]
-    assert (record["backbone"], record["weights"]) == ("tiny", "seed-0")
+    assert (record["clip"]["backbone"], record["clip"]["weights"]) == ("tiny", "seed-0")
     assert record["prompt_files"] == model.prompt_files
     for name in ("model.static_pair", "model.prompt_memory.tokens", "post_processor._image_threshold"):
         assert checkpoint["state_dict"][name].isfinite().all()
@@ -214,7 +214,7 @@ def test_another_backbone_is_refused(
     with pytest.raises(ValueError, match="made with the backbone tiny and weights seed-0, the model has tiny"):
         AdaptCLIP.load_from_checkpoint(checkpoint_of(first))
     checkpoint = torch.load(checkpoint_of(first), weights_only=True)
-    checkpoint["adaptclip"]["backbone"] = "ViT-L-14-336"
+    checkpoint["adaptclip"]["clip"]["backbone"] = "ViT-L-14-336"
     with pytest.raises(ValueError, match="backbone ViT-L-14-336 and weights seed-0, the model has tiny and seed-0"):
         tiny().on_load_checkpoint(checkpoint)
 

@@ -55,17 +55,3 @@ def is_sixteen_bit(path: str | Path) -> bool:
             return image.mode in _SIXTEEN_BIT
     except OSError:
         return False
-
-
-def require_image(path: str | Path) -> None:
-    """Check that a file is an image, by its header alone.
-
-    Raises:
-        ValueError: If it is none; the file is named.
-    """
-    try:
-        with Image.open(path):
-            pass
-    except (OSError, SyntaxError, ValueError) as error:
-        msg = f"Cannot read the image {path}: {error}. Remove it or replace it."
-        raise ValueError(msg) from error

@@ -78,19 +78,18 @@ class Calibrator:
             ValueError: If there are fewer than two different images.
         """
         logger.info("Calibrating on the good images.")
-        kept = distinct_rows(inputs[:, 0])
-        if len(kept) < 2:
+        if len(inputs) < 2:
             msg = (
                 f"calibration='normal' compares normal images with one another and needs two different ones; got "
-                f"{len(kept)}. Raise k_shot, take another seed, or give few_shot_source."
+                f"{len(inputs)}. Raise k_shot, take another seed, or give few_shot_source."
             )
             raise ValueError(msg)
-        values = leave_one_out(model, inputs[kept], tokens.select(kept))  # (K, A, 2)
+        values = leave_one_out(model, inputs, tokens)  # (K, A, 2)
         thresholds = Thresholds(*(prediction_bound(part, self.rate) for part in values.unbind(dim=-1)))
         self.record = CalibrationRecord(tuple(files), self.rate, thresholds)
         logger.info(
             "Calibrated on %d normal images for %g false positives: thresholds %.4f (image) and %.4f (pixels).",
-            len(kept),
+            len(inputs),
             self.rate,
             *thresholds,
         )
@@ -137,15 +136,6 @@ def score_with(model: AdaptCLIPModel, query: ImageTokens, prompts: torch.Tensor,
     prompts = select_coreset(prompts.flatten(1, 2), prompts.shape[1], model.prompt_memory.budget)
     output: Any = model.predict(query, align_layers(query.layers, prompts), size)
     return torch.stack([output.pred_score, output.anomaly_map.flatten(1).amax(dim=1)], dim=1).float().cpu()
-
-
-def distinct_rows(images: torch.Tensor) -> list[int]:
-    """Positions of images that differ from all before them. A copy scored with its double would be perfectly normal."""
-    kept: list[int] = []
-    for row, image in enumerate(images):
-        if not any(torch.equal(image, images[other]) for other in kept):
-            kept.append(row)
-    return kept
 
 
 def without_image(prompts: torch.Tensor, index: int) -> torch.Tensor:

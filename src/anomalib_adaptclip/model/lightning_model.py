@@ -42,7 +42,7 @@ from .frozen_clip import FrozenClipMixin, build_model, resolve_backbone
 from .fusion import Fusion
 from .options import ModelOptions
 from .precision import keep_float32, precise_part
-from .prompt_encoding import encode_prompt_files
+from .prompt_encoding import PromptImages, encode_prompts, read_prompts
 from .thresholds import warn_if_uncalibrated
 
 NEEDS_CATEGORIES = (
@@ -153,6 +153,10 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         self.default_image_size = size
         self.shots = shots
         self.calibrator = Calibrator(false_positive_rate) if calibration == "normal" else None
+        self._source_images: PromptImages | None = None  # read now: damaged ones are told before CLIP is built
+        if shots.source_files:
+            with_variants = self.calibrator is not None
+            self._source_images = read_prompts(shots.source_files, self.image_input, with_variants=with_variants)
         self.category_of: Callable[[str], str] | None = None
         self._results_callback = callback
         self._precise_state: dict[str, torch.Tensor] = {}
@@ -225,12 +229,15 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         is_calibrated = calibrator is None or calibrator.is_current(files)
         if not is_new and is_calibrated:
             return
-        prompts = encode_prompt_files(self.model, self.image_input, files, with_variants=calibrator is not None)
+        images, self._source_images = self._source_images, None
+        if images is None or not images.are(files, self.image_input):
+            images = read_prompts(files, self.image_input, with_variants=calibrator is not None)
+        prompts = encode_prompts(self.model, images)
         if is_new:
             self.model.prompt_memory.store(prompts.packed)
             self.shots.accept(files)
         if calibrator and not is_calibrated:
-            calibrator.fit(self.model, files, prompts.inputs, prompts.tokens)
+            calibrator.fit(self.model, files, images.inputs.to(self.device), prompts.tokens)
             calibrator.apply(self.post_processor)
 
     def on_validation_epoch_end(self) -> None:

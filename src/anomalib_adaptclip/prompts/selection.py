@@ -13,8 +13,6 @@ from anomalib.data.utils import LabelName
 from anomalib.data.utils.image import is_image_file
 from lightning.pytorch import LightningDataModule
 
-from anomalib_adaptclip.files.images import require_image
-
 logger = logging.getLogger(__name__)
 
 
@@ -106,11 +104,11 @@ def prompts_from_folder(source: str | Path, k_shot: int | None = None, argument:
         argument: What the user calls the folder, for the errors.
 
     Returns:
-        K paths of image files. Their headers have been looked at, not their pixels.
+        K paths of image files, which have not been read.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it holds fewer than K images, or none, or one of the first K is no image.
+        ValueError: If it holds fewer than K images, or none.
     """
     source = Path(source)
     if not source.exists():
@@ -118,10 +116,7 @@ def prompts_from_folder(source: str | Path, k_shot: int | None = None, argument:
         raise FileNotFoundError(msg)
     files = [source] if source.is_file() else [path for path in source.rglob("*") if is_image_file(path)]
     require_enough(len(files), 1 if k_shot is None else k_shot, f"{argument} {source}")
-    chosen = sorted(str(path) for path in files)[:k_shot]
-    for path in chosen:
-        require_image(path)
-    return chosen
+    return sorted(str(path) for path in files)[:k_shot]
 
 
 def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: int) -> list[str]:
