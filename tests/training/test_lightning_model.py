@@ -25,7 +25,7 @@ from anomalib_adaptclip import AdaptCLIP, AdaptCLIPTraining, QueryPromptDataModu
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
 from anomalib_adaptclip.clip import Backbone, LoadedClip
 from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
-from anomalib_adaptclip.model import lightning_model
+from anomalib_adaptclip.training import lightning_model
 from tests.conftest import GOLDEN
 
 FEW = {"image_size": 64, "num_train_images": 3, "num_normal_test_images": 3, "num_images_per_defect": 1}
@@ -125,7 +125,7 @@ def golden_training(
 ) -> AdaptCLIPTraining:
     """The training that the golden losses come from, before its first step."""
     backbone = Backbone("golden", tuple(golden_config["features"]), 3, 84, 14)
-    monkeypatch.setattr(lightning_model, "get_backbone", lambda _: backbone)
+    monkeypatch.setattr("anomalib_adaptclip.model.frozen_clip.get_backbone", lambda _: backbone)
     monkeypatch.setattr(lightning_model, "load_clip", lambda *_: LoadedClip(golden_clip, backbone, "golden"))
     model = AdaptCLIPTraining("golden", hidden_dim=golden_config["mid_dim"], pre_processor=False)
     model.model.load_adapters(GOLDEN / "adapters_before_training.pth")
@@ -309,7 +309,7 @@ def test_the_detector_takes_over_how_the_adapters_were_trained(
     model, used = tiny(**options), engine()
     used.fit(model, datamodule=pairs(root))
     detector = AdaptCLIP(backbone="tiny", pretrained="seed-0", image_size=56, adapters=adapters_of(used))
-    assert detector.model.mode == model.model.mode
+    assert detector.model.options.mode == model.model.options.mode
     assert set(detector.model.adapters) == set(model.model.adapters)
     images = torch.rand(2, 3, 56, 56)
     torch.testing.assert_close(detector.model(images), model.model.eval()(images))

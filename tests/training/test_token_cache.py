@@ -407,19 +407,22 @@ import json, os, sys, torch
 from pathlib import Path
 from anomalib.engine import Engine
 from anomalib_adaptclip import AdaptCLIPTraining, QueryPromptDataModule
+from anomalib_adaptclip.training import lightning_model
+from anomalib_adaptclip.training.token_source import TokenSource
 root, cache, few, failing = sys.argv[1:]
 rank = int(os.environ.get("LOCAL_RANK", 0))
-class Counting(AdaptCLIPTraining):
-    def _pack_files(self, files):
+class Counting(TokenSource):
+    def packed(self, files):
         if str(rank) == failing:
             raise OSError("this process fails")
         with open(f"{cache}-{rank}", "a") as log:
             log.writelines(f"{file}\\n" for file in files)
-        return super()._pack_files(files)
+        return super().packed(files)
 if __name__ == "__main__":
     torch.set_num_threads(1)
     data = QueryPromptDataModule("SyntheticDefects", root, ["gear"], json.loads(few), num_workers=0, train_batch_size=2)
-    model = Counting("tiny", "seed-0", image_size=56, cache_dir=cache)
+    lightning_model.TokenSource = Counting
+    model = AdaptCLIPTraining("tiny", "seed-0", image_size=56, cache_dir=cache)
     options = {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "logger": False, "max_epochs": 1}
     Engine(**options, default_root_dir=cache + "-results").fit(model, datamodule=data)
 """

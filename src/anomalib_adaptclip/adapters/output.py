@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an adapter says of a batch of images."""
+"""The output of an adapter for a batch of images."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ import torch
 
 
 class AdapterOutput(NamedTuple):
-    """What an adapter puts out, in the form that its losses take: float32, whatever the precision of CLIP.
+    """The output of an adapter, in the form that its losses take: float32, whatever the precision of CLIP.
 
     Letters: B batch, h and w cells of the adapter's own grid.
 
     Attributes:
-        logits: Of the image being normal and abnormal, ``(B, 2)``.
+        logits: Logits of the image being normal and abnormal, ``(B, 2)``.
         patch_probabilities: Probability that a cell is abnormal, ``(B, 1, h, w)``; that of normal is one minus it.
     """
 

@@ -26,7 +26,8 @@ class Ranking:
 
     Attributes:
         values: Scores ``(N,)``, ascending.
-        weights: Of each score ``(3, N)``: normal samples, abnormal samples, and the share of regions that it covers.
+        weights: What each score stands for, ``(3, N)``: normal samples, abnormal samples, and the share of regions that
+            it covers.
         regions: Regions added.
     """
 
@@ -42,8 +43,8 @@ class Ranking:
 
         Args:
             scores: Finite, of any shape and scale.
-            labels: Of the same shape, above 0.5 for abnormal.
-            regions: Of the same shape: which region of abnormal pixels each belongs to, from 1; 0 for none.
+            labels: Labels in the same shape, above 0.5 for abnormal.
+            regions: In the same shape, which region of abnormal pixels each sample belongs to, from 1; 0 for none.
 
         Raises:
             ValueError: If scores are not finite, or shapes differ.

@@ -21,8 +21,8 @@ class TargetScores(NamedTuple):
     """Means over the categories for which a metric is defined.
 
     Attributes:
-        image_auroc: Of the image scores, in [0, 1], ``None`` if no category has both classes.
-        pixel_aupr: Of the maps (average precision), in [0, 1], ``None`` if no category has abnormal pixels.
+        image_auroc: AUROC of the image scores, in [0, 1], ``None`` if no category has both classes.
+        pixel_aupr: AUPR (average precision) of the maps, in [0, 1], ``None`` if no category has abnormal pixels.
     """
 
     image_auroc: float | None
@@ -63,7 +63,7 @@ class TargetMetric(Metric):
         """Add a batch.
 
         Args:
-            categories: Of each image, B names.
+            categories: Category of each image, B names.
             scores: ``(B,)`` in [0, 1].
             labels: ``(B,)``, 1 for abnormal.
             maps: ``(B, 1, H, W)`` in [0, 1].

@@ -38,7 +38,7 @@ def require_packages(names: Sequence[str], what: str) -> None:
     """Check that packages are installed, without importing them.
 
     Args:
-        names: Of the packages.
+        names: Names of the packages.
         what: The kind of export that needs them, for the message.
 
     Raises:
@@ -205,7 +205,7 @@ class WholeExportMixin(_Host):
             export_root: Folder for the export.
             model_file_name: Name of the files, without ending.
             input_size: As for :meth:`to_onnx`.
-            compression_type: Of the weights, float32 by default.
+            compression_type: How the weights are compressed. They stay float32 by default.
             datamodule: Images to calibrate with, where the compression does.
             **kwargs: As anomalib's ``to_openvino``.
 

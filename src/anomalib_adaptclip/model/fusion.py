@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From the outputs of the adapters to one score and one map.
+"""Fusion: from the outputs of the adapters to one score and one map.
 
 All scores and maps are probabilities or alignment scores: 0 is normal, 1 abnormal.
 Letters: B batch, H and W pixels.
@@ -23,8 +23,8 @@ class Prediction(NamedTuple):
     """Score and map of a batch.
 
     Attributes:
-        score: Of each image, ``(B,)``.
-        anomaly_map: Of each pixel, ``(B, 1, H, W)``.
+        score: Score of each image, ``(B,)``.
+        anomaly_map: Score of each pixel, ``(B, 1, H, W)``.
     """
 
     score: torch.Tensor
@@ -64,7 +64,7 @@ def fuse(predictions: Sequence[Prediction], alignment: torch.Tensor | None, fusi
     ``"paper"``: plain averages, as the paper's section on training and inference has it.
 
     Args:
-        predictions: Of the adapters that are present, at least one.
+        predictions: Predictions of the adapters that are present, at least one.
         alignment: Alignment map ``(B, 1, H, W)``, ``None`` for zero-shot.
         fusion: ``"published"`` or ``"paper"``.
 

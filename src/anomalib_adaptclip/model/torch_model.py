@@ -45,7 +45,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     Args:
         clip: Any open_clip CLIP with a standard ViT image tower. It is frozen, and stays in eval mode.
-        layers: Blocks whose tokens are used, counted from 1, ascending.
+        layers: CLIP's layers (blocks) whose tokens are used, counted from 1, ascending.
         first_vv_block: First block with a V-V stream, counted from 1.
         prompt_length: Context vectors of each learned text prompt.
         reduction: Bottleneck of the visual adapter's residual MLPs.
@@ -57,7 +57,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         class_name: What the images show, for the static texts. The published adapters were trained with ``"object"``.
         mode: ``"alternating"``: the visual adapter sees the static texts, the textual one tokens as CLIP has them.
             ``"joint"`` (line 3): both see adapted tokens and learned texts. To be used as it was trained.
-        prompt_precision: Of the tokens of normal images in memory, ``"float32"`` or ``"float16"``.
+        prompt_precision: Precision of the tokens of normal images in memory, ``"float32"`` or ``"float16"``.
         prompt_budget: Patches of normal images to keep at most, all images together; the most representative ones.
 
     Raises:
@@ -335,14 +335,14 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     def adapter_outputs(
         self, tokens: ImageTokens, alignments: Sequence[Alignment] = ()
     ) -> dict[str, list[AdapterOutput]]:
-        """What the adapters say of a batch.
+        """What the adapters make of a batch.
 
         Args:
-            tokens: Of the queries.
-            alignments: Of the queries with their prompts, one for each layer. None for zero-shot.
+            tokens: Tokens of the queries.
+            alignments: Alignments of the queries with their prompts, one for each layer. None for zero-shot.
 
         Returns:
-            For each adapter that is present its outputs: one of a text adapter, one for each layer of the prompt-query
+            For each adapter that is present its outputs: one of the visual and of the textual adapter, one for each layer of the prompt-query
             adapter.
         """
         outputs: dict[str, list[AdapterOutput]] = {}
@@ -369,7 +369,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         return outputs
 
     def plain_clip_output(self, tokens: ImageTokens) -> AdapterOutput:
-        """What CLIP says of a batch without any adapter: Table 5, line 0."""
+        """What CLIP alone makes of a batch, without any adapter: Table 5, line 0."""
         return compare_with_text(tokens.global_token, tokens.layers[-1][:, 1:], self.static_pair, tokens.grid)
 
     def _forget_learned_pair(self) -> None:

@@ -100,7 +100,7 @@ def require_memory(precision: str, budget: int | None, shots: int = 0) -> None:
     """Check the options of a memory.
 
     Args:
-        precision: Of the tokens.
+        precision: Precision of the tokens.
         budget: Patches to keep at most, ``None`` for all.
         shots: Images to remember, where known.
 

@@ -19,7 +19,7 @@ SMOOTHING = 1e-5  # of labels, in the focal loss
 
 
 class AdapterLoss(NamedTuple):
-    """Loss of one output, in the parts that are logged.
+    """Loss of one adapter output, in the parts that are logged.
 
     Attributes:
         classification: Cross-entropy of the image logits, a scalar.
@@ -31,7 +31,7 @@ class AdapterLoss(NamedTuple):
 
 
 def adapter_loss(output: AdapterOutput, label: torch.Tensor, mask: torch.Tensor) -> AdapterLoss:
-    """Loss of what one adapter, or one layer of the prompt-query adapter, says of a batch.
+    """Loss of the output of an adapter, or of the prompt-query adapter at one layer.
 
     Args:
         output: Logits ``(B, 2)`` and map ``(B, 1, h, w)`` at the adapter's own resolution.
@@ -53,7 +53,7 @@ def focal_loss(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Binary focal loss on probabilities, gamma 2, no class weight, mean over all pixels.
 
     Args:
-        probability: Of the positive class, any shape, in [0, 1].
+        probability: Probability of the positive class, any shape, in [0, 1].
         target: 1 where positive, else 0, of the same shape.
 
     Returns:
