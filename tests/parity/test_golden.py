@@ -12,6 +12,7 @@ import torch
 
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
+from anomalib_adaptclip.adapters.outputs import plain_clip_output
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.model.fusion import Prediction, alignment_map, average_layers
 from anomalib_adaptclip.training.losses import AdapterLoss, adapter_loss
@@ -66,7 +67,10 @@ def test_texts(golden_model: AdaptCLIPModel, golden: Golden) -> None:
 
 def test_opinions_of_texts(golden_model: AdaptCLIPModel, golden: Golden, tokens: ImageTokens) -> None:
     with torch.no_grad():
-        outputs = {"baseline": [golden_model.plain_clip_output(tokens)], **golden_model.adapter_outputs(tokens)}
+        outputs = {
+            "baseline": [plain_clip_output(tokens, golden_model.static_pair)],
+            **golden_model.adapter_outputs(tokens),
+        }
     assert list(outputs) == ["baseline", "visual", "textual"]
     for name, output in outputs.items():
         matches(average_layers(output, SIZE), golden, name)

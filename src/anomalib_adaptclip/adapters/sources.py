@@ -4,13 +4,13 @@
 """Where a model's adapters come from: choosing and finding them, and whether they saw the data under test."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightning.pytorch import LightningDataModule
 
-from anomalib_adaptclip.clip import TINY_FOLDER, TINY_WEIGHTS, Backbone
+from anomalib_adaptclip.clip import TINY_FOLDER, TINY_WEIGHTS, Backbone, ClipIdentity
 
 from .adapter_file import ADAPTER_FILE, AdapterFile, read_adapter_file
 from .published import PUBLISHED_ADAPTERS, fetch_published
@@ -87,8 +87,19 @@ class AdapterSlot:
         self.source = source
         return read_adapter_file(locate_adapters(source, self.backbone, self.revision))
 
-    def accept(self, file: AdapterFile) -> None:
-        """Remember that a file that was read is in use now."""
+    def install(self, file: AdapterFile, load: Callable[[AdapterFile], object], clip: ClipIdentity) -> None:
+        """Put adapters that were read into a model, and remember where they came from.
+
+        Args:
+            file: The adapters.
+            load: Loads them into the model.
+            clip: The model's CLIP.
+
+        Raises:
+            ValueError: If they belong to another CLIP, or do not fit the model.
+        """
+        file.require_same_clip(clip)
+        load(file)
         published = PUBLISHED_ADAPTERS.get(self.source)
         base = published.base if published else file.header.base
         self.origin = AdapterOrigin(self.source, file.sha256, base, file.header.base_categories)

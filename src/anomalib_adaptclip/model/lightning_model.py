@@ -3,8 +3,7 @@
 
 """AdaptCLIP in anomalib: zero- and few-shot detection for the command line and the Engine.
 
-Glue only: what is computed stands in :mod:`anomalib_adaptclip.model.torch_model`, and each concern has a collaborator:
-where the adapters come from, which images are prompts, how images are read, thresholds, the checkpoint's record.
+Glue only: :mod:`~anomalib_adaptclip.model.torch_model` computes, and each concern has an object of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,17 +17,16 @@ from anomalib.metrics import Evaluator
 from anomalib.models.components import AnomalibModule
 from anomalib.post_processing import PostProcessor
 from anomalib.visualization import Visualizer
-from lightning.pytorch import Callback, LightningDataModule
+from lightning.pytorch import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, require_adapters
-from anomalib_adaptclip.adapters.adapter_file import AdapterFile
 from anomalib_adaptclip.adapters.sources import NONE, AdapterSlot
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.loaders import no_batches
-from anomalib_adaptclip.prompts.bank import PromptBank, UnknownCategory, require_bank
+from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank, UnknownCategory, require_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of
 from anomalib_adaptclip.prompts.memory import Precision, require_memory
 from anomalib_adaptclip.prompts.selection import Shots
@@ -42,14 +40,8 @@ from .frozen_clip import FrozenClipMixin, build_model, resolve_backbone
 from .fusion import Fusion
 from .options import ModelOptions
 from .precision import keep_float32, precise_part
-from .prompt_encoding import PromptImages, encode_prompts, read_prompts
+from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
-
-NEEDS_CATEGORIES = (
-    "With a prompt bank each image needs its category, and images alone do not tell it. Predict with the Engine, or "
-    "call model.detect(images, categories) on pre-processed images. To export, give the prompts of one category by "
-    "k_shot and few_shot_source instead."
-)
 
 
 class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
@@ -98,12 +90,6 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         ValueError: If an argument is out of range, or a file does not fit.
         FileNotFoundError: If a file or folder does not exist.
         ConnectionError: If weights cannot be downloaded.
-
-    Example:
-        >>> from anomalib.data import MVTecAD
-        >>> from anomalib.engine import Engine
-        >>> model = AdaptCLIP(k_shot=1)  # doctest: +SKIP
-        >>> Engine().test(model=model, datamodule=MVTecAD(category="hazelnut"))  # doctest: +SKIP
     """
 
     post_processor: PostProcessor | None
@@ -153,10 +139,9 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         self.default_image_size = size
         self.shots = shots
         self.calibrator = Calibrator(false_positive_rate) if calibration == "normal" else None
-        self._source_images: PromptImages | None = None  # read now: damaged ones are told before CLIP is built
-        if shots.source_files:
-            with_variants = self.calibrator is not None
-            self._source_images = read_prompts(shots.source_files, self.image_input, with_variants=with_variants)
+        self._source_images: PromptImages | None = None
+        if files := shots.source_files:  # read now: damaged ones are told before CLIP is built
+            self._source_images = read_prompts(files, self.image_input, with_variants=calibration == "normal")
         self.category_of: Callable[[str], str] | None = None
         self._results_callback = callback
         self._precise_state: dict[str, torch.Tensor] = {}
@@ -172,7 +157,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             options = file.applied_to(options)
         self.model = build_model(loaded.clip, self.backbone, options, prompt_precision, prompt_budget)
         if file:
-            self._load_adapters(file)
+            self.adapter_slot.install(file, self.model.load_adapters, self.clip_identity)
         self.prompt_bank: PromptBank | None = None
         if prompt_bank is not None:
             self.prompt_bank = PromptBank.load(
@@ -184,11 +169,6 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         """Images that serve as prompts, in order; empty until there are some."""
         return self.shots.files
 
-    def _load_adapters(self, file: AdapterFile) -> None:
-        file.require_same_clip(self.clip_identity)
-        self.model.load_adapters(file)
-        self.adapter_slot.accept(file)
-
     def on_validation_start(self) -> None:
         """Prepare adapters, texts and prompts: the data module is set up, a checkpoint loaded, the device reached."""
         self.prepare()
@@ -198,9 +178,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         self.prepare()
         warn_if_uncalibrated(self.post_processor)
 
-    def on_predict_start(self) -> None:
-        """Prepare as for validation, and tell if thresholds are missing."""
-        self.on_test_start()
+    on_predict_start = on_test_start
 
     def prepare(self) -> None:
         """Get what depends on the data: automatic adapters, text pairs, prompts and their thresholds.
@@ -214,31 +192,16 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         datamodule = self.current_datamodule()
         keep_float32(self, self._precise_state)
         if file := self.adapter_slot.resolve(datamodule):
-            self._load_adapters(file)
+            self.adapter_slot.install(file, self.model.load_adapters, self.clip_identity)
         self.adapter_slot.warn_of_leakage(datamodule)
         self.model.encode_texts()
         if self.prompt_bank:
             self.prompt_bank.to(self.device)
             self._categories = categories_by_path(datamodule)
-        self._take_prompts(datamodule)
-
-    def _take_prompts(self, datamodule: LightningDataModule | None) -> None:
-        """Read and encode new prompts, each image once, and find the thresholds that they imply."""
-        files, calibrator = self.shots.files_for(datamodule), self.calibrator
-        is_new = files != self.shots.files
-        is_calibrated = calibrator is None or calibrator.is_current(files)
-        if not is_new and is_calibrated:
-            return
         images, self._source_images = self._source_images, None
-        if images is None or not images.are(files, self.image_input):
-            images = read_prompts(files, self.image_input, with_variants=calibrator is not None)
-        prompts = encode_prompts(self.model, images)
-        if is_new:
-            self.model.prompt_memory.store(prompts.packed)
-            self.shots.accept(files)
-        if calibrator and not is_calibrated:
-            calibrator.fit(self.model, files, images.inputs.to(self.device), prompts.tokens)
-            calibrator.apply(self.post_processor)
+        update_prompts(self.model, self.shots, datamodule, self.calibrator, self.image_input, images)
+        if self.calibrator:
+            self.calibrator.apply(self.post_processor)
 
     def on_validation_epoch_end(self) -> None:
         """Keep the thresholds of normal images where anomalib has just found others by labels."""
@@ -284,9 +247,6 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             batch: Images ``(B, 3, H, W)`` in [0, 1].
             *args: Not used.
             **kwargs: Not used.
-
-        Returns:
-            Scores, maps, labels and masks.
 
         Raises:
             ValueError: If there is a prompt bank: images alone do not tell their categories.

@@ -1,9 +1,10 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Adapters and thresholds stay in float32, whatever precision a trainer works in."""
+"""Where the precision matters: adapters, thresholds and fusion stay in float32, whatever a trainer works in."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -31,3 +32,8 @@ def keep_float32(model: Any, precise: Mapping[str, torch.Tensor]) -> None:  # no
         for part in parts:
             part.float()
         model.load_state_dict(precise, strict=False)
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Switch autocast off; do nothing where there is none, so that exporters see no trace of it."""
+    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from lightning.pytorch import LightningDataModule
 
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.files.images import read_image
+from anomalib_adaptclip.prompts.selection import Shots
 
-from .calibration import make_variants
+from .calibration import Calibrator, make_variants
 from .image_input import ImageInput
 from .torch_model import AdaptCLIPModel
 
@@ -82,3 +84,39 @@ def encode_prompts(model: AdaptCLIPModel, images: PromptImages) -> EncodedPrompt
 def first_equal(images: torch.Tensor) -> list[int]:
     """For each image the position of the first that equals it: of itself, or of the one that it is a copy of."""
     return [next(row for row, other in enumerate(images) if torch.equal(image, other)) for image in images]
+
+
+def update_prompts(
+    model: AdaptCLIPModel,
+    shots: Shots,
+    datamodule: LightningDataModule | None,
+    calibrator: Calibrator | None,
+    image_input: ImageInput,
+    images: PromptImages | None = None,
+) -> None:
+    """Let a model remember other prompts, and find the thresholds that they imply, where either is not done yet.
+
+    Args:
+        model: Model with the prompts that it had.
+        shots: Says which images the prompts are to be, and remembers which they are.
+        datamodule: Data under test, which they may be drawn from.
+        calibrator: Finds the thresholds, None if others do.
+        image_input: Reads and preprocesses the images.
+        images: The images, if they have been read already.
+
+    Raises:
+        ValueError: If an image cannot be read, or there are too few different ones to calibrate on.
+    """
+    files = shots.files_for(datamodule)
+    is_new = files != shots.files
+    needs_thresholds = calibrator is not None and not calibrator.is_current(files)
+    if not (is_new or needs_thresholds):
+        return
+    if images is None or not images.are(files, image_input):
+        images = read_prompts(files, image_input, with_variants=calibrator is not None)
+    prompts = encode_prompts(model, images)
+    if is_new:
+        model.prompt_memory.store(prompts.packed)
+        shots.accept(files)
+    if calibrator and needs_thresholds:
+        calibrator.fit(model, files, images.inputs.to(model.static_pair.device), prompts.tokens)

@@ -7,7 +7,6 @@ Letters: B batch, K normal prompt images (shots), S layers, L patches, D joint e
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -15,8 +14,9 @@ from anomalib.data import InferenceBatch
 from anomalib.models.components import DynamicBufferMixin
 from torch import nn
 
-from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, AdapterOutput, Alignment, Mode, compare_with_text
+from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, AdapterOutput, Alignment, Mode
 from anomalib_adaptclip.adapters.adapter_file import AdapterFile, load_adapter_file, read_adapter_file
+from anomalib_adaptclip.adapters.outputs import plain_clip_output, run_adapters
 from anomalib_adaptclip.clip import (
     Clip,
     ImageTokens,
@@ -32,6 +32,7 @@ from anomalib_adaptclip.prompts.memory import Precision, PromptMemory, align_lay
 
 from .fusion import Fusion, Prediction, alignment_map, average_layers, fuse
 from .options import ModelOptions
+from .precision import without_autocast
 
 Size = tuple[int, int]
 
@@ -138,8 +139,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             What was read, with its SHA-256.
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is damaged, holds code, or does not fit this model; all keys at fault are listed.
+            FileNotFoundError, ValueError: If the file is missing, damaged, or does not fit; all keys are listed.
         """
         file = source if isinstance(source, AdapterFile) else read_adapter_file(source)
         load_adapter_file(file, self.adapters)
@@ -212,15 +212,12 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     def detect(
         self, images: torch.Tensor, categories: Sequence[str] | None = None, bank: PromptBank | None = None
     ) -> InferenceBatch:
-        """Score and segment a batch: the one way from images to predictions.
+        """Score and segment a batch: the one way from images to predictions, which :meth:`forward` takes too.
 
         Args:
             images: Preprocessed images ``(B, 3, H, W)``, H and W multiples of the patch. B may be 0 with a bank.
             categories: What each image shows, B names; only with a bank.
             bank: Prompts of many categories, in place of those in memory. Each image is compared with its own.
-
-        Returns:
-            As :meth:`forward`.
 
         Raises:
             ValueError: If a shape is another, or categories and bank do not go together.
@@ -260,7 +257,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         outputs = []
         for rows in groups.values():
             query, own = tokens.select(rows), prompts[rows[0]]
-            outputs.append(self.predict(query, [] if own is None else align_layers(query.layers, own.to(device)), size))
+            alignments = [] if own is None else align_layers(query.layers, own.to(device))
+            outputs.append(self.predict(query, alignments, size))
         places = torch.tensor([row for rows in groups.values() for row in rows], device=device).argsort()
         return InferenceBatch(
             pred_score=torch.cat([torch.as_tensor(output.pred_score) for output in outputs])[places],
@@ -279,7 +277,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             As :meth:`forward`.
         """
         predictions, alignment = self._predict_by_adapter(tokens, alignments, size)
-        with _without_autocast(tokens.global_token.device.type):
+        with without_autocast(tokens.global_token.device.type):
             score, anomaly_map = fuse([*predictions.values()], alignment, self.options.fusion)
         return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
 
@@ -315,8 +313,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self, tokens: ImageTokens, alignments: Sequence[Alignment], size: Size
     ) -> tuple[dict[str, Prediction], torch.Tensor | None]:
         """What is fused: a prediction by each adapter, and with prompts the alignment map."""
-        outputs = self.adapter_outputs(tokens, alignments) or {"plain": [self.plain_clip_output(tokens)]}
-        with _without_autocast(tokens.global_token.device.type):  # float32 from here on
+        outputs = self.adapter_outputs(tokens, alignments) or {"plain": [plain_clip_output(tokens, self.static_pair)]}
+        with without_autocast(tokens.global_token.device.type):  # float32 from here on
             predictions = {name: average_layers(layers, size) for name, layers in outputs.items()}
             return predictions, alignment_map(alignments, tokens.grid, size) if alignments else None
 
@@ -342,40 +340,14 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             alignments: Alignments of the queries with their prompts, one for each layer. None for zero-shot.
 
         Returns:
-            For each adapter that is present its outputs: one of the visual and of the textual adapter, one for each layer of the prompt-query
-            adapter.
+            As :func:`~anomalib_adaptclip.adapters.outputs.run_adapters`.
         """
-        outputs: dict[str, list[AdapterOutput]] = {}
-        precision = next(
-            (parameter.dtype for parameter in self.adapters.parameters()), torch.float32
-        )  # CLIP may have less
-        global_token, last_layer = tokens.global_token.to(precision), tokens.layers[-1].to(precision)
-        alignments = [alignment._replace(query=alignment.query.to(precision)) for alignment in alignments]
-        plain = adapted = (global_token, last_layer[:, 1:])
         learned_pair = self.learned_pair
-        if "visual" in self.adapters:
-            adapted = self.adapters["visual"](global_token, last_layer)
         if "textual" in self.adapters and self.training:
             learned_pair = self.adapters["textual"](self.text_tower)  # it carries a gradient
             self._forget_learned_pair()  # each step moves it
         joint = self.options.mode == "joint"
-        if "visual" in self.adapters:
-            pair = learned_pair if joint else self.static_pair
-            outputs["visual"] = [compare_with_text(*adapted, pair, tokens.grid)]
-        if "textual" in self.adapters:
-            outputs["textual"] = [compare_with_text(*(adapted if joint else plain), learned_pair, tokens.grid)]
-        if "prompt_query" in self.adapters and alignments:
-            outputs["prompt_query"] = self.adapters["prompt_query"](alignments, tokens.grid)
-        return outputs
-
-    def plain_clip_output(self, tokens: ImageTokens) -> AdapterOutput:
-        """What CLIP alone makes of a batch, without any adapter: Table 5, line 0."""
-        return compare_with_text(tokens.global_token, tokens.layers[-1][:, 1:], self.static_pair, tokens.grid)
+        return run_adapters(self.adapters, tokens, alignments, self.static_pair, learned_pair, joint=joint)
 
     def _forget_learned_pair(self) -> None:
         self.learned_pair = self.learned_pair.new_empty(0, self.learned_pair.shape[1])
-
-
-def _without_autocast(device_type: str) -> AbstractContextManager[object]:
-    """Nothing where there is no autocast, so that exporters see none."""
-    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()

@@ -26,6 +26,12 @@ logger = logging.getLogger(__name__)
 UnknownCategory = Literal["zero_shot", "error"]
 Size = tuple[int, int]
 
+NEEDS_CATEGORIES = (
+    "With a prompt bank each image needs its category, and images alone do not tell it. Predict with the Engine, or "
+    "call model.detect(images, categories) on pre-processed images. To export, give the prompts of one category by "
+    "k_shot and few_shot_source instead."
+)
+
 _WRITING = threading.Lock()  # of the process, not of a bank: banks are pickled and copied with their model
 
 
