@@ -43,8 +43,8 @@ def run_adapters(
     outputs: dict[str, list[AdapterOutput]] = {}
     precision = next((parameter.dtype for parameter in adapters.parameters()), torch.float32)  # CLIP may have less
     global_token, last_layer = tokens.global_token.to(precision), tokens.layers[-1].to(precision)
-    plain: tuple[torch.Tensor, torch.Tensor] = (global_token, last_layer[:, 1:])
-    adapted = plain
+    plain = (global_token, last_layer[:, 1:])
+    adapted: tuple[torch.Tensor, torch.Tensor] = plain
     if "visual" in adapters:
         adapted = adapters["visual"](global_token, last_layer)
         outputs["visual"] = [compare_with_text(*adapted, learned_pair if joint else static_pair, tokens.grid)]

@@ -8,7 +8,7 @@ Glue only: :mod:`~anomalib_adaptclip.model.torch_model` computes, and each conce
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from anomalib import LearningType
@@ -93,6 +93,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
     """
 
     post_processor: PostProcessor | None
+    trainer_arguments: ClassVar[dict[str, Any]] = {}  # none of its own
 
     def __init__(
         self,
@@ -274,8 +275,8 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
     def copy_for_export(self) -> "AdaptCLIP":
         """A copy that is ready to predict, and does nothing else. It shares its tensors with this model."""
         self.prepare_once()
-        if isinstance(self.model.clip, nn.ModuleDict):
-            return self  # it is such a copy
+        if isinstance(self.model.clip, nn.ModuleDict):  # it is such a copy
+            return self
         self.model.encode_texts()
         warn_if_uncalibrated(self.post_processor)
         model = copy_structure(self).eval()
@@ -341,11 +342,6 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
     def learning_type(self) -> LearningType:
         """Few-shot with prompts, zero-shot without: nothing is trained."""
         return LearningType.FEW_SHOT if self.shots.k_shot or self.prompt_bank else LearningType.ZERO_SHOT
-
-    @property
-    def trainer_arguments(self) -> dict[str, Any]:
-        """No arguments of its own."""
-        return {}
 
     def configure_post_processor(self) -> PostProcessor:
         """anomalib's, which normalises and thresholds after a validation run."""

@@ -246,9 +246,6 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             prompts: Packed prompts ``(S, K, L, D)`` for each query, None for zero-shot. Queries that share the same
                 tensor are compared with it together.
             size: Height H and width W of the map in pixels.
-
-        Returns:
-            As :meth:`forward`.
         """
         device = tokens.global_token.device
         groups: dict[int, list[int]] = {}
@@ -340,7 +337,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             alignments: Alignments of the queries with their prompts, one for each layer. None for zero-shot.
 
         Returns:
-            As :func:`~anomalib_adaptclip.adapters.outputs.run_adapters`.
+            Outputs by adapter, see :func:`~anomalib_adaptclip.adapters.outputs.run_adapters`.
         """
         learned_pair = self.learned_pair
         if "textual" in self.adapters and self.training:
