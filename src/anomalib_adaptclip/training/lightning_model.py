@@ -182,7 +182,7 @@ class AdaptCLIPTraining(AdaptCLIP):
             self.trainer.fit_loop.max_epochs = self.epochs
             logger.info("The trainer's max_epochs was not set: training for %d epochs.", self.epochs)
         if self.trainer.world_size > 1:
-            self.model.adapters = synchronize_batch_norms(self.model.adapters)
+            synchronize_batch_norms(self.model.adapters, self.trainer.strategy.root_device)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over what a checkpoint holds; training goes on with the options that it began with only.
