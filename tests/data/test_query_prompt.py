@@ -27,7 +27,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three categories in MVTec AD layout."""
     root = tmp_path_factory.mktemp("drawn")
     for category in SIZES:
-        SyntheticDefects(root, category, **FEW).prepare_data()  # type: ignore[arg-type]
+        SyntheticDefects(root, category, **FEW).prepare_data()
     return root
 
 

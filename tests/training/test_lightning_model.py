@@ -270,7 +270,7 @@ class TestResult:
                     post_processor=False,
                     visualizer=False,
                 )
-                data = SyntheticDefects(root, category, **FEW)  # type: ignore[arg-type]
+                data = SyntheticDefects(root, category, **FEW)
                 [metrics] = engine().test(detector, datamodule=data)
                 found.append((metrics["image_AUROC"], metrics["pixel_AUPR"]))
             for index, metric in enumerate(("image_AUROC", "pixel_AUPR")):

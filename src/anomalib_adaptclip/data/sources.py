@@ -3,7 +3,6 @@
 
 """Whole data sets out of anomalib's data modules, which hold one category each."""
 
-import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ import pandas as pd
 from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import LabelName, ValSplitMode
 from PIL import Image
+
+from .constructor_arguments import constructor_arguments
 
 
 class Samples(NamedTuple):
@@ -59,7 +60,7 @@ class DataSource:
 
     def __post_init__(self) -> None:
         """Look the class up, so that a wrong name is noticed at once."""
-        unknown = set(self.arguments) - set(inspect.signature(self.module_class).parameters)
+        unknown = set(self.arguments) - set(self._parameters)
         if unknown:
             msg = f"{self.name} has no arguments {sorted(unknown)}; it has {[*self._parameters]}."
             raise ValueError(msg)
@@ -155,13 +156,13 @@ class DataSource:
             arguments.setdefault("val_split_mode", ValSplitMode.NONE)
         return self.module_class(**arguments)
 
-    @property
-    def _parameters(self) -> Mapping[str, inspect.Parameter]:
-        return inspect.signature(self.module_class).parameters
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        return constructor_arguments(self.module_class)
 
     @property
     def _root(self) -> Path:
-        return Path(self.arguments.get("root") or self._parameters["root"].default)
+        return Path(self.arguments.get("root") or self._parameters["root"])
 
     @cached_property
     def _known_categories(self) -> list[str]:

@@ -18,17 +18,16 @@ import logging
 import shutil
 import uuid
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from anomalib.data import AnomalibDataModule
 from anomalib.data.datasets.image.mvtecad import MVTecADDataset
-from anomalib.data.utils import Split, TestSplitMode, ValSplitMode
+from anomalib.data.utils import Split
 from anomalib.utils.path import resolve_dataset_root
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.transforms.v2 import Transform
 
+from .image_data_module import ImageDataModule
 from .rendering import CATEGORIES, MIN_IMAGE_SIZE, get_category, render_sample
 
 logger = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ FORMAT_VERSION = 1  # to be raised whenever the same parameters give other pixel
 _MANIFEST = "manifest.json"
 
 
-class SyntheticDefects(AnomalibDataModule):
+class SyntheticDefects(ImageDataModule):
     """Generated images of textures and objects with pixel masks of their defects, laid out like MVTec AD.
 
     The pixels depend on ``seed``, ``category``, ``image_size`` and an image's place in the set alone: asking for more
@@ -46,23 +45,14 @@ class SyntheticDefects(AnomalibDataModule):
     Args:
         root: Folder that holds, or gets, one folder per category.
         category: What is shown, one of `anomalib_adaptclip.data.rendering.CATEGORIES`.
-        train_batch_size: Batch size in training.
-        eval_batch_size: Batch size in validation and test.
         num_workers: Worker processes that load images; the images are small, so that none is a good start.
-        train_augmentations: Augmentations of the training images.
-        val_augmentations: Augmentations of the validation images.
-        test_augmentations: Augmentations of the test images.
-        augmentations: Augmentations where none of the above is given.
-        test_split_mode: How the test set is made, see `AnomalibDataModule`.
-        test_split_ratio: Fraction of images for the test set where it is split off.
-        val_split_mode: How the validation set is made, see `AnomalibDataModule`.
-        val_split_ratio: Fraction of images for the validation set where it is split off.
         seed: Seed of the generator and of random splits. Another seed draws another product of the same category, in
             other colours and proportions.
         image_size: Pixels a side, at least 64.
         num_train_images: Normal images to train on, or to draw prompts from.
         num_normal_test_images: Normal images to test on.
         num_images_per_defect: Images to test on for each kind of defect of the category.
+        **kwargs: Further arguments of `ImageDataModule`.
 
     Attributes:
         CATEGORIES: Names of all categories.
@@ -77,37 +67,15 @@ class SyntheticDefects(AnomalibDataModule):
         self,
         root: Path | str | None = "./datasets/SyntheticDefects",
         category: str = "hex_nut",
-        train_batch_size: int = 32,
-        eval_batch_size: int = 32,
         num_workers: int = 0,
-        train_augmentations: Transform | None = None,
-        val_augmentations: Transform | None = None,
-        test_augmentations: Transform | None = None,
-        augmentations: Transform | None = None,
-        test_split_mode: TestSplitMode | str = TestSplitMode.FROM_DIR,
-        test_split_ratio: float = 0.2,
-        val_split_mode: ValSplitMode | str = ValSplitMode.SAME_AS_TEST,
-        val_split_ratio: float = 0.5,
         seed: int = 0,
         image_size: int = 256,
         num_train_images: int = 40,
         num_normal_test_images: int = 20,
         num_images_per_defect: int = 10,
+        **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(
-            train_batch_size=train_batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            train_augmentations=train_augmentations,
-            val_augmentations=val_augmentations,
-            test_augmentations=test_augmentations,
-            augmentations=augmentations,
-            test_split_mode=test_split_mode,
-            test_split_ratio=test_split_ratio,
-            val_split_mode=val_split_mode,
-            val_split_ratio=val_split_ratio,
-            seed=seed,
-        )
+        super().__init__(num_workers=num_workers, seed=seed, **kwargs)
         self.root = resolve_dataset_root(root, "SyntheticDefects")
         self.category = get_category(category).name
         self.parameters = {
