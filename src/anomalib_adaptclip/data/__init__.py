@@ -6,7 +6,7 @@
 from .abnormal_folder import AbnormalFolder
 from .dtd_synthetic import DTDSynthetic
 from .predict_folder import PredictFolder
-from .query_prompt import QueryPromptDataModule
+from .query_prompt_data_module import QueryPromptDataModule
 from .synthetic_defects import SyntheticDefects
 
 __all__ = ["AbnormalFolder", "DTDSynthetic", "PredictFolder", "QueryPromptDataModule", "SyntheticDefects"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from anomalib.data import AnomalibDataModule
 from jsonargparse import ArgumentParser
 
-from .sources import listed_categories
+from .data_source import listed_categories
 
 
 def find_data_configs() -> Path:

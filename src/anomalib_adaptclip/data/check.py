@@ -17,8 +17,9 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from .abnormal_folder import AbnormalFolder
 from .catalogue import build_data_set, categories_of_data_set
+from .data_source import images_without_mask
 from .dtd_synthetic import DTDSynthetic
-from .sources import first_few, without_mask
+from .messages import abbreviate
 
 
 class Counts(NamedTuple):
@@ -94,12 +95,12 @@ def check_category(module: AnomalibDataModule, category: str) -> Report:
             return Report(category, None, faults)
         train, test = _list_split(folder, "train"), _list_split(folder, "test")
     abnormal = test[test.label_index == LabelName.ABNORMAL]
-    bare = without_mask(abnormal) if _has_masks(module) else []
+    bare = images_without_mask(abnormal) if _has_masks(module) else []
     masks = len(abnormal) - len(bare) if _has_masks(module) else 0
     train_normal, test_normal = (int((data.label_index == LabelName.NORMAL).sum()) for data in (train, test))
     problems = [*faults, *_empty_splits(module, train, test)]
     if bare and not faults:  # which name them
-        problems.append(f"{len(bare)} abnormal images have no mask: {first_few(bare)}")
+        problems.append(f"{len(bare)} abnormal images have no mask: {abbreviate(bare)}")
     problems += _faulty_files([*train.image_path, *test.image_path], abnormal[~abnormal.image_path.isin(bare)], masks)
     return Report(category, Counts(train_normal, test_normal, len(abnormal), masks), problems)
 
@@ -124,7 +125,7 @@ def _absence(modules: Sequence[AnomalibDataModule]) -> str:
         return f"There is no folder {root}. Name that of the data set: --root PATH"
     folders = [folder for folder in map(_category_folder, modules) if folder]
     if folders and not any(folder.is_dir() for folder in folders):
-        names = first_few([folder.name for folder in folders])
+        names = abbreviate([folder.name for folder in folders])
         return f"{folders[0].parent} should hold the folders of the categories, and has none of {names}"
     return ""
 
@@ -154,10 +155,10 @@ def _faulty_files(images: Iterable[str], abnormal: pd.DataFrame, masks: int) -> 
         sizes = dict(zip(paths, pool.map(_size, paths), strict=True))
     problems = []
     if unreadable := [path for path, size in sizes.items() if size is None]:
-        problems.append(f"{len(unreadable)} images or masks cannot be read: {first_few(unreadable)}")
+        problems.append(f"{len(unreadable)} images or masks cannot be read: {abbreviate(unreadable)}")
     readable = [(image, mask) for image, mask in pairs.items() if sizes[image] and sizes[mask]]
     if unequal := [mask for image, mask in readable if sizes[image] != sizes[mask]]:
-        problems.append(f"{len(unequal)} masks have another size than their image: {first_few(unequal)}")
+        problems.append(f"{len(unequal)} masks have another size than their image: {abbreviate(unequal)}")
     return problems
 
 
@@ -186,7 +187,7 @@ def _missing_files(module: AnomalibDataModule) -> list[str]:
         bare = [image for image in images if not any(_belongs(mask, image) for mask in masks)]
         orphans = [mask for mask in masks if not any(_belongs(mask, image) for image in images)]
     faults = {"listed files are missing": missing, "images have no mask": bare, "masks have no image": orphans}
-    return [f"{len(paths)} {fault}: {first_few(sorted(map(str, paths)))}" for fault, paths in faults.items() if paths]
+    return [f"{len(paths)} {fault}: {abbreviate(sorted(map(str, paths)))}" for fault, paths in faults.items() if paths]
 
 
 def _category_folder(module: AnomalibDataModule) -> Path | None:

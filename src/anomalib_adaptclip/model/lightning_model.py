@@ -42,7 +42,7 @@ from anomalib_adaptclip.adapters.sources import (
     warn_of_leakage,
 )
 from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Clip, fingerprint, get_backbone, load_clip, require_image_size
-from anomalib_adaptclip.data.query_prompt import no_batches
+from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
 from anomalib_adaptclip.files.images import is_sixteen_bit, read_image
 from anomalib_adaptclip.prompts.bank import PromptBank, UnknownCategory, require_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of
@@ -539,7 +539,7 @@ class AdaptCLIP(AnomalibModule):
 
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
-        return no_batches()
+        return empty_dataloader()
 
     def configure_callbacks(self) -> list[Callback]:
         """Pre-processor, post-processor and so on; then what writes results."""

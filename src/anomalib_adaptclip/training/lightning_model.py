@@ -31,8 +31,8 @@ from torch import nn
 from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE, HEADER_OPTIONS, write_adapter_file
 from anomalib_adaptclip.adapters.sources import NONE
 from anomalib_adaptclip.clip import Clip, ImageTokens
-from anomalib_adaptclip.data.query_prompt import QueryPromptDataModule
-from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
 from anomalib_adaptclip.files.run_folder import share_results_folder
 from anomalib_adaptclip.model.fusion import Fusion
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP

@@ -9,7 +9,6 @@ Example:
 """
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,10 @@ from torch.utils.data import DataLoader
 
 from anomalib_adaptclip.files.run_folder import results_name
 
-from .query_prompt_dataset import (
-    QueryPromptDataset,
-    QueryPromptLoader,
-    QueryPromptSampler,
-    TargetDataset,
-    TokenStore,
-)
-from .sources import DataSource, Samples
+from .data_source import DataSetSamples, DataSource
+from .empty_dataloader import empty_dataloader
+from .query_prompt_dataset import QueryPromptDataset, TargetDataset, TokenStore
+from .query_prompt_loader import QueryPromptLoader, QueryPromptSampler
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +90,8 @@ class QueryPromptDataModule(AnomalibDataModule):
             self.target = DataSource(target, _arguments(target_root, target_args), target_categories)
             self._refuse_leakage(self.base == self.target, "the same data set")
         self.train_data: QueryPromptDataset
-        self.base_samples: Samples
-        self.target_samples: Samples | None = None
+        self.base_samples: DataSetSamples
+        self.target_samples: DataSetSamples | None = None
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -133,7 +128,7 @@ class QueryPromptDataModule(AnomalibDataModule):
             shared = sorted({*self.base.categories} & {*target.categories})
             self._refuse_leakage(bool(shared), f"of the same kind and share the categories {shared}")
 
-    def _refuse_shared_files(self, target: Samples) -> None:
+    def _refuse_shared_files(self, target: DataSetSamples) -> None:
         base_files, target_files = (
             {Path(path).resolve() for path in samples.queries.image_path} for samples in (self.base_samples, target)
         )
@@ -177,7 +172,7 @@ class QueryPromptDataModule(AnomalibDataModule):
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Images of the target, none of them twice however many processes there are."""
         if not hasattr(self, "val_data"):
-            return no_batches()
+            return empty_dataloader()
         replicas, rank = self._processes()
         return DataLoader(
             self.val_data,
@@ -245,12 +240,6 @@ class QueryPromptDataModule(AnomalibDataModule):
     def _processes(self) -> tuple[int, int]:
         """Number of processes, and which this one is."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-
-
-def no_batches() -> list[Any]:
-    """A data loader without data, on purpose: Lightning does not warn of it."""
-    warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
-    return []
 
 
 def _arguments(root: Path | str | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:

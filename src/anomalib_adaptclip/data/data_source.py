@@ -18,9 +18,10 @@ from anomalib.data.utils import LabelName, ValSplitMode
 from PIL import Image
 
 from .constructor_arguments import constructor_arguments
+from .messages import abbreviate
 
 
-class Samples(NamedTuple):
+class DataSetSamples(NamedTuple):
     """Files of a data set, all wanted categories together.
 
     Attributes:
@@ -111,7 +112,7 @@ class DataSource:
         for category in self.categories:
             self._build(category).prepare_data()
 
-    def collect(self, *, as_base: bool) -> Samples:
+    def collect(self, *, as_base: bool) -> DataSetSamples:
         """List the files of all categories.
 
         Args:
@@ -132,9 +133,9 @@ class DataSource:
         queries = pd.concat(tables, ignore_index=True)
         if as_base:
             _require_complete(self.label, queries, prompts)
-        has_masks = not without_mask(queries)
+        has_masks = not images_without_mask(queries)
         queries.attrs["task"] = "segmentation" if has_masks else "classification"
-        return Samples(queries, prompts, has_masks)
+        return DataSetSamples(queries, prompts, has_masks)
 
     def _read(self, category: str) -> AnomalibDataModule:
         module = self._build(category)
@@ -184,7 +185,7 @@ def listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
     return []
 
 
-def without_mask(queries: pd.DataFrame) -> list[str]:
+def images_without_mask(queries: pd.DataFrame) -> list[str]:
     """Abnormal images that lack a mask."""
     abnormal = queries[queries.label_index == LabelName.ABNORMAL]
     return [
@@ -205,11 +206,11 @@ def _require_complete(label: str, queries: pd.DataFrame, prompts: Mapping[str, S
         if own.empty:
             msg = f"{where} has no test images, and the adapters are trained on them. Add some or leave it out."
             raise ValueError(msg)
-        bare = without_mask(own)
+        bare = images_without_mask(own)
         if bare:
             msg = (
                 f"{where} has {len(bare)} abnormal images without a mask, and training needs one for each: "
-                f"{first_few(bare)}. Add the masks or leave it out."
+                f"{abbreviate(bare)}. Add the masks or leave it out."
             )
             raise ValueError(msg)
         _require_equal_sizes(where, own)
@@ -224,10 +225,5 @@ def _require_equal_sizes(where: str, queries: pd.DataFrame) -> None:
             if image.size != mask.size:
                 unequal.append(f"{row.mask_path} is {mask.size}, its image {image.size}")
     if unequal:
-        msg = f"{where} has {len(unequal)} masks of another size than their image: {first_few(unequal)}. Correct them."
+        msg = f"{where} has {len(unequal)} masks of another size than their image: {abbreviate(unequal)}. Correct them."
         raise ValueError(msg)
-
-
-def first_few(items: Sequence[str], count: int = 5) -> str:
-    """The first of a list, for messages."""
-    return "; ".join(items[:count]) + (" ..." if len(items) > count else "")
