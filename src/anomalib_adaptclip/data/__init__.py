@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Data modules."""
+"""Data modules, and the data sets and files behind them."""
 
 from .abnormal_folder import AbnormalFolder
 from .dtd_synthetic import DTDSynthetic

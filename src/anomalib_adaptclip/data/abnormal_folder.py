@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""AbnormalFolder: data sets that show nothing normal, such as polyps in every image."""
+"""AbnormalFolder: a data module for data sets without normal images, such as polyps in every image."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,16 +23,17 @@ _MASK_THRESHOLD = 127  # masks may be JPEG files, whose black is not quite 0
 class AbnormalFolder(ImageDataModule):
     """A folder of images that are all abnormal, and a folder of their masks.
 
-    Both splits are all the images, and all are labelled abnormal. The train split is there for few-shot prompts, which
-    the paper draws from the test images where there are no normal ones: AdaptCLIP takes them in spite of their label.
-    With one class only, image AUROC and its kin are undefined: read the pixel metrics.
+    The train split and the test split both hold all images, each labelled abnormal. The train split serves few-shot
+    prompts: where there are no normal images, the paper draws the prompts from the test images, and AdaptCLIP does so
+    too. Image metrics such as AUROC are undefined for a single class, so look at the pixel metrics.
 
     Args:
-        name: Of the data set, for results.
+        name: Name of the data set, for the folder of the results.
         root: Folder of the data set.
-        image_dir: Folder of the images in it.
-        mask_dir: Folder of the masks in it, named like the images up to the extension. Brighter than half is abnormal.
-        **kwargs: Further arguments of `ImageDataModule`, but those of the test split.
+        image_dir: Folder of the images, below ``root``.
+        mask_dir: Folder of the masks, below ``root``. A mask has the name of its image up to the extension; pixels
+            brighter than half are abnormal.
+        **kwargs: Further arguments of `ImageDataModule`, except those of the test split.
 
     Attributes:
         prompts_are_abnormal: Tells AdaptCLIP that it may draw prompts that are labelled abnormal.
@@ -72,7 +73,7 @@ class AbnormalFolderDataset(AnomalibDataset):
     Args:
         images: Folder of the images.
         masks: Folder of the masks, named like the images up to the extension.
-        split: What to call the split; the images are the same.
+        split: Name of the split; the images are the same in each.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -87,9 +88,10 @@ class AbnormalFolderDataset(AnomalibDataset):
                 raise FileNotFoundError(msg)
         mask_of = {path.stem: str(path) for path in masks.iterdir() if is_image_file(path)}
         files = sorted(path for path in images.iterdir() if is_image_file(path))
-        bare = [path.name for path in files if path.stem not in mask_of]
-        if bare or not files:
-            msg = f"{images} holds {len(files)} images, and {len(bare)} of them have no mask in {masks}: {bare[:5]}."
+        unmasked = [path.name for path in files if path.stem not in mask_of]
+        if unmasked or not files:
+            found = f"{images} holds {len(files)} images, and {len(unmasked)} of them have no mask in {masks}"
+            msg = f"{found}: {unmasked[:5]}. Add what is missing, or check root, image_dir and mask_dir."
             raise ValueError(msg)
         self.samples = pd.DataFrame(
             {

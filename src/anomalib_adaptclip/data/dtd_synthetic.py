@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""DTDSynthetic: a data set of the paper that anomalib has no data module for."""
+"""DTDSynthetic: a data module for a data set of the paper that anomalib does not have."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,13 +13,13 @@ from .image_data_module import ImageDataModule
 
 
 class DTDSynthetic(ImageDataModule):
-    """DTD-Synthetic, textures with drawn defects in MVTec AD layout. It must be there: nothing is downloaded.
+    """DTD-Synthetic: textures with drawn defects, laid out like MVTec AD. It is not downloaded.
 
-    It is no subclass of `MVTecAD`, which stands for the data that the published adapters were trained on.
+    It is not a subclass of `MVTecAD`, because that class stands for the data the published adapters were trained on.
 
     Args:
-        root: Folder that holds one folder per category.
-        category: One of `CATEGORIES`.
+        root: Folder with one folder for each category.
+        category: Category to load, one of `CATEGORIES`.
         **kwargs: Further arguments of `ImageDataModule`.
 
     Attributes:

@@ -23,18 +23,18 @@ Unreadable = Literal["error", "skip"]
 
 
 class ImageFilesDataset(IterableDataset[ImageItem]):
-    """Reads image files one after the other.
+    """A data set that reads image files one after the other.
 
-    Workers of a data loader share them; other processes do if each is given its share of the files.
+    The workers of a data loader share the files. Other processes do not: each must be given its own files.
 
     Args:
         files: Image files.
-        transform: Applied to each image ``(3, H, W)`` in [0, 1]; images of a batch must have one size.
-        unreadable: What to do with a file that is damaged or no image: ``"error"``, or ``"skip"`` it with a warning
-            that names it.
+        transform: Transform of each image ``(3, H, W)`` in [0, 1]. The images of a batch must have the same size.
+        unreadable: What to do with a file that is damaged or not an image: raise an ``"error"``, or ``"skip"`` it with
+            a warning that names it.
 
     Raises:
-        ValueError: If ``unreadable`` is something else; and while reading, if a file is at fault. It is named.
+        ValueError: If ``unreadable`` is neither; while reading, if a file cannot be read. The message names it.
     """
 
     collate_fn = staticmethod(ImageBatch.collate)
@@ -51,7 +51,7 @@ class ImageFilesDataset(IterableDataset[ImageItem]):
         self.unreadable = unreadable
 
     def __iter__(self) -> Iterator[ImageItem]:
-        """Images that can be read, with their paths."""
+        """Iterate over the images that can be read, with their paths."""
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         for path in self.files[first::step]:
@@ -71,16 +71,16 @@ class ImageFilesDataset(IterableDataset[ImageItem]):
 
 
 def list_image_files(path: Path | str) -> list[str]:
-    """All images of a folder and of those below it, by name, or a single image.
+    """List the images of a folder and its subfolders, sorted by name; or a single image.
 
-    Links to images that are gone are among them: whoever reads them tells.
+    Broken links are listed too: reading them raises the error.
 
     Returns:
-        Absolute paths. A folder that is a link keeps its name, which may be that of a category.
+        Absolute paths. Links to folders are not resolved, because their names may be those of categories.
 
     Raises:
         FileNotFoundError: If there is no such folder or file.
-        ValueError: If there are no images, or the file is none.
+        ValueError: If there are no images, or the file is not an image.
     """
     path = Path(path)
     if not path.exists():
@@ -97,10 +97,10 @@ def list_image_files(path: Path | str) -> list[str]:
 
 
 def require_batch_size(batch_size: int) -> int:
-    """Check that a batch holds an image at least.
+    """Check that a batch has at least one image.
 
     Raises:
-        ValueError: If it does not.
+        ValueError: If it has none.
     """
     if batch_size < 1:
         msg = f"batch_size must be at least 1; got {batch_size}."

@@ -18,13 +18,14 @@ from .image_files import ImageFilesDataset, Unreadable, list_image_files, requir
 
 
 class PredictFolder(AnomalibDataModule):
-    """Images of a folder to predict, in batches. anomalib's own way for folders takes one at a time.
+    """Images of a folder for prediction, in batches, while anomalib's own data set for folders has a batch size of one.
 
-    Several processes share the images: each is predicted once.
+    Images are read when they are needed, so their number is not limited. Several processes share them, and each image
+    is predicted once.
 
     Args:
-        path: Folder, searched with all below it, or a single image.
-        batch_size: Images at a time, in each process.
+        path: Folder, which is searched with its subfolders, or a single image.
+        batch_size: Images in a batch of each process.
         num_workers: Worker processes that read images.
         unreadable: What to do with damaged images: ``"error"``, or ``"skip"`` them with a warning that names them.
 
@@ -42,17 +43,17 @@ class PredictFolder(AnomalibDataModule):
         self.unreadable = unreadable
 
     def setup(self, stage: str | None = None) -> None:
-        """Nothing: images are read when they are needed."""
+        """Do nothing: images are read when they are needed."""
 
     def _setup(self, _stage: str | None = None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def val_dataloader(self) -> list[Any]:
-        """No data. anomalib validates zero-shot models before prediction."""
+        """Load nothing: anomalib validates zero-shot models before prediction, and a folder has no labels."""
         return empty_dataloader()
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """The share of this process, resized as the model wants it."""
+        """Load the images of this process, resized as the model's pre-processor does."""
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         model: Any = getattr(self.trainer, "lightning_module", None)
         resizes = extract_transforms_by_type(getattr(getattr(model, "pre_processor", None), "transform", None), Resize)

@@ -17,12 +17,12 @@ from torchvision.tv_tensors import Image
 
 @dataclass
 class QueryPromptItem(ImageItem):
-    """A query, its prompt if it has one, and their tokens where those are known already.
+    """A query, its prompt if it has one, and their tokens if those are stored.
 
     Attributes:
-        category: What the query shows.
+        category: Category of the query.
         prompt_image: Normal image ``(3, H, W)`` in [0, 1] of the same category.
-        prompt_path: Its file.
+        prompt_path: File of the prompt.
         tokens: Stored tokens of the query ``(N, D)``, in place of ``image``.
         prompt_tokens: Stored tokens of the prompt ``(N, D)``, in place of ``prompt_image``.
     """
@@ -35,13 +35,13 @@ class QueryPromptItem(ImageItem):
 
     @staticmethod
     def validate_image(image: torch.Tensor | None) -> Image | None:  # type: ignore[override]
-        """Check the image, which is absent where its tokens are known."""
+        """Check the image, which is absent if its tokens are stored."""
         return None if image is None else ImageItem.validate_image(image)
 
 
 @dataclass
 class QueryPromptBatch(ImageBatch):
-    """A batch of :class:`QueryPromptItem`, with the same fields, one dimension B more."""
+    """A batch of :class:`QueryPromptItem`: the same fields with one more dimension B."""
 
     item_class: ClassVar[type[QueryPromptItem]] = QueryPromptItem
 
@@ -53,7 +53,7 @@ class QueryPromptBatch(ImageBatch):
 
     @staticmethod
     def validate_image(image: torch.Tensor | None) -> Image | None:
-        """Check the images, which are absent where their tokens are known."""
+        """Check the images, which are absent if their tokens are stored."""
         return None if image is None else ImageBatch.validate_image(image)
 
     @property
@@ -63,7 +63,7 @@ class QueryPromptBatch(ImageBatch):
 
     @classmethod
     def collate(cls, items: list[QueryPromptItem]) -> "QueryPromptBatch":  # type: ignore[override]
-        """Put items into a batch; without images there is nothing to bring to a common size."""
+        """Collate items to a batch. Images must be of a common size; stored tokens always are."""
         if items[0].image is not None:
             return cast("QueryPromptBatch", super().collate(list[ImageItem](items)))
         fields = {key: [getattr(item, key) for item in items] for key in vars(items[0])}

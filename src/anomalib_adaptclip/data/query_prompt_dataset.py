@@ -22,10 +22,10 @@ from .query_prompt_loader import Pair
 
 
 class TokenStore(Protocol):
-    """Where tokens of images are stored."""
+    """A store of image tokens."""
 
     def read(self, path: str) -> torch.Tensor:
-        """Tokens ``(N, D)`` of an image file."""
+        """Read the tokens ``(N, D)`` of an image file."""
         ...
 
 
@@ -36,7 +36,7 @@ class TargetDataset(AnomalibDataset):
         samples: Files of the data set.
 
     Attributes:
-        token_store: Where to take tokens from, instead of reading images.
+        token_store: Store to read tokens from instead of images; None to read images.
     """
 
     def __init__(self, samples: DataSetSamples) -> None:
@@ -72,12 +72,12 @@ class TargetDataset(AnomalibDataset):
 
     @property
     def collate_fn(self) -> Any:  # noqa: ANN401
-        """How items become a batch."""
+        """Function that collates items to a batch."""
         return QueryPromptBatch.collate
 
 
 class QueryPromptDataset(TargetDataset):
-    """Queries with a prompt each, to be indexed with a :class:`Pair`.
+    """Queries with a prompt for each; items are indexed by a :class:`Pair`.
 
     Args:
         samples: Files of the base data set.
@@ -98,7 +98,7 @@ class QueryPromptDataset(TargetDataset):
         return item
 
     def prompt_counts(self) -> list[int]:
-        """For each query the number of prompts it may be paired with."""
+        """Return the number of prompts that each query may be paired with."""
         counts = {category: len(files) for category, files in self.prompts.items()}
         return [counts[category] for category in self.samples.category]
 

@@ -13,7 +13,7 @@ from .query_prompt_batch import QueryPromptBatch
 
 
 class Pair(NamedTuple):
-    """What a query-prompt data set is indexed with.
+    """Index of an item of a query-prompt data set.
 
     Attributes:
         query: Index of the query.
@@ -25,18 +25,18 @@ class Pair(NamedTuple):
 
 
 class QueryPromptSampler(DistributedSampler[Pair]):
-    """Shuffle the queries and draw a prompt for each, anew every epoch.
+    """Shuffle the queries and draw a prompt for each of them, anew in every epoch.
 
-    The draws depend on seed, epoch and query alone, not on workers, so that a run that was broken off goes on as if it
-    had not been. Processes share one drawing: together they see what a single process sees, batch by batch.
+    The draws depend only on seed, epoch and query, not on workers, so that a resumed run continues as if it had not been
+    interrupted. All processes share the same draws: together they see what a single process sees, batch by batch.
 
     Args:
-        prompt_counts: For each query the number of prompts it may be paired with.
-        batch_size: Pairs a batch and process. A single one left over at the end of an epoch is passed over: batch
-            norms need two.
+        prompt_counts: Number of prompts that each query may be paired with.
+        batch_size: Pairs in a batch of each process. If a single pair is left over at the end of an epoch, it is
+            dropped, because batch norm needs two.
         num_replicas: Number of processes.
-        rank: Of this process.
-        seed: Of the draws.
+        rank: Rank of this process.
+        seed: Seed of the draws.
     """
 
     def __init__(
@@ -49,24 +49,29 @@ class QueryPromptSampler(DistributedSampler[Pair]):
         self.skipped = 0
 
     def __iter__(self) -> Iterator[Pair]:
-        """Pairs of this process, in the order of this epoch; ``set_epoch`` sets it."""
+        """Iterate over the pairs of this process, in the order of the epoch that ``set_epoch`` set."""
         generator = torch.Generator().manual_seed(self.seed * 2**20 + self.epoch)
         order = torch.randperm(len(self.prompt_counts), generator=generator)
         draws = torch.rand(len(order), generator=generator, dtype=torch.float64)
         prompts = (draws * self.prompt_counts[order]).long()
-        padded = torch.arange(self.total_size) % len(order)  # the last round of processes starts over
+        padded = torch.arange(self.total_size) % len(
+            order
+        )  # the last round of processes starts over with the first queries
         own = padded[self.rank :: self.num_replicas][self.skipped :]
         return (Pair(query, prompt) for query, prompt in zip(order[own].tolist(), prompts[own].tolist(), strict=True))
 
 
 class QueryPromptLoader(DataLoader[Any]):
-    """Batches of pairs. A checkpoint in mid-epoch holds the place, and training goes on with the next batch."""
+    """Load batches of pairs.
+
+    A checkpoint in the middle of an epoch stores the position, and a resumed run continues with the next batch.
+    """
 
     _start = 0
     _place = 0
 
     def __iter__(self) -> Iterator[QueryPromptBatch]:  # type: ignore[override]
-        """Batches of this epoch, from the place that was loaded on."""
+        """Iterate over the batches of this epoch, starting at the position that was loaded."""
         self._place, self._start = self._start, 0
         cast("QueryPromptSampler", self.sampler).skipped = self._place * (self.batch_size or 1)
         for batch in super().__iter__():
@@ -74,14 +79,14 @@ class QueryPromptLoader(DataLoader[Any]):
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Batches of this epoch that were taken, and what they depend on."""
+        """Return the number of batches taken in this epoch, and the options that their order depends on."""
         return {"place": self._place, "drawing": self._drawing()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next epoch at the place of a checkpoint.
+        """Start the next epoch at the position of a checkpoint.
 
         Raises:
-            ValueError: If the pairs are drawn in another way now, so that the place means nothing.
+            ValueError: If the pairs are now drawn in another order, so that the position is meaningless.
         """
         self._start = state["place"] % len(self)
         if self._start and state["drawing"] != self._drawing():
