@@ -102,9 +102,8 @@ def check_category(module: AnomalibDataModule, category: str) -> Report:
     problems = [*faults, *_empty_splits(module, train, test)]
     if unmasked and not faults:  # otherwise the faults name them
         problems.append(f"{len(unmasked)} abnormal images have no mask: {abbreviate(unmasked)}")
-    problems += _faulty_files(
-        [*train.image_path, *test.image_path], abnormal[~abnormal.image_path.isin(unmasked)], masks
-    )
+    with_mask = abnormal[~abnormal.image_path.isin(unmasked)]
+    problems += _faulty_files([*train.image_path, *test.image_path], with_mask, masks)
     return Report(category, Counts(train_normal, test_normal, len(abnormal), masks), problems)
 
 

@@ -117,8 +117,8 @@ class DataSource:
         """List the files of all categories.
 
         Args:
-            as_base: Require what training needs: normal train images, test images, and a mask of the right size for each
-                abnormal image.
+            as_base: Require what training needs: normal train images, test images, and a mask of the right size for
+                each abnormal image.
 
         Returns:
             The files, in the order of their names.

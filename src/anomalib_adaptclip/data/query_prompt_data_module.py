@@ -37,7 +37,7 @@ class QueryPromptDataModule(AnomalibDataModule):
     are not augmented.
 
     Args:
-        base: Data set to train on, given by the class of anomalib's data module: ``"MVTecAD"``, ``"Visa"``, ``"Folder"``...
+        base: Data set to train on, given by the class of its data module, such as ``"MVTecAD"`` or ``"Folder"``.
         base_root: Folder of the base. By default that of the data module.
         base_categories: Categories to train on. By default all that the folder contains.
         base_args: Further arguments of the base's data module.
@@ -45,8 +45,8 @@ class QueryPromptDataModule(AnomalibDataModule):
         target_root: Folder of the target. By default that of the base if both have the same class.
         target_categories: Categories to validate and test on. By default all.
         target_args: Further arguments of the target's data module.
-        holdout_categories: Categories of the base to validate and test on, instead of a ``target``. They are not trained
-            on.
+        holdout_categories: Categories of the base to validate and test on, instead of a ``target``. They are not
+            trained on.
         allow_leakage: Name of the base, to allow that the target shares images with it. The metrics then say nothing
             about new data.
         train_batch_size: Queries in a batch of each process; all processes together need at least two.

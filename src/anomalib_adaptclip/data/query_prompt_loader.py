@@ -27,8 +27,8 @@ class Pair(NamedTuple):
 class QueryPromptSampler(DistributedSampler[Pair]):
     """Shuffle the queries and draw a prompt for each of them, anew in every epoch.
 
-    The draws depend only on seed, epoch and query, not on workers, so that a resumed run continues as if it had not been
-    interrupted. All processes share the same draws: together they see what a single process sees, batch by batch.
+    The draws depend only on seed, epoch and query, not on workers, so that a resumed run continues as if it had not
+    been interrupted. All processes share the same draws: together they see what a single process sees, batch by batch.
 
     Args:
         prompt_counts: Number of prompts that each query may be paired with.

@@ -46,8 +46,8 @@ class SyntheticDefects(ImageDataModule):
         root: Folder in which there is, or will be, a folder for each category.
         category: Category to draw, one of `CATEGORIES`.
         num_workers: Worker processes that load images. None by default, because the images are small.
-        seed: Seed for drawing the images and for random splits. Another seed draws another product of the same category,
-            with other colours and proportions.
+        seed: Seed for drawing the images and for random splits. Another seed draws another product of the same
+            category, with other colours and proportions.
         image_size: Height and width in pixels, at least 64.
         num_train_images: Number of normal images to train on or to draw prompts from.
         num_normal_test_images: Number of normal test images.
