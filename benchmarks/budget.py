@@ -23,7 +23,8 @@ from torchvision.transforms.v2 import Identity, Transform
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.prompts.memory import align_layers, condense
+from anomalib_adaptclip.prompts.coreset import select_coreset
+from anomalib_adaptclip.prompts.memory import align_layers
 
 DRAWS = 5
 
@@ -81,14 +82,14 @@ def main() -> None:
             datamodule.setup()
             queries = list(encode(model, transform, datamodule))
             good = torch.cat([batch.image for batch in datamodule.train_dataloader()])
-            tokens = model.encode_prompts(transform(good))
+            tokens = model.prompt_memory.pack(model.encode_prompts(transform(good)).layers)
         patches = tokens.shape[1] * tokens.shape[2]
         image, pixel = aurocs(model, queries, tokens)
         print(f"{category:10} {patches:6} 100 %: {image:.3f} {pixel:.3f}", flush=True)
         for percent in args.percent:
             budget = patches * percent // 100
             start = time.perf_counter()
-            condensed = condense(tokens.flatten(1, 2), args.shots, budget)
+            condensed = select_coreset(tokens.flatten(1, 2), args.shots, budget)
             seconds = time.perf_counter() - start
             image, pixel = aurocs(model, queries, condensed)
             draws = torch.stack([aurocs(model, queries, random_choice(tokens, budget, seed)) for seed in range(DRAWS)])

@@ -22,9 +22,10 @@ import torch
 from anomalib.data.utils import LabelName
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
-from anomalib_adaptclip.clip import ImageTokens
+from anomalib_adaptclip.clip import ImageTokens, join_tokens
 from anomalib_adaptclip.files.images import read_image
-from anomalib_adaptclip.model.calibration import left_out_values, upper_limit, variants
+from anomalib_adaptclip.model.calibration import make_variants, score_with
+from anomalib_adaptclip.model.thresholds import prediction_bound
 
 
 class Measured(NamedTuple):
@@ -59,11 +60,11 @@ def encode(model: AdaptCLIP, category: str, args: argparse.Namespace) -> Categor
         core = model.model
         transform: Any = getattr(model.pre_processor, "transform", None)
         train = [
-            core.encode(transform(variants(read_image(path))), core.layers)
+            core.encode(transform(make_variants(read_image(path))), core.layers)
             for path in data.train_data.samples.image_path
         ]
         samples = data.test_data.samples
-        tests = join(
+        tests = join_tokens(
             [core.encode(transform(read_image(path).unsqueeze(0)), core.layers) for path in samples.image_path]
         )
         labels = torch.tensor((samples.label_index == LabelName.ABNORMAL).to_numpy())
@@ -71,26 +72,21 @@ def encode(model: AdaptCLIP, category: str, args: argparse.Namespace) -> Categor
     return Category(train, packed, tests, labels)
 
 
-def join(tokens: list[ImageTokens]) -> ImageTokens:
-    layers = tuple(torch.cat(layer) for layer in zip(*(one.layers for one in tokens), strict=True))
-    return ImageTokens(torch.cat([one.global_token for one in tokens]), layers, tokens[0].grid)
-
-
 def measure(model: AdaptCLIPModel, data: Category, drawn: list[int], size: tuple[int, int], rate: float) -> Measured:
     values = torch.stack(
         [
-            left_out_values(model, data.variants[index], data.prompts[:, [i for i in drawn if i != index]], size)
+            score_with(model, data.variants[index], data.prompts[:, [i for i in drawn if i != index]], size)
             for index in drawn
         ]
     )
-    limits = [upper_limit(part, rate) for part in values.unbind(dim=-1)]
+    thresholds = [prediction_bound(part, rate) for part in values.unbind(dim=-1)]
     prompts = data.prompts[:, drawn]
-    found = left_out_values(model, data.tests, prompts, size)  # (N, 2)
+    found = score_with(model, data.tests, prompts, size)  # (N, 2)
     normal = found[~data.labels]
-    rates = [(normal[:, part] > limit).float().mean().item() for part, limit in enumerate(limits)]
+    rates = [(normal[:, part] > threshold).float().mean().item() for part, threshold in enumerate(thresholds)]
     scores = found[:, 0]
     best = max(f1(scores >= threshold, data.labels) for threshold in scores)
-    return Measured(rates[0], rates[1], f1(scores > limits[0], data.labels), best)
+    return Measured(rates[0], rates[1], f1(scores > thresholds[0], data.labels), best)
 
 
 def f1(marked: torch.Tensor, labels: torch.Tensor) -> float:

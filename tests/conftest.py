@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from anomalib_adaptclip import AdaptCLIPModel
-from anomalib_adaptclip.adapters.adapter_file import to_published
+from anomalib_adaptclip.adapters.published_layout import to_published
 from anomalib_adaptclip.clip import BACKBONES, load_clip
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, for the commands that tests start, too
@@ -107,7 +107,7 @@ def published_of_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[s
     """Let tiny with the weights ``seed-0`` have published adapters, random here, and list which were downloaded."""
     downloads: list[str] = []
     monkeypatch.setitem(BACKBONES, "tiny", replace(BACKBONES["tiny"], adapters=("mvtec", "visa")))
-    monkeypatch.setattr("anomalib_adaptclip.clip.backbones.TINY_WEIGHTS", "seed-0")  # to which adapters belong
+    monkeypatch.setattr("anomalib_adaptclip.clip.loading.TINY_WEIGHTS", "seed-0")  # to which adapters belong
 
     def download(repo_id: str, filename: str, revision: str | None) -> str:
         del repo_id, revision
@@ -117,7 +117,7 @@ def published_of_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[s
         model = AdaptCLIPModel(load_clip("tiny", "seed-0")[0], (2, 4, 6, 8), 3)
         return str(save_published(model, tmp_path / f"{name}.pth"))
 
-    monkeypatch.setattr("anomalib_adaptclip.adapters.adapter_file.hf_hub_download", download)
+    monkeypatch.setattr("anomalib_adaptclip.adapters.published.hf_hub_download", download)
     return downloads
 
 

@@ -26,8 +26,8 @@ from torchvision.transforms.v2.functional import normalize as standardize
 
 from anomalib_adaptclip.adapters.similarity import text_logits
 from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Clip, encode_image, get_backbone
-from anomalib_adaptclip.clip.backbones import build_tiny
 from anomalib_adaptclip.clip.text_encoder import encode_prompts, tokenize
+from anomalib_adaptclip.clip.tiny import build_tiny
 from anomalib_adaptclip.data.rendering import get_category
 from anomalib_adaptclip.files.tensors import write_atomically
 

@@ -7,12 +7,10 @@ Importing the package registers its models and data modules with anomalib.
 """
 
 from anomalib_adaptclip.data import AbnormalFolder, DTDSynthetic, PredictFolder, QueryPromptDataModule, SyntheticDefects
-from anomalib_adaptclip.model.lightning_model import AdaptCLIP
-from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor
-from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
-from anomalib_adaptclip.prompts.bank import PromptBank
+from anomalib_adaptclip.model import AdaptCLIP, AdaptCLIPModel, AdaptCLIPPredictor
+from anomalib_adaptclip.prompts import PromptBank
 from anomalib_adaptclip.registration import register
-from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
+from anomalib_adaptclip.training import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
 
 __all__ = [

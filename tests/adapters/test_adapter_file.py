@@ -13,14 +13,11 @@ import torch
 from safetensors.torch import save_file
 
 from anomalib_adaptclip import AdaptCLIPModel
-from anomalib_adaptclip.adapters.adapter_file import (
-    PUBLISHED_ADAPTERS,
-    PUBLISHED_REPOSITORY,
-    fetch_published,
-    from_published,
-    read_adapter_file,
-    to_published,
-)
+from anomalib_adaptclip.adapters import AdapterOptions
+from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
+from anomalib_adaptclip.adapters.header import AdapterHeader
+from anomalib_adaptclip.adapters.published import PUBLISHED_ADAPTERS, REPOSITORY, fetch_published
+from anomalib_adaptclip.adapters.published_layout import from_published, to_published
 from tests.conftest import GOLDEN, save_published
 
 TRAINED = GOLDEN / "adapters_after_training.pth"
@@ -55,10 +52,12 @@ def test_a_file_tells_its_hash_sizes_and_header(golden_model: AdaptCLIPModel, tm
     path = save_ours(golden_model, tmp_path / "ours.safetensors")
     file = read_adapter_file(path)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert file.metadata == {"base": "MVTecAD"}
-    assert read_adapter_file(TRAINED).metadata == {}
+    assert file.header == AdapterHeader(base="MVTecAD")
+    assert read_adapter_file(TRAINED).header == AdapterHeader()
     for read in (file, read_adapter_file(TRAINED)):
-        assert read.options == {"prompt_length": 12, "reduction": 4, "hidden_dim": 32}
+        assert read.applied_to(AdapterOptions(topk=3)) == AdapterOptions(
+            topk=3, prompt_length=12, reduction=4, hidden_dim=32
+        )
         assert set(read.adapters) == {"visual", "textual", "prompt_query"}
 
 
@@ -167,18 +166,18 @@ def test_published_files_are_fetched_by_name_and_revision(monkeypatch: pytest.Mo
         calls.append((repo_id, filename, revision))
         return str(TRAINED)
 
-    monkeypatch.setattr("anomalib_adaptclip.adapters.adapter_file.hf_hub_download", download)
+    monkeypatch.setattr("anomalib_adaptclip.adapters.published.hf_hub_download", download)
     assert fetch_published(name, "v1") == TRAINED
     filename = f"adaptclip_checkpoints/12_4_128_train_on_{name}_3adapters_batch8/epoch_15.pth"
-    assert calls == [(PUBLISHED_REPOSITORY, filename, "v1")]
+    assert calls == [(REPOSITORY, filename, "v1")]
 
 
 def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def download(*_: Any, **__: Any) -> str:
         raise OSError("no route to host")
 
-    monkeypatch.setattr("anomalib_adaptclip.adapters.adapter_file.hf_hub_download", download)
+    monkeypatch.setattr("anomalib_adaptclip.adapters.published.hf_hub_download", download)
     with pytest.raises(ConnectionError, match="no route to host") as error:
         fetch_published("visa")
-    for hint in (PUBLISHED_ADAPTERS["visa"].filename, PUBLISHED_REPOSITORY, "--model.adapters PATH"):
+    for hint in (PUBLISHED_ADAPTERS["visa"].filename, REPOSITORY, "--model.adapters PATH"):
         assert hint in str(error.value)

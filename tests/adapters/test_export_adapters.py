@@ -3,7 +3,6 @@
 
 """Export of adapters trained here to the layout of the published files."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file, write_adapter_file
+from anomalib_adaptclip.adapters.header import AdapterHeader
 from anomalib_adaptclip.cli import main as cli
 from anomalib_adaptclip.clip import Backbone, LoadedClip, fingerprint, load_clip
 from tests.conftest import GOLDEN
@@ -33,15 +33,9 @@ def load_golden(golden_clip: Any, golden_config: dict[str, Any], monkeypatch: py
     )
 
 
-def header(clip: Any, **options: Any) -> dict[str, str]:
-    told = {"context": True, "topk": 10, "mode": "alternating"} | options
-    return {
-        "backbone": "golden",
-        "weights": "golden",
-        "fingerprint": fingerprint(clip),
-        "base": "MVTecAD",
-        "options": json.dumps(told),
-    }
+def header(clip: Any, **options: Any) -> AdapterHeader:
+    told: dict[str, Any] = {"context": True, "topk": 10, "mode": "alternating"} | options
+    return AdapterHeader("golden", "golden", fingerprint(clip), base="MVTecAD", **told)
 
 
 @pytest.fixture
@@ -78,7 +72,7 @@ def test_there_and_back_is_exact(ours: Path, tmp_path: Path, golden_model: Adapt
     export(ours, tmp_path / "epoch_15.pth")
     model = AdaptCLIPModel(golden_model.clip, golden_model.layers, golden_model.first_vv_block, hidden_dim=32)
     model.load_adapters(tmp_path / "epoch_15.pth")
-    write_adapter_file(tmp_path / "back.safetensors", model.adapters, {})
+    write_adapter_file(tmp_path / "back.safetensors", model.adapters, AdapterHeader())
     first, back = read_adapter_file(ours).state, read_adapter_file(tmp_path / "back.safetensors").state
     torch.testing.assert_close(back, first, rtol=0, atol=0)
 
@@ -86,8 +80,8 @@ def test_there_and_back_is_exact(ours: Path, tmp_path: Path, golden_model: Adapt
 def test_adapters_for_a_backbone_by_name(tmp_path: Path) -> None:
     clip, backbone, weights = load_clip("tiny")
     model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block, prompt_length=5, reduction=2, hidden_dim=16)
-    metadata = {"backbone": "tiny", "weights": weights, "fingerprint": fingerprint(clip)}
-    write_adapter_file(tmp_path / "ours.safetensors", model.adapters, metadata)
+    told = AdapterHeader("tiny", weights, fingerprint(clip))
+    write_adapter_file(tmp_path / "ours.safetensors", model.adapters, told)
     export(tmp_path / "ours.safetensors", tmp_path / "theirs.pth")
     sections = torch.load(tmp_path / "theirs.pth", weights_only=True)
     embedding = model.text_tower.token_embedding.weight
@@ -104,8 +98,8 @@ def test_a_local_file_of_the_weights(tmp_path: Path) -> None:
     clip, backbone, _ = load_clip("tiny")
     torch.save(clip.state_dict(), tmp_path / "clip.pt")
     model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block)
-    metadata = {"backbone": "tiny", "weights": "clip.pt", "fingerprint": fingerprint(clip)}
-    write_adapter_file(tmp_path / "ours.safetensors", model.adapters, metadata)
+    told = AdapterHeader("tiny", "clip.pt", fingerprint(clip))
+    write_adapter_file(tmp_path / "ours.safetensors", model.adapters, told)
     assert export(tmp_path / "ours.safetensors", tmp_path / "out.pth", "--pretrained", tmp_path / "clip.pt") == 0
 
 

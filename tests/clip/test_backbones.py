@@ -162,7 +162,7 @@ def test_openais_own_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ValueError, match="TorchScript archive, which can hold code"):
         load_clip("ViT-B-16", path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr("anomalib_adaptclip.clip.backbones._openai_hashes", lambda: {digest})
+    monkeypatch.setattr("anomalib_adaptclip.clip.loading._openai_hashes", lambda: {digest})
     clip = load_clip("ViT-B-16", path).clip
     assert activation(clip) == "QuickGELUQuickGELU"
     torch.manual_seed(1)
@@ -170,7 +170,7 @@ def test_openais_own_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_openais_hashes_are_those_that_open_clip_records() -> None:
-    from anomalib_adaptclip.clip.backbones import _openai_hashes  # noqa: PLC0415
+    from anomalib_adaptclip.clip.loading import _openai_hashes  # noqa: PLC0415
 
     assert "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02" in _openai_hashes()  # ViT-L-14-336px.pt
 

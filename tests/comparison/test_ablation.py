@@ -106,9 +106,9 @@ class TestAllRows:
                 {name for name in ("textual", "visual", "prompt_query") if row[name] == "True"},
             )
             assert set(file.adapters) == on
-            assert file.options["mode"] == ("joint" if row["method"] == "joint" else "alternating")
-            assert file.options["context"] == (row["method"] != "without_context")
-            assert file.metadata["epochs"] == "1"
+            assert file.header.mode == ("joint" if row["method"] == "joint" else "alternating")
+            assert file.header.context == (row["method"] != "without_context")
+            assert file.header.epochs == 1
 
     def test_plain_clip_is_not_trained(self, done: tuple[int, str], output: Path) -> None:
         del done

@@ -103,9 +103,11 @@ def test_each_view_has_its_own_prompts(tmp_path: Path, scores: list[dict[str, fl
         bank.add(view, model.read_images([tmp_path / path]))
     found, images = scores[0], model.read_images([*scores[0]])
     views = [view_of(path) for path in found]
-    expected = torch.as_tensor(bank.predict(images, views).pred_score)
+    expected = torch.as_tensor(model.model.detect(images, views, bank).pred_score)
     torch.testing.assert_close(torch.tensor([*found.values()]), expected, atol=1e-4, rtol=0)
-    swapped = torch.as_tensor(bank.predict(images, [{"C1": "C2", "C2": "C1"}[view] for view in views]).pred_score)
+    swapped = torch.as_tensor(
+        model.model.detect(images, [{"C1": "C2", "C2": "C1"}[view] for view in views], bank).pred_score
+    )
     assert (swapped - expected).abs().max() > 1e-3
 
 

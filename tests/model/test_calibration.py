@@ -15,7 +15,8 @@ from anomalib.engine import Engine
 from anomalib.post_processing import PostProcessor
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
-from anomalib_adaptclip.model.calibration import Limits, apply_limits, normal_limits, upper_limit, variants
+from anomalib_adaptclip.model.calibration import CalibrationRecord, Calibrator, make_variants
+from anomalib_adaptclip.model.thresholds import Thresholds, prediction_bound, set_thresholds
 
 SIZE = 56
 
@@ -51,7 +52,7 @@ def test_new_images_exceed_the_limit_at_the_rate(images: int, rate: float) -> No
     """On average over draws, however few images; with the quantile of a normal distribution it would be far more."""
     generator = torch.Generator().manual_seed(images)
     draws = (torch.randn(3000, images, 1, generator=generator, dtype=torch.float64) * 0.7 - 2).sigmoid()
-    limits = torch.tensor([upper_limit(draw, rate) for draw in draws], dtype=torch.float64).logit()
+    limits = torch.tensor([prediction_bound(draw, rate) for draw in draws], dtype=torch.float64).logit()
     above = 0.5 * torch.erfc((limits + 2) / 0.7 / math.sqrt(2))
     assert above.mean().item() == pytest.approx(rate, rel=0.05)
 
@@ -59,28 +60,28 @@ def test_new_images_exceed_the_limit_at_the_rate(images: int, rate: float) -> No
 def test_a_limit_by_hand() -> None:
     """Log-odds -1 and 1: mean 0, variance 2, and Student's quantile with one degree of freedom is tan(pi (q - 1/2))."""
     values = torch.tensor([[-1.0], [1.0]]).sigmoid()
-    assert upper_limit(values, 0.25) == pytest.approx(1 / (1 + math.exp(-math.sqrt(2 * 1.5))))
+    assert prediction_bound(values, 0.25) == pytest.approx(1 / (1 + math.exp(-math.sqrt(2 * 1.5))))
 
 
 def test_variants_tell_of_the_spread_and_not_of_the_mean() -> None:
     """All magnified images may score higher; what counts is how much they differ from one another."""
     odds = torch.tensor([[-2.0, -2.0], [-1.0, -1.0]])
-    alike = upper_limit(odds.sigmoid(), 0.1)
-    assert upper_limit((odds + torch.tensor([0.0, 0.7])).sigmoid(), 0.1) == pytest.approx(alike, rel=1e-4)
-    assert upper_limit((odds * torch.tensor([1.0, 1.5])).sigmoid(), 0.1) > alike + 0.01
+    alike = prediction_bound(odds.sigmoid(), 0.1)
+    assert prediction_bound((odds + torch.tensor([0.0, 0.7])).sigmoid(), 0.1) == pytest.approx(alike, rel=1e-4)
+    assert prediction_bound((odds * torch.tensor([1.0, 1.5])).sigmoid(), 0.1) > alike + 0.01
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.3])
 def test_limits_of_equal_values_are_finite(value: float) -> None:
-    assert upper_limit(torch.full((3, 2), value), 0.1) == pytest.approx(value, abs=1e-5)
+    assert prediction_bound(torch.full((3, 2), value), 0.1) == pytest.approx(value, abs=1e-5)
 
 
 def test_variants_are_mild_and_always_the_same() -> None:
     image = torch.rand(3, 50, 70, generator=torch.Generator().manual_seed(0)).cumsum(dim=1) / 50
-    found = variants(image)
+    found = make_variants(image)
     assert found.shape == (3, 3, 50, 70)
     assert torch.equal(found[0], image)
-    assert torch.equal(variants(image), found)
+    assert torch.equal(make_variants(image), found)
     assert 0 <= found.min() <= found.max() <= 1
     assert not torch.equal(found[1], image)
     torch.testing.assert_close(found[1:].mean(dim=(1, 2, 3)), image.mean().expand(2), rtol=0.12, atol=0)
@@ -95,24 +96,40 @@ def test_each_image_is_judged_by_the_others(golden_model: AdaptCLIPModel, monkey
         seen.append(values)
         return float(len(seen))
 
-    monkeypatch.setattr("anomalib_adaptclip.model.calibration.upper_limit", remember)
+    monkeypatch.setattr("anomalib_adaptclip.model.calibration.prediction_bound", remember)
     images = list(torch.rand(3, 3, 56, 56, generator=torch.Generator().manual_seed(0)))
-    limits = normal_limits(golden_model, images, lambda batch: batch * 2 - 1, 0.1)
-    assert limits == Limits(1.0, 2.0)
+    inputs = torch.stack([make_variants(image) * 2 - 1 for image in images])
+    tokens = golden_model.encode_prompts(inputs[:, 0])
+    encoded: list[int] = []
+    encode = golden_model.encode
+
+    def count(batch: torch.Tensor, layers: Any) -> Any:
+        encoded.append(len(batch))
+        return encode(batch, layers)
+
+    monkeypatch.setattr(golden_model, "encode", count)
+    golden_model.encode_texts()
+    calibrator = Calibrator(0.1)
+    calibrator.fit(golden_model, ["a", "b", "c"], inputs, tokens)
+    assert encoded == [2, 2, 2]  # the changed variants alone
+    assert calibrator.record == CalibrationRecord(("a", "b", "c"), 0.1, Thresholds(1.0, 2.0))
+    assert calibrator.is_current(["a", "b", "c"])
+    assert not calibrator.is_current(["a", "b"])
+    monkeypatch.undo()
     assert golden_model.prompt_memory.k_shot == 0
     for index, image in enumerate(images):
         golden_model.set_prompts(torch.stack([other for other in images if other is not image]) * 2 - 1)
-        output: Any = golden_model(variants(image) * 2 - 1)
+        output: Any = golden_model(make_variants(image) * 2 - 1)
         torch.testing.assert_close(seen[0][index], output.pred_score, rtol=0, atol=1e-5)
         torch.testing.assert_close(seen[1][index], output.anomaly_map.amax(dim=(1, 2, 3)), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("limits", [Limits(0.1, 0.02), Limits(0.7, 0.98)])
-def test_normalised_scores_keep_their_order_and_the_threshold_is_a_half(limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [Thresholds(0.1, 0.02), Thresholds(0.7, 0.98)])
+def test_normalised_scores_keep_their_order_and_the_threshold_is_a_half(limits: Thresholds) -> None:
     post_processor = PostProcessor()
-    apply_limits(post_processor, limits)
+    set_thresholds(post_processor, limits)
     scores = torch.linspace(0, 1, 101)
-    for name, limit in (("image", limits.score), ("pixel", limits.peak)):
+    for name, limit in (("image", limits.image), ("pixel", limits.pixel)):
         low, high, threshold = (
             getattr(post_processor, key) for key in (f"{name}_min", f"{name}_max", f"{name}_threshold")
         )
@@ -160,7 +177,7 @@ def test_labels_change_nothing(datamodule: SyntheticDefects, engine: Any) -> Non
     engine().validate(model, datamodule=datamodule)
     assert thresholds(model) != thresholds(by_labels)
     assert model.prompt_files == by_labels.prompt_files
-    alone._source_files = model.prompt_files
+    alone.shots.source_files = model.prompt_files
     alone.prepare()
     assert thresholds(alone) == thresholds(model)
 
@@ -190,7 +207,7 @@ def test_a_prompt_that_was_drawn_twice_counts_once(write_images: Callable[..., P
     """Else it would be judged by itself, and be perfectly normal."""
     files = sorted(map(str, write_images("good", 3).iterdir()))
     twice, once = tiny(k_shot=4, calibration="normal"), tiny(k_shot=3, calibration="normal")
-    twice._source_files, once._source_files = [files[0], files[1], files[0], files[2]], files
+    twice.shots.source_files, once.shots.source_files = [files[0], files[1], files[0], files[2]], files
     twice.prepare()
     once.prepare()
     assert thresholds(twice) == thresholds(once)
@@ -200,12 +217,12 @@ def test_copies_of_an_image_count_once(write_images: Callable[..., Path]) -> Non
     files = sorted(map(str, write_images("good", 3).iterdir()))
     copied = shutil.copy(files[0], Path(files[0]).with_name("copy.png"))
     once, copies = tiny(k_shot=3, calibration="normal"), tiny(k_shot=4, calibration="normal")
-    once._source_files, copies._source_files = files, [*files, str(copied)]
+    once.shots.source_files, copies.shots.source_files = files, [*files, str(copied)]
     once.prepare()
     copies.prepare()
     assert thresholds(copies) == thresholds(once)
     alike = tiny(k_shot=2, calibration="normal")
-    alike._source_files = [files[0], str(copied)]
+    alike.shots.source_files = [files[0], str(copied)]
     with pytest.raises(ValueError, match=r"needs two different ones; got 1\."):
         alike.prepare()
 
@@ -226,7 +243,7 @@ def test_thresholds_by_labels_are_not_taken_for_those_of_normal_images(
 
 def test_draws_of_a_single_image(write_images: Callable[..., Path]) -> None:
     model = tiny(k_shot=2, calibration="normal")
-    model._source_files = [str(write_images("good", 1) / "000.png")] * 2
+    model.shots.source_files = [str(write_images("good", 1) / "000.png")] * 2
     with pytest.raises(ValueError, match=r"needs two different ones; got 1\. Raise k_shot, take another seed"):
         model.prepare()
 

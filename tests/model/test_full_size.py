@@ -24,7 +24,7 @@ def test_from_files_to_a_small_checkpoint(tmp_path: Path, monkeypatch: pytest.Mo
     backbone = get_backbone(NAME)
     adapters = save_published(AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block), tmp_path / "epoch_15.pth")
     del clip
-    monkeypatch.setattr("anomalib_adaptclip.adapters.adapter_file.hf_hub_download", lambda *_, **__: str(adapters))
+    monkeypatch.setattr("anomalib_adaptclip.adapters.published.hf_hub_download", lambda *_, **__: str(adapters))
 
     model = AdaptCLIP(k_shot=1, pretrained=tmp_path / "clip.pt", visualizer=False, evaluator=False)
     data = SyntheticDefects(
@@ -33,7 +33,7 @@ def test_from_files_to_a_small_checkpoint(tmp_path: Path, monkeypatch: pytest.Mo
     engine = Engine(default_root_dir=tmp_path, accelerator="cpu", devices=1, limit_val_batches=1)
     engine.validate(model, datamodule=data)
 
-    assert model.adapter_source == "mvtec"
+    assert model.adapter_slot.origin.source == "mvtec"
     assert model.model.prompt_memory.tokens.shape == (4, 1, 37 * 37, 768)
     assert type(model.model.clip.visual.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
     [checkpoint] = tmp_path.rglob("*.ckpt")

@@ -78,6 +78,10 @@ def preprocess(model: AdaptCLIP, images: torch.Tensor) -> torch.Tensor:
 # Prompts
 
 
+def source_and_base(model: AdaptCLIP) -> tuple[str, str]:
+    return model.adapter_slot.origin.source, model.adapter_slot.origin.base
+
+
 def test_prompts_are_drawn_as_published(
     datamodule: SyntheticDefects, engine: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,12 +184,12 @@ def test_a_checkpoint_needs_neither_prompts_nor_adapters_of_its_origin(
     loaded: Any = AdaptCLIP.load_from_checkpoint(checkpoint_of(first)).eval()
     torch.testing.assert_close(loaded(images), expected)
     assert loaded.prompt_files == model.prompt_files
-    assert (loaded.adapter_source, loaded.adapter_sha256, loaded.adapter_base) == (
+    assert (loaded.adapter_slot.origin.source, loaded.adapter_slot.origin.sha256, loaded.adapter_slot.origin.base) == (
         str(adapters),
-        model.adapter_sha256,
+        model.adapter_slot.origin.sha256,
         "Visa",
     )
-    assert len(model.adapter_sha256) == 64
+    assert len(model.adapter_slot.origin.sha256) == 64
 
 
 def test_a_checkpoint_holds_no_clip(datamodule: SyntheticDefects, engine: Any) -> None:
@@ -194,7 +198,7 @@ def test_a_checkpoint_holds_no_clip(datamodule: SyntheticDefects, engine: Any) -
     checkpoint = torch.load(checkpoint_of(first), weights_only=True)
     assert not [key for key in checkpoint["state_dict"] if "clip" in key]
     record = checkpoint["adaptclip"]
-    assert (record["backbone"], record["weights"]) == ("tiny", "seed-0")
+    assert (record["clip"]["backbone"], record["clip"]["weights"]) == ("tiny", "seed-0")
     assert record["prompt_files"] == model.prompt_files
     for name in ("model.static_pair", "model.prompt_memory.tokens", "post_processor._image_threshold"):
         assert checkpoint["state_dict"][name].isfinite().all()
@@ -206,11 +210,11 @@ def test_another_backbone_is_refused(
     first = engine()
     first.validate(tiny(), datamodule=datamodule)
     other = load_clip("tiny").clip
-    monkeypatch.setattr("anomalib_adaptclip.clip.backbones.build_tiny", lambda: other)  # under the same name
+    monkeypatch.setattr("anomalib_adaptclip.clip.loading.build_tiny", lambda: other)  # under the same name
     with pytest.raises(ValueError, match="made with the backbone tiny and weights seed-0, the model has tiny"):
         AdaptCLIP.load_from_checkpoint(checkpoint_of(first))
     checkpoint = torch.load(checkpoint_of(first), weights_only=True)
-    checkpoint["adaptclip"]["backbone"] = "ViT-L-14-336"
+    checkpoint["adaptclip"]["clip"]["backbone"] = "ViT-L-14-336"
     with pytest.raises(ValueError, match="backbone ViT-L-14-336 and weights seed-0, the model has tiny and seed-0"):
         tiny().on_load_checkpoint(checkpoint)
 
@@ -305,9 +309,17 @@ def test_auto_takes_mvtec_except_for_mvtec(published: list[str], datamodule: Syn
     model = tiny()
     assert published == []  # nothing before the data is known
     engine().validate(model, datamodule=datamodule)
-    assert (published, model.adapter_source, model.adapter_base) == (["mvtec"], "mvtec", "MVTecAD")
+    assert (published, *source_and_base(model)) == (
+        ["mvtec"],
+        "mvtec",
+        "MVTecAD",
+    )
     engine().validate(model, datamodule=mvtec_of(datamodule))
-    assert (published, model.adapter_source, model.adapter_base) == (["mvtec", "visa"], "visa", "Visa")
+    assert (published, *source_and_base(model)) == (
+        ["mvtec", "visa"],
+        "visa",
+        "Visa",
+    )
 
 
 def test_auto_works_without_the_engine(published: list[str]) -> None:
@@ -324,7 +336,7 @@ def test_adapters_of_a_checkpoint_win_over_auto(
     first.validate(tiny(adapters="visa"), datamodule=datamodule)
     model = tiny()
     engine().predict(model, data_path=write_images("query", 1), ckpt_path=checkpoint_of(first))
-    assert (published, model.adapter_source, model.adapter_base) == (["visa"], "visa", "Visa")
+    assert (published, *source_and_base(model)) == (["visa"], "visa", "Visa")
 
 
 def test_a_subclass_of_a_data_module_is_that_data(
@@ -336,7 +348,7 @@ def test_a_subclass_of_a_data_module_is_that_data(
     datamodule.prepare_data()
     model = tiny()
     engine().validate(model, datamodule=MyMVTec(datamodule.root, "gear", num_workers=0))
-    assert (published, model.adapter_source) == (["visa"], "visa")
+    assert (published, model.adapter_slot.origin.source) == (["visa"], "visa")
 
 
 def test_options_reach_the_model(tmp_path: Path) -> None:
@@ -344,7 +356,12 @@ def test_options_reach_the_model(tmp_path: Path) -> None:
     model = tiny(adapters=path, adapter_names=["prompt_query"], context=False, topk=3, fusion="paper", class_name="nut")
     assert list(model.model.adapters) == ["prompt_query"]
     adapter: Any = model.model.adapters["prompt_query"]
-    assert (adapter.context, adapter.topk, model.model.fusion, model.model.class_name) == (False, 3, "paper", "nut")
+    assert (adapter.context, adapter.topk, model.model.options.fusion, model.model.options.class_name) == (
+        False,
+        3,
+        "paper",
+        "nut",
+    )
 
 
 def test_leakage_is_loud(
@@ -388,7 +405,7 @@ def test_a_file_decides_sizes_and_its_hash_is_logged(tmp_path: Path, caplog: pyt
     model = tiny(adapters=path)
     assert set(model.model.adapters) == {"textual", "prompt_query"}
     assert model.model.adapters["textual"].get_parameter("contexts").shape[1] == 4
-    assert model.adapter_sha256 in caplog.text
+    assert model.adapter_slot.origin.sha256 in caplog.text
 
 
 def test_published_adapters_of_another_backbone() -> None:
@@ -481,7 +498,7 @@ def test_images_that_are_no_files(engine: Any) -> None:
         ({"backbone": "tony"}, "Backbone 'tony' is not known. Choose one of"),
         ({"pretrained": "laion"}, "neither a tag nor a file"),
         ({"adapter_names": ["vision"]}, "Unknown adapters"),
-        ({"fusion": "sum"}, "Unknown fusion"),
+        ({"fusion": "sum"}, "fusion must be one of"),
         ({"pre_processor": AdaptCLIP.configure_pre_processor((30, 30))}, "got 30x30"),
     ],
 )

@@ -178,9 +178,9 @@ def test_categories_of_a_bank_by_folder(tmp_path: Path, write_images: Callable[.
     files = sorted(write_images("mixed/bottle", 1).iterdir()) + sorted(write_images("mixed/cable", 1).iterdir())
     predictor = AdaptCLIPPredictor(tiny(prompt_bank=tmp_path / "bank.safetensors"))
     [(_, found)] = predictor.stream(files)
-    expected = predictor.model.prompt_bank.predict(model.read_images(files), ["bottle", "cable"])  # type: ignore[union-attr]
+    expected = predictor.model.detect(model.read_images(files), ["bottle", "cable"])
     torch.testing.assert_close(found.pred_score, expected.pred_score)
-    other = predictor.model.prompt_bank.predict(model.read_images(files), ["cable", "bottle"])  # type: ignore[union-attr]
+    other = predictor.model.detect(model.read_images(files), ["cable", "bottle"])
     assert not torch.allclose(torch.as_tensor(found.pred_score), torch.as_tensor(other.pred_score), atol=1e-4)
 
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from anomalib_adaptclip import AdaptCLIP, SyntheticDefects
 from anomalib_adaptclip.clip import TINY_FOLDER, load_clip
-from anomalib_adaptclip.clip.backbones import build_tiny
+from anomalib_adaptclip.clip.tiny import build_tiny
 from anomalib_adaptclip.data.rendering import CATEGORIES
 
 HELD_OUT = ("wood", "marble", "weave", "capsule", "hex_nut", "coin")
@@ -53,12 +53,15 @@ class TestAutomaticAdapters:
     def test_they_belong_to_the_shipped_weights(self) -> None:
         model = AdaptCLIP(backbone="tiny")
         model.prepare()
-        assert (model.adapter_source, set(model.model.adapters)) == ("generated", {"visual", "textual", "prompt_query"})
+        assert (model.adapter_slot.origin.source, set(model.model.adapters)) == (
+            "generated",
+            {"visual", "textual", "prompt_query"},
+        )
 
     def test_others_have_none(self, caplog: pytest.LogCaptureFixture) -> None:
         model = AdaptCLIP(backbone="tiny", pretrained="seed-0")
         model.prepare()
-        assert (model.adapter_source, len(model.model.adapters)) == ("none", 0)
+        assert (model.adapter_slot.origin.source, len(model.model.adapters)) == ("none", 0)
         assert "There are no trained adapters" in caplog.text
 
     def test_naming_them_for_other_weights_is_refused(self) -> None:

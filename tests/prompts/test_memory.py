@@ -14,7 +14,8 @@ from torch.nn.functional import normalize
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import align
 from anomalib_adaptclip.adapters.similarity import CHUNK
-from anomalib_adaptclip.prompts.memory import PromptMemory, align_layers, condense, representative_patches
+from anomalib_adaptclip.prompts.coreset import coreset_indices, select_coreset
+from anomalib_adaptclip.prompts.memory import PromptMemory, align_layers
 
 Golden = dict[str, torch.Tensor]
 
@@ -115,23 +116,23 @@ def test_the_most_representative_patches_stay() -> None:
     """Of many copies of three patches, one each."""
     patches = torch.eye(3).repeat_interleave(torch.tensor([20, 3, 7]), dim=0)
     pool = torch.stack([patches, patches.flip(-1)])
-    kept = representative_patches(pool, 3)
+    kept = coreset_indices(pool, 3)
     assert patches[kept].sum(dim=0).tolist() == [1, 1, 1]
-    torch.testing.assert_close(representative_patches(pool, 3), kept)  # no chance in it
+    torch.testing.assert_close(coreset_indices(pool, 3), kept)  # no chance in it
 
 
 def test_the_choice_of_patches_leaves_random_numbers_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    representative_patches(unit(2, 30, 8), 5)
+    coreset_indices(unit(2, 30, 8), 5)
     torch.testing.assert_close(torch.rand(2), expected)
 
 
 @pytest.mark.parametrize(("budget", "rows"), [(None, 10), (100, 10), (30, 10), (29, 9), (12, 4), (3, 1)])
 def test_budget(budget: int | None, rows: int) -> None:
     pool = unit(2, 30, 8)
-    condensed = condense(pool, 3, budget)
+    condensed = select_coreset(pool, 3, budget)
     assert condensed.shape == (2, 3, rows, 8)
     for layer, condensed_tap in zip(pool, condensed.flatten(1, 2), strict=True):
         cosine, position = (condensed_tap @ layer.T).max(dim=-1)
@@ -143,12 +144,12 @@ def test_budget(budget: int | None, rows: int) -> None:
 def test_no_patch_goes_without_need(budget: int | None) -> None:
     """As when 16 patches of an image come to 18 of three: rows of equal length take two more."""
     pool, query = unit(2, 34, 8), [unit(1, 6, 8, seed=1)] * 2
-    condensed = condense(pool, 4, budget)
+    condensed = select_coreset(pool, 4, budget)
     assert condensed.shape == (2, 4, 9, 8)
     torch.testing.assert_close(condensed.flatten(1, 2)[:, :34], pool, rtol=0, atol=0)
     for found, expected in zip(align_layers(query, condensed), align_layers(query, pool[:, None]), strict=True):
         torch.testing.assert_close(found.nearest, expected.nearest)
-    assert condense(pool, 4, 35).shape == (2, 4, 8, 8)
+    assert select_coreset(pool, 4, 35).shape == (2, 4, 8, 8)
 
 
 def test_the_budget_holds_in_the_model(golden_clip: Any, golden: Golden) -> None:
@@ -163,9 +164,9 @@ def test_the_budget_holds_in_the_model(golden_clip: Any, golden: Golden) -> None
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PromptMemory("float64"), "Unknown prompt_precision 'float64'; choose one of"),  # type: ignore[arg-type]
+        (lambda: PromptMemory("float64"), "prompt_precision must be one of"),  # type: ignore[arg-type]
         (lambda: PromptMemory(budget=0), r"prompt_budget is the number of patches to keep .* Got 0 for 0"),
-        (lambda: condense(unit(2, 12, 8), 3, 2), "at least one for each. Got 2 for 3 images"),
+        (lambda: select_coreset(unit(2, 12, 8), 3, 2), "at least one for each. Got 2 for 3 images"),
     ],
 )
 def test_wrong_arguments(make: Callable[[], object], message: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from anomalib_adaptclip.clip.backbones import build_tiny, load_tiny
 from anomalib_adaptclip.clip.text_encoder import tokenize
+from anomalib_adaptclip.clip.tiny import build_tiny, load_tiny
 from scripts.train_tiny import backbone
 from scripts.train_tiny.augment import draw_images, draw_pairs
 from scripts.train_tiny.look import Look

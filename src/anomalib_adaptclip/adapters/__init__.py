@@ -1,24 +1,31 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tokens to outputs: the three adapters of the paper, and the cosines they rest on."""
+"""The three adapters of the paper: what each makes of CLIP's tokens, and their files."""
 
+from .options import ADAPTERS, AdapterName, AdapterOptions, Mode, require_adapters
 from .output import AdapterOutput
 from .prompt_query import PromptQueryAdapter
 from .residual_mlp import ResidualMLP
-from .similarity import Alignment, align, compare_with_text, normalized_patches, text_logits
+from .similarity import Alignment, align, align_pairs, compare_with_text, normalized_patches, text_logits
 from .textual import TextualAdapter
 from .visual import VisualAdapter
 
 __all__ = [
+    "ADAPTERS",
+    "AdapterName",
+    "AdapterOptions",
     "AdapterOutput",
     "Alignment",
+    "Mode",
     "PromptQueryAdapter",
     "ResidualMLP",
     "TextualAdapter",
     "VisualAdapter",
     "align",
+    "align_pairs",
     "compare_with_text",
     "normalized_patches",
+    "require_adapters",
     "text_logits",
 ]

@@ -6,6 +6,7 @@
 Letters: B batch, L patches, N prompt patches, D joint embedding width.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -94,6 +95,20 @@ def align(query: torch.Tensor, prompt: torch.Tensor, chunk: int = CHUNK) -> Alig
     precise = torch.promote_types(query.dtype, torch.float32)
     difference = query.to(precise) - take_patches(prompt, nearest).to(precise)
     return Alignment(query, prompt, nearest, difference.square().sum(dim=-1) / 2)
+
+
+def align_pairs(queries: Sequence[torch.Tensor], prompts: Sequence[torch.Tensor]) -> list[Alignment]:
+    """Align queries with a prompt each.
+
+    Args:
+        queries: Tokens ``(B, 1 + L, D)`` of the queries, one tensor for each layer.
+        prompts: Tokens of their prompts, likewise.
+
+    Returns:
+        One alignment for each layer.
+    """
+    pairs = zip(queries, prompts, strict=True)
+    return [align(normalized_patches(query), normalized_patches(prompt)) for query, prompt in pairs]
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 
 """The command ``anomalib-adaptclip``: predictions, ablations, comparisons, adapters, prompt banks, data sets."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from anomalib_adaptclip.adapters.adapter_file import AdapterFile, export_published, read_adapter_file, require_same_clip
-from anomalib_adaptclip.clip import fingerprint, load_clip
+from anomalib_adaptclip.adapters import ADAPTERS
+from anomalib_adaptclip.adapters.adapter_file import AdapterFile, read_adapter_file
+from anomalib_adaptclip.adapters.published_layout import export_published
+from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.comparison import (
     Executor,
     Run,
@@ -35,9 +36,10 @@ from anomalib_adaptclip.comparison.report import write_report
 from anomalib_adaptclip.data import QueryPromptDataModule
 from anomalib_adaptclip.data.check import check_data_set
 from anomalib_adaptclip.data.image_files import Unreadable, list_image_files, require_batch_size
+from anomalib_adaptclip.model.frozen_clip import build_model
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
+from anomalib_adaptclip.model.options import ModelOptions
 from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor, require_device
-from anomalib_adaptclip.model.torch_model import ADAPTERS, AdaptCLIPModel
 from anomalib_adaptclip.prompts.bank import PromptBank, without
 from anomalib_adaptclip.prompts.bank_file import lock_bank, read_bank, read_header, write_bank
 from anomalib_adaptclip.prompts.memory import Precision
@@ -338,9 +340,9 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
     """
     file = read_adapter_file(adapters)
     _require_expressible(file, published)
-    clip, backbone, _ = load_clip(file.metadata["backbone"], pretrained or file.metadata.get("weights"))
-    require_same_clip(file, fingerprint(clip))
-    model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block, **file.options)
+    loaded = load_clip(file.header.backbone, pretrained or file.header.weights)
+    file.require_same_clip(loaded.identity())
+    model = build_model(loaded.clip, loaded.backbone, file.applied_to(ModelOptions()))
     model.load_adapters(file)
     export_published(published, model.adapters, model.text_tower)
     logger.info("Adapters of %s written to %s in the published layout.", adapters, published)
@@ -376,12 +378,12 @@ def bank_add(
         ConnectionError: If CLIP's weights cannot be downloaded.
     """
     files = prompts_from_folder(folder, k_shot, "folder")
-    header = read_header(bank) if bank.exists() else {}
+    header = read_header(bank) if bank.exists() else None
     model = AdaptCLIP(
-        backbone=backbone or header.get("backbone") or "ViT-L-14-336",
+        backbone=backbone or (header.backbone if header else None) or "ViT-L-14-336",
         pretrained=pretrained,
         adapters="none",
-        image_size=image_size or json.loads(header.get("image_size", "null")),
+        image_size=image_size or (header.image_size if header else None),
         prompt_precision=prompt_precision,
         prompt_budget=prompt_budget,
     )
@@ -457,24 +459,24 @@ def data(action: Literal["check"], name: str, root: Path | None = None) -> int: 
 def _require_expressible(file: AdapterFile, published: Path) -> None:
     """Check that the published layout can say what the adapters are."""
     missing = [name for name in ADAPTERS if name not in file.adapters]
-    options = {"mode": "alternating", "context": True, "topk": PUBLISHED_TOPK} | file.options
+    options = file.applied_to(ModelOptions())
     problem = ""
     if published.suffix == ".safetensors":
         problem = f"The published layout is no safetensors file; name {published} otherwise, such as epoch_15.pth"
-    elif file.published or "backbone" not in file.metadata:
+    elif file.published or not file.header.backbone:
         problem = f"{file.path} is no adapters.safetensors of a training: its header names no backbone. Give that file"
     elif missing:
         problem = f"The published layout holds all three adapters, and {file.path} lacks {missing}. Train all three"
-    elif options["mode"] != "alternating" or not options["context"]:
+    elif options.mode != "alternating" or not options.context:
         problem = (
-            f"{file.path} was trained with mode={options['mode']!r} and context={options['context']}. The published "
+            f"{file.path} was trained with mode={options.mode!r} and context={options.context}. The published "
             "layout cannot say so and would be misread: it means 'alternating' and True. Keep the safetensors file"
         )
     if problem:
         msg = f"{problem}."
         raise ValueError(msg)
-    if options["topk"] != PUBLISHED_TOPK:
-        logger.warning("The layout cannot say topk=%d: others will take %d.", options["topk"], PUBLISHED_TOPK)
+    if options.topk != PUBLISHED_TOPK:
+        logger.warning("The layout cannot say topk=%d: others will take %d.", options.topk, PUBLISHED_TOPK)
 
 
 def _numbers(rows: str | None) -> list[int] | None:

@@ -3,21 +3,13 @@
 
 """Images to tokens and prompts to embeddings: a frozen CLIP, read by hand."""
 
-from .backbones import (
-    BACKBONES,
-    CLIP_MEAN,
-    CLIP_STD,
-    TINY_FOLDER,
-    TINY_WEIGHTS,
-    Backbone,
-    LoadedClip,
-    fingerprint,
-    get_backbone,
-    load_clip,
-)
+from .backbones import BACKBONES, CLIP_MEAN, CLIP_STD, TINY_WEIGHTS, Backbone, get_backbone
 from .checks import require_blocks, require_image_size, require_standard_clip
-from .image_encoder import ImageTokens, encode_image
+from .identity import ClipIdentity, fingerprint
+from .image_encoder import ImageTokens, encode_image, join_tokens
+from .loading import LoadedClip, load_clip
 from .text_encoder import encode_contexts, static_text_pair
+from .tiny import TINY_FOLDER
 from .types import Clip, ImageTower, TextTower
 
 __all__ = [
@@ -28,6 +20,7 @@ __all__ = [
     "TINY_WEIGHTS",
     "Backbone",
     "Clip",
+    "ClipIdentity",
     "ImageTokens",
     "ImageTower",
     "LoadedClip",
@@ -36,6 +29,7 @@ __all__ = [
     "encode_image",
     "fingerprint",
     "get_backbone",
+    "join_tokens",
     "load_clip",
     "require_blocks",
     "require_image_size",

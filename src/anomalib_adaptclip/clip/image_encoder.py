@@ -29,6 +29,17 @@ class ImageTokens(NamedTuple):
     layers: tuple[torch.Tensor, ...]
     grid: tuple[int, int]
 
+    def select(self, images: slice | Sequence[int]) -> "ImageTokens":
+        """Tokens of some images of the batch, by their positions."""
+        index = images if isinstance(images, slice) else torch.tensor(images, device=self.global_token.device)
+        return ImageTokens(self.global_token[index], tuple(layer[index] for layer in self.layers), self.grid)
+
+
+def join_tokens(parts: Sequence[ImageTokens]) -> ImageTokens:
+    """Put batches of one grid together, one behind the other."""
+    layers = tuple(torch.cat(layer) for layer in zip(*(part.layers for part in parts), strict=True))
+    return ImageTokens(torch.cat([part.global_token for part in parts]), layers, parts[0].grid)
+
 
 def encode_image(visual: ImageTower, images: torch.Tensor, layers: Sequence[int], first_vv_block: int) -> ImageTokens:
     """Read tokens out of an open_clip ``VisionTransformer``.

@@ -22,7 +22,6 @@ from anomalib.post_processing import PostProcessor
 from lightning import seed_everything
 from lightning.pytorch.trainer.states import TrainerFn
 
-from anomalib_adaptclip.adapters.sources import is_base
 from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
@@ -199,13 +198,13 @@ def _fit_and_test(
         msg = f"{run} took the prompts {model.prompt_files} instead of {prompts}. Leave few_shot_source out."
         raise ValueError(msg)
     pictures = gallery.archive if gallery else None
-    leakage = isinstance(model, AdaptCLIP) and is_base(model.adapter_base, datamodule, model.adapter_categories)
+    leakage = isinstance(model, AdaptCLIP) and model.adapter_slot.saw(datamodule)
     return _Done(
         fitted - start,
         tested - fitted,
         stopwatch.seconds,
         stopwatch.images,
-        getattr(model, "adapter_source", ""),
+        model.adapter_slot.origin.source if isinstance(model, AdaptCLIP) else "",
         leakage,
         pictures,
     )

@@ -16,7 +16,7 @@ import torch
 from anomalib.data import AnomalibDataModule
 from anomalib.models.components import AnomalibModule
 
-from anomalib_adaptclip.adapters.adapter_file import PUBLISHED_ADAPTERS
+from anomalib_adaptclip.adapters.published import PUBLISHED_ADAPTERS
 from anomalib_adaptclip.adapters.sources import AUTO, NONE
 from anomalib_adaptclip.clip import TINY_WEIGHTS
 from anomalib_adaptclip.data import SyntheticDefects

@@ -2,3 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """The model: from tokens to score and map, as a PyTorch module, in anomalib, exported, and as a predictor."""
+
+from .lightning_model import AdaptCLIP
+from .predictor import AdaptCLIPPredictor
+from .torch_model import AdaptCLIPModel
+
+__all__ = ["AdaptCLIP", "AdaptCLIPModel", "AdaptCLIPPredictor"]

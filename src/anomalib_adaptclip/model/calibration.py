@@ -1,129 +1,149 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Thresholds from normal images alone: each prompt is judged by the others.
+"""Calibration on normal images alone: each prompt is compared with the others, which gives the thresholds.
 
-Letters: K normal images, A variants of each, S layers, L patches, D joint embedding width, H and W pixels.
+Letters: K normal images, A variants of each (the image itself first), S layers, L patches, D joint embedding width,
+H and W pixels.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from anomalib.post_processing import PostProcessor
-from scipy.stats import t as student
 from torchvision.transforms.v2.functional import adjust_brightness, resized_crop
 
 from anomalib_adaptclip.choices import require_choice
-from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.prompts.memory import align_layers, condense
+from anomalib_adaptclip.clip import ImageTokens, join_tokens
+from anomalib_adaptclip.prompts.coreset import select_coreset
+from anomalib_adaptclip.prompts.memory import align_layers
 
+from .thresholds import Thresholds, prediction_bound, set_thresholds
 from .torch_model import AdaptCLIPModel
 
+logger = logging.getLogger(__name__)
+
 Calibration = Literal["labels", "normal"]
-Size = tuple[int, int]
 
 _MARGIN = 0.04  # of the image, that a variant lacks at two sides
 _BRIGHTNESS = 0.05
-_SMALLEST = 1e-6  # probabilities nearer to 0 or 1 have the log-odds of this one
 
 
-class Limits(NamedTuple):
-    """What few normal images exceed.
+@dataclass(frozen=True)
+class CalibrationRecord:
+    """Thresholds, and what they depend on; a checkpoint keeps it.
 
     Attributes:
-        score: Of the image.
-        peak: Of the largest value of its map.
+        files: Prompt images.
+        rate: Chosen false-positive rate.
+        thresholds: Thresholds of images and pixels.
     """
 
-    score: float
-    peak: float
+    files: tuple[str, ...]
+    rate: float
+    thresholds: Thresholds
 
 
-def normal_limits(
-    model: AdaptCLIPModel,
-    images: Sequence[torch.Tensor],
-    preprocess: Callable[[torch.Tensor], torch.Tensor],
-    rate: float,
-) -> Limits:
-    """Estimate what a new normal image exceeds at a rate, when these are the prompts.
+class Calibrator:
+    """Finds the thresholds that the prompts imply, and remembers for which prompts.
 
     Args:
-        model: Judges them. Its own prompts are not used.
-        images: K different normal images ``(3, H, W)`` in [0, 1].
-        preprocess: Makes the model's input of ``(A, 3, H, W)``.
-        rate: Share of normal images that are to exceed a limit.
+        rate: Share of normal images that may exceed the image threshold, and show pixels above the pixel threshold.
 
-    Returns:
-        The limits.
-
-    Raises:
-        ValueError: If there are fewer than two images.
+    Attributes:
+        record: What was found last; None before.
     """
-    if len(images) < 2:
-        msg = (
-            f"calibration='normal' compares normal images with one another and needs two different ones; got "
-            f"{len(images)}. Raise k_shot, take another seed, or give few_shot_source."
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.record: CalibrationRecord | None = None
+
+    def is_current(self, files: Sequence[str]) -> bool:
+        """Whether the thresholds are those of these prompts and this rate."""
+        return self.record is not None and (self.record.files, self.record.rate) == (tuple(files), self.rate)
+
+    def fit(self, model: AdaptCLIPModel, files: Sequence[str], inputs: torch.Tensor, tokens: ImageTokens) -> None:
+        """Find the thresholds of prompts.
+
+        Args:
+            model: Model that scores them. The prompts in its memory are not used.
+            files: Paths of all prompts, which the thresholds are remembered for.
+            inputs: Preprocessed variants ``(K, A, 3, H, W)`` of the K different prompt images.
+            tokens: Tokens of those images, as the prompts were encoded.
+
+        Raises:
+            ValueError: If there are fewer than two different images.
+        """
+        logger.info("Calibrating on the good images.")
+        if len(inputs) < 2:
+            msg = (
+                f"calibration='normal' compares normal images with one another and needs two different ones; got "
+                f"{len(inputs)}. Raise k_shot, take another seed, or give few_shot_source."
+            )
+            raise ValueError(msg)
+        values = leave_one_out(model, inputs, tokens)  # (K, A, 2)
+        thresholds = Thresholds(*(prediction_bound(part, self.rate) for part in values.unbind(dim=-1)))
+        self.record = CalibrationRecord(tuple(files), self.rate, thresholds)
+        logger.info(
+            "Calibrated on %d normal images for %g false positives: thresholds %.4f (image) and %.4f (pixels).",
+            len(inputs),
+            self.rate,
+            *thresholds,
         )
-        raise ValueError(msg)
-    model.encode_texts()
-    prompts = torch.cat([model.encode_prompts(preprocess(image.unsqueeze(0))) for image in images], dim=1)
-    values = torch.stack(list(_left_out_values(model, images, preprocess, prompts)))  # (K, A, 2)
-    return Limits(*(upper_limit(part, rate) for part in values.unbind(dim=-1)))
+
+    def apply(self, post_processor: object) -> None:
+        """Give anomalib's post-processor the thresholds, if there are some."""
+        if self.record and isinstance(post_processor, PostProcessor):
+            set_thresholds(post_processor, self.record.thresholds)
 
 
 @torch.no_grad()
-def _left_out_values(
-    model: AdaptCLIPModel,
-    images: Sequence[torch.Tensor],
-    preprocess: Callable[[torch.Tensor], torch.Tensor],
-    prompts: torch.Tensor,
-) -> Iterator[torch.Tensor]:
-    for index, image in enumerate(images):
-        batch = preprocess(variants(image))
-        size = (batch.shape[-2], batch.shape[-1])
-        yield left_out_values(model, model.encode(batch, model.layers), without_image(prompts, index), size)
-
-
-def left_out_values(model: AdaptCLIPModel, tokens: ImageTokens, prompts: torch.Tensor, size: Size) -> torch.Tensor:
-    """Judge variants of an image by other images.
+def leave_one_out(model: AdaptCLIPModel, inputs: torch.Tensor, tokens: ImageTokens) -> torch.Tensor:
+    """Score each image, and its variants, with the other images as prompts.
 
     Args:
-        model: Judges.
-        tokens: Of the A variants.
-        prompts: Packed prompts ``(S, K, L, D)`` of the others, to be brought within the model's budget.
+        model: Model that scores them.
+        inputs: Preprocessed variants ``(K, A, 3, H, W)`` of K different images, each image itself first.
+        tokens: Tokens of the K images themselves, which are not encoded again.
+
+    Returns:
+        Scores, and largest values of the maps: ``(K, A, 2)``.
+    """
+    size = (inputs.shape[-2], inputs.shape[-1])
+    prompts = model.prompt_memory.pack(tokens.layers)
+    values = []
+    for row, variants in enumerate(inputs):
+        query = join_tokens([tokens.select([row]), model.encode_prompts(variants[1:])])
+        values.append(score_with(model, query, without_image(prompts, row), size))
+    return torch.stack(values)
+
+
+def score_with(model: AdaptCLIPModel, query: ImageTokens, prompts: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Score A images with given prompts.
+
+    Args:
+        model: Model that scores them.
+        query: Tokens of the images.
+        prompts: Packed prompts ``(S, K, L, D)``, which are brought within the model's budget.
         size: Height H and width W of the map in pixels.
 
     Returns:
-        Scores and largest values of the maps ``(A, 2)``.
+        Scores, and largest values of the maps: ``(A, 2)``.
     """
-    prompts = condense(prompts.flatten(1, 2), prompts.shape[1], model.prompt_memory.budget)
-    output: Any = model.predict(tokens, align_layers(tokens.layers, prompts), size)
+    prompts = select_coreset(prompts.flatten(1, 2), prompts.shape[1], model.prompt_memory.budget)
+    output: Any = model.predict(query, align_layers(query.layers, prompts), size)
     return torch.stack([output.pred_score, output.anomaly_map.flatten(1).amax(dim=1)], dim=1).float().cpu()
 
 
-def distinct(images: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-    """Each image once. A copy would be judged by itself, and be perfectly normal.
-
-    Args:
-        images: Of any sizes.
-
-    Returns:
-        Those that differ from all before them.
-    """
-    found: list[torch.Tensor] = []
-    for image in images:
-        if not any(torch.equal(image, other) for other in found):
-            found.append(image)
-    return found
-
-
 def without_image(prompts: torch.Tensor, index: int) -> torch.Tensor:
-    """Packed prompts ``(S, K - 1, L, D)``: all but one."""
+    """All packed prompts but one: ``(S, K - 1, L, D)``."""
     return torch.cat([prompts[:, :index], prompts[:, index + 1 :]], dim=1)
 
 
-def variants(image: torch.Tensor) -> torch.Tensor:
+def make_variants(image: torch.Tensor) -> torch.Tensor:
     """The image, and two that another good part could look like: moved and magnified a little, darker or brighter.
 
     Args:
@@ -142,51 +162,13 @@ def variants(image: torch.Tensor) -> torch.Tensor:
     ).clamp(0, 1)
 
 
-def upper_limit(values: torch.Tensor, rate: float) -> float:
-    """Estimate what a new image exceeds at a rate, from few images.
-
-    Log-odds of normal images are taken to be normally distributed. Their mean is that of the images themselves, for
-    a variant may be a little less normal throughout; their variance is estimated on all variants. Both are estimates,
-    for which the quantile of Student's t makes up: without it far more than the rate would exceed the limit that few
-    images give.
-
-    Args:
-        values: ``(K, A)`` in [0, 1], A variants of K images, K at least 2, each image itself first.
-        rate: Share of new images, in (0, 1).
-
-    Returns:
-        The limit, in (0, 1).
-    """
-    odds = values.double().clamp(_SMALLEST, 1 - _SMALLEST).logit()
-    images = len(odds)
-    variance = odds.var(dim=0).mean() * (1 + 1 / images)  # of a new image's distance from the mean
-    quantile = float(student.ppf(1 - rate, images - 1))
-    return float((odds[:, 0].mean() + quantile * variance.sqrt()).sigmoid())
-
-
-def apply_limits(post_processor: PostProcessor, limits: Limits) -> None:
-    """Make limits the thresholds of a post-processor.
-
-    Scores are normalised such that the threshold is 0.5, and so that nothing is clamped: the order of images stays.
-
-    Args:
-        post_processor: Changed in place.
-        limits: Of image and pixels.
-    """
-    for name, limit in (("image", limits.score), ("pixel", limits.peak)):
-        reach = max(limit, 1 - limit)  # to the farther end of [0, 1]
-        getattr(post_processor, f"_{name}_threshold").fill_(limit)
-        getattr(post_processor, f"{name}_min").fill_(limit - reach)
-        getattr(post_processor, f"{name}_max").fill_(limit + reach)
-
-
 def require_calibration(
     calibration: str, rate: float, k_shot: int, bank: object | None, post_processor: object
 ) -> None:
     """Check a model's arguments that concern its calibration.
 
     Args:
-        calibration: Name of it.
+        calibration: How thresholds are found.
         rate: False-positive rate.
         k_shot: Number of shots.
         bank: Prompt bank, if there is one.

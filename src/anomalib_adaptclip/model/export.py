@@ -1,23 +1,31 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What export needs besides anomalib's exporters: checks before the work, a model without idle parts, whole files."""
+"""Export by anomalib's exporters: checks before the work, a model without idle parts, whole files."""
 
 import copy
 import logging
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from anomalib.data import AnomalibDataModule
 from anomalib.deploy.export import CompressionType
+from anomalib.models.components.base.export_mixin import ExportMixin
 from lightning.pytorch import LightningModule
 from torch import nn
 
 from .torch_model import AdaptCLIPModel
+
+if TYPE_CHECKING:
+    from anomalib.models.components import AnomalibModule as _Host
+else:
+    _Host = object
 
 OPSET = 18  # the lowest that torch's exporter writes without converting
 ONNX_PACKAGES = ("onnx", "onnxscript")
@@ -122,3 +130,97 @@ def write_whole(root: Path | str, export: Callable[[Path], Path]) -> Path:
         for file in sorted(main.parent.iterdir(), key=lambda file: file == main):  # the weights beside it first
             file.replace(target / file.name)
     return target / main.name
+
+
+class WholeExportMixin(_Host):
+    """Exports by anomalib's exporters: checked before the work, without idle parts, written whole or not at all."""
+
+    model: AdaptCLIPModel
+    default_image_size: tuple[int, int]
+
+    @abstractmethod
+    def copy_for_export(self) -> "WholeExportMixin":
+        """A copy that is ready to predict, and does nothing else. It shares its tensors with this model."""
+
+    def to_torch(self, export_root: Path | str, model_file_name: str = "model") -> Path:
+        """Export to a file for anomalib's ``TorchInferencer``.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the file, without ending.
+
+        Returns:
+            ``weights/torch/<name>.pt`` below the folder.
+
+        Raises:
+            ValueError: If there is a prompt bank, which is not exported.
+        """
+        model = self.copy_for_export()
+        return write_whole(export_root, lambda draft: ExportMixin.to_torch(model, draft, model_file_name))
+
+    def to_onnx(  # type: ignore[override]
+        self,
+        export_root: Path | str,
+        model_file_name: str = "model",
+        input_size: tuple[int, int] | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Path:
+        """Export to ONNX: pre-processing, detection, post-processing; texts, prompts and thresholds are constants.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the file, without ending.
+            input_size: Height and width of the images that will come. Any size by default, or the model's own without
+                a pre-processor.
+            **kwargs: For ``torch.onnx.export``.
+
+        Returns:
+            ``weights/onnx/<name>.onnx`` below the folder. Its weights may be in a file beside it.
+
+        Raises:
+            ModuleNotFoundError: If a package is missing.
+            ValueError: If there is a prompt bank, which is not exported.
+        """
+        require_packages(ONNX_PACKAGES, "ONNX")
+        model, options = self.copy_for_export(), {"opset_version": OPSET, **kwargs}
+        if input_size is None and self.pre_processor is None:
+            input_size = self.default_image_size
+        with quiet_optimizer():
+            return write_whole(
+                export_root, lambda draft: ExportMixin.to_onnx(model, draft, model_file_name, input_size, **options)
+            )
+
+    def to_openvino(  # type: ignore[override]
+        self,
+        export_root: Path | str,
+        model_file_name: str = "model",
+        input_size: tuple[int, int] | None = None,
+        compression_type: CompressionType | None = None,
+        datamodule: AnomalibDataModule | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Path:
+        """Export to OpenVINO, by way of ONNX.
+
+        Args:
+            export_root: Folder for the export.
+            model_file_name: Name of the files, without ending.
+            input_size: As for :meth:`to_onnx`.
+            compression_type: Of the weights, float32 by default.
+            datamodule: Images to calibrate with, where the compression does.
+            **kwargs: As anomalib's ``to_openvino``.
+
+        Returns:
+            ``weights/openvino/<name>.xml`` below the folder, with its ``.bin`` beside it.
+
+        Raises:
+            ModuleNotFoundError: If a package is missing.
+            ValueError: If the compression is unknown or lacks its data, or there is a prompt bank.
+        """
+        require_compression(compression_type, has_data=datamodule is not None)
+        model = self.copy_for_export()
+        return write_whole(
+            export_root,
+            lambda draft: ExportMixin.to_openvino(
+                model, draft, model_file_name, input_size, compression_type, datamodule, **kwargs
+            ),
+        )

@@ -18,7 +18,9 @@ from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, r
 from anomalib_adaptclip.files.tensors import read_torch_file
 from anomalib_adaptclip.prompts.categories import category_of_folder
 
-from .lightning_model import AdaptCLIP, require_record
+from .checkpoint_record import CheckpointRecord
+from .lightning_model import AdaptCLIP
+from .thresholds import warn_if_uncalibrated
 
 # Arguments of AdaptCLIP that a checkpoint has the last word on; on those of the second line only if it has prompts.
 _DECIDED = ("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size", "seed")
@@ -48,7 +50,7 @@ class AdaptCLIPPredictor:
     def __init__(self, model: AdaptCLIP, device: torch.device | str | None = None) -> None:
         self.model = model.to(require_device(device or model.device)).eval()
         self.model.prepare()
-        self.model.warn_if_uncalibrated()
+        warn_if_uncalibrated(self.model.post_processor)
 
     @classmethod
     def from_checkpoint(
@@ -72,8 +74,8 @@ class AdaptCLIPPredictor:
         if not Path(path).is_file():
             msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
             raise FileNotFoundError(msg)
-        record = require_record(read_torch_file(Path(path)))
-        decided = (*_DECIDED, *(_PROMPTS if record["prompt_files"] else ()))
+        record = CheckpointRecord.from_checkpoint(read_torch_file(Path(path)))
+        decided = (*_DECIDED, *(_PROMPTS if record.prompt_files else ()))
         if given := [name for name in options if name in decided]:
             msg = f"The checkpoint {path} decides {given}: they have no effect. Leave them out, or the checkpoint."
             raise ValueError(msg)
@@ -94,9 +96,9 @@ class AdaptCLIPPredictor:
         Raises:
             ValueError: If the type, the shape or the range is another.
         """
-        transform = getattr(self.model.pre_processor, "transform", None)
-        require_images(images, is_preprocessed=transform is None)
-        return self._predict(images if transform is None else transform(images), categories)
+        image_input = self.model.image_input
+        require_images(images, is_preprocessed=image_input.is_identity)
+        return self._predict(image_input.preprocess(images), categories or None)
 
     def stream(
         self,
@@ -122,26 +124,23 @@ class AdaptCLIPPredictor:
         if isinstance(files, str | Path):
             msg = f"stream takes a list of image files, and got {str(files)!r} alone. Give sorted(folder.iterdir())."
             raise ValueError(msg)  # noqa: TRY004  # as for all arguments
-        transform = getattr(self.model.pre_processor, "transform", None)
-        images = ImageFilesDataset(files, transform, unreadable)
+        images = ImageFilesDataset(files, self.model.image_input.preprocess, unreadable)
         loader: DataLoader[Any] = DataLoader(
             images, require_batch_size(batch_size), num_workers=num_workers, collate_fn=images.collate_fn
         )
         return ((batch.image_path, self._predict(batch.image, self._categories(batch.image_path))) for batch in loader)
 
-    def _categories(self, paths: Sequence[str]) -> list[str]:
+    def _categories(self, paths: Sequence[str]) -> list[str] | None:
         bank, function = self.model.prompt_bank, self.model.category_of
         if bank is None:
-            return []
+            return None
         return [function(path) if function else category_of_folder(path, bank.names) for path in paths]
 
     @torch.inference_mode()
-    def _predict(self, images: torch.Tensor, categories: Sequence[str]) -> InferenceBatch:
+    def _predict(self, images: torch.Tensor, categories: Sequence[str] | None) -> InferenceBatch:
         """Predict pre-processed images ``(B, 3, h, w)``."""
-        images = images.to(self.model.device)
-        bank, post_processor = self.model.prompt_bank, self.model.post_processor
-        output = self.model.model(images) if bank is None else bank.predict(images, categories)
-        output = output if post_processor is None else post_processor(output)
+        output = self.model.detect(images.to(self.model.device), categories)
+        output = output if self.model.post_processor is None else self.model.post_processor(output)
         return InferenceBatch(*(None if field is None else field.cpu() for field in output))
 
 

@@ -1,46 +1,39 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""AdaptCLIP as a plain PyTorch module: frozen CLIP, adapters, few-shot memory.
+"""AdaptCLIP as a plain PyTorch module: frozen CLIP, adapters, prompts in memory.
 
-Letters: B batch, K normal prompt images (shots), D joint embedding width, H and W pixels.
+Letters: B batch, K normal prompt images (shots), S layers, L patches, D joint embedding width, H and W pixels.
 """
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from anomalib.data import InferenceBatch
 from anomalib.models.components import DynamicBufferMixin
 from torch import nn
 
-from anomalib_adaptclip.adapters import (
-    AdapterOutput,
-    Alignment,
-    PromptQueryAdapter,
-    TextualAdapter,
-    VisualAdapter,
-    compare_with_text,
-)
+from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, AdapterOutput, Alignment, Mode, compare_with_text
 from anomalib_adaptclip.adapters.adapter_file import AdapterFile, load_adapter_file, read_adapter_file
 from anomalib_adaptclip.clip import (
     Clip,
     ImageTokens,
     TextTower,
     encode_image,
+    join_tokens,
     require_blocks,
     require_standard_clip,
     static_text_pair,
 )
-from anomalib_adaptclip.prompts.memory import Precision, PromptMemory
+from anomalib_adaptclip.prompts.bank import PromptBank
+from anomalib_adaptclip.prompts.memory import Precision, PromptMemory, align_layers
 
 from .fusion import Fusion, Prediction, alignment_map, average_layers, fuse
+from .options import ModelOptions
 
-AdapterName = Literal["visual", "textual", "prompt_query"]
-ADAPTERS: tuple[AdapterName, ...] = get_args(AdapterName)
-Mode = Literal["alternating", "joint"]
+Size = tuple[int, int]
 
 
 class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
@@ -105,23 +98,14 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         super().__init__()
         require_standard_clip(clip)
         require_blocks(len(clip.visual.transformer.resblocks), layers, first_vv_block)
-        require_options(adapters, fusion, mode)
+        self.options = ModelOptions(
+            tuple(adapters), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion
+        )
         self.clip = clip.requires_grad_(False).eval()
         self.layers = tuple(layers)
         self.first_vv_block = first_vv_block
-        self.fusion = fusion
-        self.class_name = class_name
-        self.mode = mode
         width, text_width = clip.visual.proj.shape[1], self.text_tower.token_embedding.embedding_dim
-        self.adapters = nn.ModuleDict()
-        if "visual" in adapters:
-            self.adapters["visual"] = VisualAdapter(width, reduction)
-        if "textual" in adapters:
-            self.adapters["textual"] = TextualAdapter(prompt_length, text_width)
-        if "prompt_query" in adapters:
-            self.adapters["prompt_query"] = PromptQueryAdapter(
-                width, len(self.layers), hidden_dim, context=context, topk=topk
-            )
+        self.adapters = self.options.build(width, text_width, len(self.layers))
         self.prompt_memory = PromptMemory(prompt_precision, prompt_budget)
         # The text pairs depend on no image. They are computed when first needed and kept, in checkpoints too.
         self.register_buffer("static_pair", torch.empty(0, width))
@@ -171,18 +155,18 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Raises:
             ValueError: If the shape is another.
         """
-        self.prompt_memory.store(self.encode_prompts(images))
+        self.prompt_memory.store(self.prompt_memory.pack(self.encode_prompts(images).layers))
 
     @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
     @torch.no_grad()
-    def encode_prompts(self, images: torch.Tensor) -> torch.Tensor:
-        """Tokens of normal images in the form that :class:`PromptMemory` stores.
+    def encode_prompts(self, images: torch.Tensor) -> ImageTokens:
+        """Tokens of normal images at all layers, a few images at a time, so that many fit in memory.
 
         Args:
             images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
 
         Returns:
-            Normalised patch tokens ``(S, K, L, D)``, S layers.
+            Tokens of CLIP's own precision, also under autocast: what is kept serves other precisions too.
 
         Raises:
             ValueError: If the shape is another.
@@ -190,12 +174,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if images.ndim != 4 or len(images) == 0:
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
-        with torch.autocast(images.device.type, enabled=False):  # what is kept serves other precisions too
-            # a few at a time, so that many fit in memory
-            chunks = torch.split(images, 8)
-            return torch.cat(
-                [self.prompt_memory.pack(self.encode(chunk, self.layers).layers) for chunk in chunks], dim=1
-            )
+        with torch.autocast(images.device.type, enabled=False):
+            return join_tokens([self.encode(chunk, self.layers) for chunk in torch.split(images, 8)])
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""
@@ -204,16 +184,17 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     def encode_texts(self) -> None:
-        """Compute the text pairs that are not there yet. :meth:`forward` does so when it has to."""
+        """Compute the text pairs that are not there yet. :meth:`detect` does so when it has to."""
+        if len(self.static_pair) > 0 and (len(self.learned_pair) > 0 or "textual" not in self.adapters):
+            return  # before any context manager, so that exporters see none
         with torch.autocast(self.static_pair.device.type, enabled=False):
             if len(self.static_pair) == 0:
-                self.static_pair = static_text_pair(self.text_tower, self.class_name)
+                self.static_pair = static_text_pair(self.text_tower, self.options.class_name)
             if len(self.learned_pair) == 0 and "textual" in self.adapters:
                 self.learned_pair = self.adapters["textual"](self.text_tower)
 
-    @torch.no_grad()
     def forward(self, images: torch.Tensor) -> InferenceBatch:
-        """Score and segment a batch, few-shot if there are prompts.
+        """Score and segment a batch, few-shot if there are prompts in memory.
 
         Args:
             images: Preprocessed images ``(B, 3, H, W)``, H and W multiples of the patch.
@@ -225,8 +206,82 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Raises:
             ValueError: If the shape is another.
         """
-        tokens, alignments = self._encode_and_align(images)
-        return self.predict(tokens, alignments, (images.shape[-2], images.shape[-1]))
+        return self.detect(images)
+
+    @torch.no_grad()
+    def detect(
+        self, images: torch.Tensor, categories: Sequence[str] | None = None, bank: PromptBank | None = None
+    ) -> InferenceBatch:
+        """Score and segment a batch: the one way from images to predictions.
+
+        Args:
+            images: Preprocessed images ``(B, 3, H, W)``, H and W multiples of the patch. B may be 0 with a bank.
+            categories: What each image shows, B names; only with a bank.
+            bank: Prompts of many categories, in place of those in memory. Each image is compared with its own.
+
+        Returns:
+            As :meth:`forward`.
+
+        Raises:
+            ValueError: If a shape is another, or categories and bank do not go together.
+        """
+        size = (images.shape[-2], images.shape[-1])
+        if bank is None:
+            tokens, alignments = self._encode_and_align(images)
+            return self.predict(tokens, alignments, size)
+        if categories is None or len(categories) != len(images):
+            msg = f"Each image needs its category: got {len(images)} images and {len(categories or ())} names."
+            raise ValueError(msg)
+        bank.require_size(images)
+        if len(images) == 0:
+            none = torch.empty(0, device=images.device)
+            return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
+        prompts = bank.prompts_of(categories)
+        self.encode_texts()
+        return self.predict_each(self.encode(images, self.layers), prompts, size)
+
+    @torch.no_grad()
+    def predict_each(self, tokens: ImageTokens, prompts: Sequence[torch.Tensor | None], size: Size) -> InferenceBatch:
+        """Score and segment a batch by its tokens, each image with prompts of its own.
+
+        Args:
+            tokens: Tokens of B queries at all layers.
+            prompts: Packed prompts ``(S, K, L, D)`` for each query, None for zero-shot. Queries that share the same
+                tensor are compared with it together.
+            size: Height H and width W of the map in pixels.
+
+        Returns:
+            As :meth:`forward`.
+        """
+        device = tokens.global_token.device
+        groups: dict[int, list[int]] = {}
+        for row, own in enumerate(prompts):
+            groups.setdefault(id(own), []).append(row)
+        outputs = []
+        for rows in groups.values():
+            query, own = tokens.select(rows), prompts[rows[0]]
+            outputs.append(self.predict(query, [] if own is None else align_layers(query.layers, own.to(device)), size))
+        places = torch.tensor([row for rows in groups.values() for row in rows], device=device).argsort()
+        return InferenceBatch(
+            pred_score=torch.cat([torch.as_tensor(output.pred_score) for output in outputs])[places],
+            anomaly_map=torch.cat([torch.as_tensor(output.anomaly_map) for output in outputs])[places],
+        )
+
+    def predict(self, tokens: ImageTokens, alignments: Sequence[Alignment], size: Size) -> InferenceBatch:
+        """Score and segment a batch by its tokens.
+
+        Args:
+            tokens: Tokens of the queries.
+            alignments: Alignments of the queries with their prompts, one for each layer. None for zero-shot.
+            size: Height H and width W of the map in pixels.
+
+        Returns:
+            As :meth:`forward`.
+        """
+        predictions, alignment = self._predict_by_adapter(tokens, alignments, size)
+        with _without_autocast(tokens.global_token.device.type):
+            score, anomaly_map = fuse([*predictions.values()], alignment, self.options.fusion)
+        return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
 
     @torch.no_grad()
     def maps_by_adapter(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -243,38 +298,21 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             ValueError: If the shape is another.
         """
         tokens, alignments = self._encode_and_align(images)
-        predictions, alignment = self._predict(tokens, alignments, (images.shape[-2], images.shape[-1]))
+        predictions, alignment = self._predict_by_adapter(tokens, alignments, (images.shape[-2], images.shape[-1]))
         maps = {name: prediction.anomaly_map for name, prediction in predictions.items()}
-        if alignment is not None and self.fusion == "published":
+        if alignment is not None and self.options.fusion == "published":
             maps["alignment"] = alignment
-        return maps | {"fused": fuse([*predictions.values()], alignment, self.fusion).anomaly_map}
+        return maps | {"fused": fuse([*predictions.values()], alignment, self.options.fusion).anomaly_map}
 
     def _encode_and_align(self, images: torch.Tensor) -> tuple[ImageTokens, list[Alignment]]:
         """Tokens of preprocessed images, and their alignments with the prompts in memory."""
-        if len(self.static_pair) == 0 or (len(self.learned_pair) == 0 and "textual" in self.adapters):
-            self.encode_texts()
+        self.encode_texts()
         few_shot = self.prompt_memory.k_shot > 0
         tokens = self.encode(images, self.layers if few_shot else self.layers[-1:])
         return tokens, self.prompt_memory.align(tokens.layers) if few_shot else []
 
-    def predict(self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]) -> InferenceBatch:
-        """Score and segment a batch by its tokens.
-
-        Args:
-            tokens: Of the queries.
-            alignments: Of the queries with their prompts, one for each layer. None for zero-shot.
-            size: Height H and width W of the map in pixels.
-
-        Returns:
-            As :meth:`forward`.
-        """
-        predictions, alignment = self._predict(tokens, alignments, size)
-        with _without_autocast(tokens.global_token.device.type):
-            score, anomaly_map = fuse([*predictions.values()], alignment, self.fusion)
-        return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
-
-    def _predict(
-        self, tokens: ImageTokens, alignments: Sequence[Alignment], size: tuple[int, int]
+    def _predict_by_adapter(
+        self, tokens: ImageTokens, alignments: Sequence[Alignment], size: Size
     ) -> tuple[dict[str, Prediction], torch.Tensor | None]:
         """What is fused: a prediction by each adapter, and with prompts the alignment map."""
         outputs = self.adapter_outputs(tokens, alignments) or {"plain": [self.plain_clip_output(tokens)]}
@@ -320,7 +358,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if "textual" in self.adapters and self.training:
             learned_pair = self.adapters["textual"](self.text_tower)  # it carries a gradient
             self._forget_learned_pair()  # each step moves it
-        joint = self.mode == "joint"
+        joint = self.options.mode == "joint"
         if "visual" in self.adapters:
             pair = learned_pair if joint else self.static_pair
             outputs["visual"] = [compare_with_text(*adapted, pair, tokens.grid)]
@@ -341,29 +379,3 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 def _without_autocast(device_type: str) -> AbstractContextManager[object]:
     """Nothing where there is no autocast, so that exporters see none."""
     return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
-
-
-def require_options(adapters: Sequence[str], fusion: str, mode: str = "alternating") -> None:
-    """Check names of adapters, fusion and mode.
-
-    Args:
-        adapters: Names of adapters.
-        fusion: Name of a fusion.
-        mode: Name of a mode of learning.
-
-    Raises:
-        ValueError: If a name is unknown, the known ones are listed; or if joint learning lacks one of its two adapters.
-    """
-    unknown = [name for name in adapters if name not in ADAPTERS]
-    if unknown:
-        msg = f"Unknown adapters {unknown}; the adapters are {list(ADAPTERS)}."
-        raise ValueError(msg)
-    if fusion not in get_args(Fusion):
-        msg = f"Unknown fusion {fusion!r}; choose one of {list(get_args(Fusion))}."
-        raise ValueError(msg)
-    if mode not in get_args(Mode):
-        msg = f"Unknown mode {mode!r}; choose one of {list(get_args(Mode))}."
-        raise ValueError(msg)
-    if mode == "joint" and not {"visual", "textual"} <= set(adapters):
-        msg = f"Joint learning needs the visual and the textual adapter; got {list(adapters)}. Add them, or alternate."
-        raise ValueError(msg)

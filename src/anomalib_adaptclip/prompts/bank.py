@@ -6,23 +6,20 @@
 Letters: B batch, K normal prompt images (shots), S layers, L patches, D joint embedding width.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
-from anomalib.data import InferenceBatch
 
 from anomalib_adaptclip.choices import require_choice
-from anomalib_adaptclip.clip import ImageTokens, fingerprint
-from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
-from anomalib_adaptclip.version import __version__
+from anomalib_adaptclip.clip import Clip, ImageTokens, fingerprint
 
-from .bank_file import FORMAT, read_bank, read_header, require_same_header, write_bank
-from .memory import align_layers, condense
+from .bank_file import BankHeader, read_bank, read_header, require_same_model, write_bank
+from .coreset import select_coreset
+from .memory import PromptMemory
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +29,20 @@ Size = tuple[int, int]
 _WRITING = threading.Lock()  # of the process, not of a bank: banks are pickled and copied with their model
 
 
+class PromptEncoder(Protocol):
+    """What a bank needs of its model; ``AdaptCLIPModel`` has it."""
+
+    clip: Clip
+    layers: tuple[int, ...]
+    first_vv_block: int
+    prompt_memory: PromptMemory
+    static_pair: torch.Tensor
+
+    def encode_prompts(self, images: torch.Tensor) -> ImageTokens:
+        """Tokens of preprocessed images ``(K, 3, H, W)`` at all layers."""
+        ...
+
+
 class PromptBank:
     """Named sets of prompts in one model. CLIP is shared, and each good image is encoded once.
 
@@ -39,7 +50,7 @@ class PromptBank:
     those that it began with.
 
     Args:
-        model: Encodes and judges. Precision and budget of its prompts are those of each set.
+        model: Encodes the images; usually an ``AdaptCLIPModel``. Precision and budget of its prompts hold for each set.
         backbone: Name of its backbone, for the file.
         unknown_category: What to do with images of a category that the bank lacks: ``"zero_shot"``, with one warning
             for each category, or ``"error"``. Thresholds that were found with prompts do not fit zero-shot scores.
@@ -51,13 +62,13 @@ class PromptBank:
         >>> bank = PromptBank(model)  # doctest: +SKIP
         >>> bank.add("bottle", good_bottles)  # doctest: +SKIP
         >>> bank.add("cable", good_cables)  # doctest: +SKIP
-        >>> bank.predict(images, ["cable", "bottle", "cable"]).pred_score.shape  # doctest: +SKIP
+        >>> model.detect(images, ["cable", "bottle", "cable"], bank).pred_score.shape  # doctest: +SKIP
         torch.Size([3])
         >>> bank.save("bank.safetensors")  # doctest: +SKIP
     """
 
     def __init__(
-        self, model: AdaptCLIPModel, backbone: str = "", unknown_category: UnknownCategory = "zero_shot"
+        self, model: PromptEncoder, backbone: str = "", unknown_category: UnknownCategory = "zero_shot"
     ) -> None:
         require_choice("unknown_category", unknown_category, UnknownCategory)
         self.model = model
@@ -83,7 +94,7 @@ class PromptBank:
         """Add good images to a category, a new one or one that has some.
 
         Args:
-            name: Of the category.
+            name: Name of the category.
             images: Preprocessed images ``(K, 3, H, W)``, K at least 1, of the size of those before.
 
         Raises:
@@ -92,9 +103,9 @@ class PromptBank:
         if not name:
             msg = "A category of a prompt bank needs a name; got an empty one."
             raise ValueError(msg)
-        tokens = self.model.encode_prompts(images)
+        tokens = self.model.prompt_memory.pack(self.model.encode_prompts(images).layers)
         with _WRITING:
-            self._require_size(images)
+            self.require_size(images)
             sets = dict(self._sets)
             sets[name] = self._extended(sets.get(name), tokens)
             self.image_size = (images.shape[-2], images.shape[-1])
@@ -104,7 +115,7 @@ class PromptBank:
         """Packed prompts ``(S, K, L, D)`` of two sets together, within the budget."""
         parts = [new] if old is None else [old, new.to(old)]
         pool = torch.cat([part.flatten(1, 2) for part in parts], dim=1)
-        return condense(pool, sum(part.shape[1] for part in parts), self.model.prompt_memory.budget)
+        return select_coreset(pool, sum(part.shape[1] for part in parts), self.model.prompt_memory.budget)
 
     def remove(self, name: str) -> None:
         """Forget a category.
@@ -120,45 +131,22 @@ class PromptBank:
         with _WRITING:
             self._sets = {name: tokens.to(device) for name, tokens in self._sets.items()}
 
-    @torch.no_grad()
-    def predict(self, images: torch.Tensor, categories: Sequence[str]) -> InferenceBatch:
-        """Score and segment a batch, each image by the prompts of its category.
+    def prompts_of(self, categories: Sequence[str]) -> list[torch.Tensor | None]:
+        """Prompts for each image of a batch.
 
         Args:
-            images: Preprocessed images ``(B, 3, H, W)``, B may be 0.
-            categories: What each of them shows, B names.
+            categories: What each image shows, B names.
 
         Returns:
-            As :class:`AdaptCLIPModel`.
+            Packed prompts ``(S, K, L, D)`` of the category of each image. None where the bank lacks it: such an image
+            goes zero-shot, and a warning says so once.
 
         Raises:
-            ValueError: If sizes or numbers do not fit, or a category is unknown and that is an error.
+            ValueError: If a category is unknown and that is an error.
         """
-        sets = self._sets  # this prediction's, whatever others add meanwhile
-        if len(categories) != len(images):
-            msg = f"Each image needs its category: got {len(images)} images and {len(categories)} names."
-            raise ValueError(msg)
-        self._require_size(images)
-        size = (images.shape[-2], images.shape[-1])
-        if len(images) == 0:
-            none = torch.empty(0, device=images.device)
-            return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
+        sets = self._sets  # those of this batch, whatever others add meanwhile
         self._tell_unknown([name for name in dict.fromkeys(categories) if name not in sets])
-        self.model.encode_texts()
-        tokens = self.model.encode(images, self.model.layers)
-        groups = group_rows([name if name in sets else None for name in categories])
-        outputs = [
-            self._predict_features(take_rows(tokens, rows), sets.get(name or ""), size) for name, rows in groups.items()
-        ]
-        places = torch.tensor([row for rows in groups.values() for row in rows], device=images.device).argsort()
-        return InferenceBatch(
-            pred_score=torch.cat([torch.as_tensor(output.pred_score) for output in outputs])[places],
-            anomaly_map=torch.cat([torch.as_tensor(output.anomaly_map) for output in outputs])[places],
-        )
-
-    def _predict_features(self, tokens: ImageTokens, prompts: torch.Tensor | None, size: Size) -> InferenceBatch:
-        alignments = [] if prompts is None else align_layers(tokens.layers, prompts.to(tokens.global_token.device))
-        return self.model.predict(tokens, alignments, size)
+        return [sets.get(name) for name in categories]
 
     def _tell_unknown(self, unknown: Sequence[str]) -> None:
         if unknown and self.unknown_category == "error":
@@ -174,7 +162,12 @@ class PromptBank:
                     self.names,
                 )
 
-    def _require_size(self, images: torch.Tensor) -> None:
+    def require_size(self, images: torch.Tensor) -> None:
+        """Check that images ``(B, 3, H, W)`` have the size of those in the bank.
+
+        Raises:
+            ValueError: If they have another.
+        """
         size = (images.shape[-2], images.shape[-1])
         if self.image_size not in {None, size}:
             msg = f"The prompts of the bank are of images of {self.image_size} pixels; got {size}. Resize them alike."
@@ -192,7 +185,7 @@ class PromptBank:
     def load(
         cls,
         path: Path | str,
-        model: AdaptCLIPModel,
+        model: PromptEncoder,
         backbone: str = "",
         unknown_category: UnknownCategory = "zero_shot",
         image_size: Size | None = None,
@@ -219,25 +212,22 @@ class PromptBank:
         sets, header = read_bank(Path(path))
         bank = cls(model, backbone, unknown_category)
         bank.image_size = image_size
-        require_same_header(Path(path), header, bank.header())
-        if stored := json.loads(header["image_size"]):
-            bank.image_size = (stored[0], stored[1])
+        require_same_model(Path(path), header, bank.header())
+        bank.image_size = header.image_size or bank.image_size
         device = model.static_pair.device
         sets = {name: tokens.to(device) for name, tokens in sets.items()}
-        bank._sets = sets if as_stored else {name: model.prompt_memory.fit(tokens) for name, tokens in sets.items()}
+        bank._sets = sets if as_stored else {name: model.prompt_memory.reduce(tokens) for name, tokens in sets.items()}
         return bank
 
-    def header(self) -> dict[str, str]:
+    def header(self) -> BankHeader:
         """What prompts of this bank depend on, for its file."""
-        return {
-            "format": FORMAT,
-            "version": __version__,
-            "backbone": self.backbone,
-            "fingerprint": self._fingerprint,
-            "layers": json.dumps(self.model.layers),
-            "first_vv_block": str(self.model.first_vv_block),
-            "image_size": json.dumps(self.image_size),
-        }
+        return BankHeader(
+            self.backbone,
+            self._fingerprint,
+            tuple(self.model.layers),
+            self.model.first_vv_block,
+            self.image_size,
+        )
 
 
 def require_bank(path: Path | str | None, unknown_category: str, k_shot: int) -> None:
@@ -259,20 +249,6 @@ def require_bank(path: Path | str | None, unknown_category: str, k_shot: int) ->
         msg = f"Prompts come from the bank {path} or by k_shot={k_shot}, not both. Leave one out."
         raise ValueError(msg)
     read_header(Path(path))
-
-
-def group_rows(names: Sequence[str | None]) -> dict[str | None, list[int]]:
-    """Positions of each name."""
-    groups: dict[str | None, list[int]] = {}
-    for row, name in enumerate(names):
-        groups.setdefault(name, []).append(row)
-    return groups
-
-
-def take_rows(tokens: ImageTokens, rows: list[int]) -> ImageTokens:
-    """Tokens of some images of a batch."""
-    index = torch.tensor(rows, device=tokens.global_token.device)
-    return ImageTokens(tokens.global_token[index], tuple(layer[index] for layer in tokens.layers), tokens.grid)
 
 
 def without(sets: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:

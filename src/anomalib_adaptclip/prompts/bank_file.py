@@ -6,8 +6,10 @@
 Letters: K normal prompt images (shots), S layers, L patches, D joint embedding width.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,9 +17,69 @@ from filelock import FileLock
 from safetensors.torch import save_file
 
 from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header, write_atomically
+from anomalib_adaptclip.version import __version__
 
 FORMAT = "adaptclip-prompt-bank-1"
 _PREFIX = "prompts."  # of the tensors' names, so that a category may have any name
+
+
+@dataclass(frozen=True)
+class BankHeader:
+    """What the prompts of a bank depend on.
+
+    Attributes:
+        backbone: Name of the backbone, empty if unknown.
+        fingerprint: Hash of CLIP's weights.
+        layers: CLIP's layers whose tokens are kept, counted from 1.
+        first_vv_block: First block with a V-V stream, counted from 1.
+        image_size: Height and width of the images in pixels, None while the bank is empty.
+    """
+
+    backbone: str
+    fingerprint: str
+    layers: tuple[int, ...]
+    first_vv_block: int
+    image_size: tuple[int, int] | None
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "BankHeader":
+        """Read the header out of a safetensors file's metadata.
+
+        Raises:
+            KeyError, TypeError, ValueError: If an entry is missing, or not what it should be.
+        """
+        size = json.loads(metadata["image_size"])
+        return cls(
+            metadata["backbone"],
+            metadata["fingerprint"],
+            tuple(int(layer) for layer in json.loads(metadata["layers"])),
+            int(metadata["first_vv_block"]),
+            None if size is None else (int(size[0]), int(size[1])),
+        )
+
+    def to_metadata(self) -> dict[str, str]:
+        """The header as the metadata of a safetensors file."""
+        return {
+            "format": FORMAT,
+            "version": __version__,
+            "backbone": self.backbone,
+            "fingerprint": self.fingerprint,
+            "layers": json.dumps(self.layers),
+            "first_vv_block": str(self.first_vv_block),
+            "image_size": json.dumps(self.image_size),
+        }
+
+    def differences(self, expected: "BankHeader") -> list[str]:
+        """What makes prompts of this header useless for a model with the expected one. A missing size fits any."""
+        names = ["fingerprint", "layers", "first_vv_block"]
+        if self.image_size is not None and expected.image_size is not None:
+            names.append("image_size")
+        pairs = [(name, getattr(self, name), getattr(expected, name)) for name in names]
+        return [f"{name} {_text(found)}, not {_text(wanted)}" for name, found, wanted in pairs if found != wanted]
+
+
+def _text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, tuple) else str(value)
 
 
 @contextmanager
@@ -32,25 +94,25 @@ def lock_bank(path: Path) -> Iterator[None]:
         yield
 
 
-def write_bank(path: Path, sets: Mapping[str, torch.Tensor], header: dict[str, str]) -> None:
+def write_bank(path: Path, sets: Mapping[str, torch.Tensor], header: BankHeader) -> None:
     """Write packed prompts ``(S, K, L, D)`` by category, and a header, whole or not at all."""
     state = {_PREFIX + name: tokens.contiguous().cpu() for name, tokens in sets.items()}
-    write_atomically(path, lambda draft: save_file(state, draft, metadata=header))
+    write_atomically(path, lambda draft: save_file(state, draft, metadata=header.to_metadata()))
 
 
-def read_bank(path: Path) -> tuple[State, dict[str, str]]:
+def read_bank(path: Path) -> tuple[State, BankHeader]:
     """Packed prompts ``(S, K, L, D)`` by category, and the header of a bank's file.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged or no prompt bank.
     """
-    read_header(path)
-    state, header = read_safetensors(path)
+    header = read_header(path)
+    state, _ = read_safetensors(path)
     return {name.removeprefix(_PREFIX): tokens for name, tokens in state.items()}, header
 
 
-def read_header(path: Path) -> dict[str, str]:
+def read_header(path: Path) -> BankHeader:
     """Header of a bank's file.
 
     Raises:
@@ -60,31 +122,31 @@ def read_header(path: Path) -> dict[str, str]:
     if not path.is_file():
         msg = f"There is no prompt bank {path}. Make one with `anomalib-adaptclip bank-add`, or PromptBank.save."
         raise FileNotFoundError(msg)
-    header = read_safetensors_header(path)
-    if header.get("format") != FORMAT:
-        msg = f"{path} is no prompt bank: its header says {header.get('format')!r}, not {FORMAT!r}."
+    metadata = read_safetensors_header(path)
+    if metadata.get("format") != FORMAT:
+        msg = f"{path} is no prompt bank: its header says {metadata.get('format')!r}, not {FORMAT!r}."
         raise ValueError(msg)
-    return header
+    try:
+        return BankHeader.from_metadata(metadata)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        msg = f"{path} is a prompt bank with a damaged header ({error!r}). Make the bank anew."
+        raise ValueError(msg) from error
 
 
-def require_same_header(path: Path, found: dict[str, str], expected: dict[str, str]) -> None:
+def require_same_model(path: Path, found: BankHeader, expected: BankHeader) -> None:
     """Check that a bank belongs to a model: its prompts live in the embedding space of one CLIP.
 
     Args:
         path: The bank's file, for the message.
         found: Its header.
-        expected: Header that a bank of the model has; an image size of ``null`` fits any.
+        expected: Header that a bank of the model has.
 
     Raises:
         ValueError: If they differ; all that differs is listed.
     """
-    names = ["fingerprint", "layers", "first_vv_block"]
-    if "null" not in {found["image_size"], expected["image_size"]}:
-        names.append("image_size")
-    differing = [f"{name} {found[name]}, not {expected[name]}" for name in names if found[name] != expected[name]]
-    if differing:
+    if differing := found.differences(expected):
         msg = (
-            f"The prompt bank {path} was made with another model: backbone {found['backbone'] or 'unknown'}, here "
-            f"{expected['backbone'] or 'unknown'}; {'; '.join(differing)}. Build the model like that, or the bank anew."
+            f"The prompt bank {path} was made with another model: backbone {found.backbone or 'unknown'}, here "
+            f"{expected.backbone or 'unknown'}; {'; '.join(differing)}. Build the model like that, or the bank anew."
         )
         raise ValueError(msg)

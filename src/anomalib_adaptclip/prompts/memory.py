@@ -8,14 +8,15 @@ D joint embedding width.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from anomalib.models.components import KCenterGreedy
 from torch import nn
 
 from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
+from anomalib_adaptclip.choices import require_choice
+
+from .coreset import require_budget, select_coreset
 
 Precision = Literal["float32", "float16"]
 
@@ -52,9 +53,9 @@ class PromptMemory(nn.Module):
         """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a layer, into the memory's form ``(S, K, L, D)``."""
         return self._rounded(torch.stack([normalized_patches(layer) for layer in layers]))
 
-    def fit(self, tokens: torch.Tensor) -> torch.Tensor:
+    def reduce(self, tokens: torch.Tensor) -> torch.Tensor:
         """Bring packed tokens ``(S, K, L, D)`` within precision and budget; those in half precision stay so."""
-        return condense(self._rounded(tokens).flatten(1, 2), tokens.shape[1], self.budget)
+        return select_coreset(self._rounded(tokens).flatten(1, 2), tokens.shape[1], self.budget)
 
     def _rounded(self, tokens: torch.Tensor) -> torch.Tensor:
         return tokens.half() if self.precision == "float16" else tokens
@@ -63,7 +64,7 @@ class PromptMemory(nn.Module):
     @torch.no_grad()
     def store(self, tokens: torch.Tensor) -> None:
         """Remember packed tokens ``(S, K, L, D)``, within the budget; what was there is forgotten."""
-        self.tokens = self.fit(tokens)
+        self.tokens = self.reduce(tokens)
 
     def clear(self) -> None:
         """Forget all prompts."""
@@ -95,51 +96,6 @@ def align_layers(layers: Sequence[torch.Tensor], tokens: torch.Tensor) -> list[A
     ]
 
 
-def condense(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor:
-    """Keep the patches that represent all others best, the same at all layers.
-
-    Args:
-        pool: Patches ``(S, N, D)`` of all images.
-        shots: Number K of images that they come from.
-        budget: Patches to keep at most; ``None`` keeps all.
-
-    Returns:
-        ``(S, K, L, D)``: K rows of equal length L, together no more than the budget. If nothing had to go, a row is an
-        image, unless K does not divide N: then the first patches come twice, to fill the last row.
-
-    Raises:
-        ValueError: If there are more images than patches to keep.
-    """
-    patches = pool.shape[1]
-    if budget is not None:
-        require_budget(budget, shots)
-    lacking = -patches % shots  # for rows of equal length, where a set of another budget is among them
-    if budget is not None and patches + lacking > budget:
-        pool = pool[:, representative_patches(pool, budget // shots * shots)]
-    elif lacking:
-        pool = torch.cat([pool, pool[:, :lacking]], dim=1)  # second copies change nothing: the first of equals wins
-    return pool.reshape(pool.shape[0], shots, -1, pool.shape[-1])
-
-
-def representative_patches(pool: torch.Tensor, count: int) -> torch.Tensor:
-    """Choose patches such that no other is far from all of them, by anomalib's greedy k-center.
-
-    Args:
-        pool: Patches ``(S, N, D)``.
-        count: Patches to choose, less than N.
-
-    Returns:
-        Their indices ``(count,)``, ascending. The same patches give the same choice.
-    """
-    embedding = pool.movedim(0, 1).flatten(1).float()  # (N, S * D)
-    sampler = KCenterGreedy(embedding, (count + 0.5) / len(embedding))  # it rounds down
-    sampler.model.random_state = np.random.RandomState(0)  # type: ignore[assignment]  # a number would repeat each row
-    with torch.random.fork_rng([embedding.device] if embedding.is_cuda else []):
-        torch.manual_seed(0)
-        kept = sampler.select_coreset_idxs()
-    return torch.tensor(sorted(kept), device=pool.device)
-
-
 def require_memory(precision: str, budget: int | None, shots: int = 0) -> None:
     """Check the options of a memory.
 
@@ -151,22 +107,6 @@ def require_memory(precision: str, budget: int | None, shots: int = 0) -> None:
     Raises:
         ValueError: If an option is out of range.
     """
-    if precision not in get_args(Precision):
-        msg = f"Unknown prompt_precision {precision!r}; choose one of {list(get_args(Precision))}."
-        raise ValueError(msg)
+    require_choice("prompt_precision", precision, Precision)
     if budget is not None:
         require_budget(budget, shots)
-
-
-def require_budget(budget: int, shots: int) -> None:
-    """Check that a budget is at least one patch, and one for each image.
-
-    Raises:
-        ValueError: If it is less.
-    """
-    if budget < max(shots, 1):
-        msg = (
-            f"prompt_budget is the number of patches to keep of all normal images together, at least one for each. Got "
-            f"{budget} for {shots} images. Raise it, or leave it out to keep all."
-        )
-        raise ValueError(msg)

@@ -4,43 +4,95 @@
 """Choosing the normal images that serve as few-shot prompts."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import LabelName
 from anomalib.data.utils.image import is_image_file
-
-from anomalib_adaptclip.files.images import read_image
+from lightning.pytorch import LightningDataModule
 
 logger = logging.getLogger(__name__)
 
 
-def require_shots(k_shot: int, source: Path | str | None) -> list[str]:
-    """Check the arguments that prompts come from.
+class Shots:
+    """The normal images that serve as prompts: how many, where they come from, and which ones they are.
 
     Args:
-        k_shot: Number K of shots.
-        source: Folder of normal images, if there is one.
+        k_shot: Number K of images; 0 for zero-shot.
+        source: Folder of normal images. Its first K in file-name order are taken. Without it K train images of the
+            data module are drawn.
+        seed: Seed of the draw.
 
-    Returns:
-        Its first K images.
+    Attributes:
+        files: Images whose tokens the model has. Empty until there are some.
+        restored: Whether they came out of a checkpoint; then they stay.
 
     Raises:
         FileNotFoundError: If there is no such folder.
         ValueError: If K is negative, or 0 with a folder, or the folder does not serve.
     """
+
+    def __init__(self, k_shot: int = 0, source: Path | str | None = None, seed: int = 10) -> None:
+        require_shots(k_shot, source)
+        self.k_shot = k_shot
+        self.seed = seed
+        self.source_files = [] if source is None else prompts_from_folder(source, k_shot)
+        self.files: list[str] = []
+        self.restored = False
+
+    def files_for(self, datamodule: LightningDataModule | None) -> list[str]:
+        """The images to take as prompts when this data is under test.
+
+        Returns:
+            K paths, none for zero-shot. Those of a checkpoint come before those of the folder, and those before a draw.
+
+        Raises:
+            ValueError: If there is nothing to draw from, or too little.
+        """
+        if self.restored or self.k_shot == 0:
+            return self.files
+        if self.source_files:
+            return self.source_files
+        if isinstance(datamodule, AnomalibDataModule) and hasattr(datamodule, "train_data"):
+            return prompts_from_datamodule(datamodule, self.k_shot, self.seed)
+        if self.files:
+            return self.files  # of the data module seen before
+        msg = (
+            f"k_shot={self.k_shot} needs normal images, and there is no anomalib data module to draw them from. "
+            "Give few_shot_source=FOLDER, a data module, or a checkpoint that holds prompts."
+        )
+        raise ValueError(msg)
+
+    def accept(self, files: Sequence[str]) -> None:
+        """Remember that the model has the tokens of these images now, and tell which they are."""
+        self.files = list(files)
+        logger.info("Few-shot prompts (%d): %s", len(files), ", ".join(files))
+
+    def restore(self, files: Sequence[str]) -> None:
+        """Take over the prompts of a checkpoint, if it has some, and tell which they are."""
+        self.files, self.restored = list(files), bool(files)
+        if files:
+            logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(files))
+            if self.source_files and self.source_files != self.files:
+                logger.warning("few_shot_source is not used: the checkpoint has prompts. To change them, train anew.")
+
+
+def require_shots(k_shot: int, source: Path | str | None) -> None:
+    """Check that a number of shots and the folder of normal images go together.
+
+    Raises:
+        ValueError: If K is negative, or 0 with a folder.
+    """
     if k_shot < 0:
         msg = f"k_shot must be 0 for zero-shot, or the number of normal images; got {k_shot}."
         raise ValueError(msg)
-    if source is None:
-        return []
-    if k_shot == 0:
+    if source is not None and k_shot == 0:
         msg = (
             f"few_shot_source={source} was given but k_shot is 0. Say how many of its images to use: k_shot=1, 2, 4..."
         )
         raise ValueError(msg)
-    return prompts_from_folder(source, k_shot)
 
 
 def prompts_from_folder(source: str | Path, k_shot: int | None = None, argument: str = "few_shot_source") -> list[str]:
@@ -52,11 +104,11 @@ def prompts_from_folder(source: str | Path, k_shot: int | None = None, argument:
         argument: What the user calls the folder, for the errors.
 
     Returns:
-        K paths. The images can be read.
+        K paths of image files, which have not been read.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it holds fewer than K images, or none, or one of the first K cannot be read.
+        ValueError: If it holds fewer than K images, or none.
     """
     source = Path(source)
     if not source.exists():
@@ -64,10 +116,7 @@ def prompts_from_folder(source: str | Path, k_shot: int | None = None, argument:
         raise FileNotFoundError(msg)
     files = [source] if source.is_file() else [path for path in source.rglob("*") if is_image_file(path)]
     require_enough(len(files), 1 if k_shot is None else k_shot, f"{argument} {source}")
-    chosen = sorted(str(path) for path in files)[:k_shot]
-    for path in chosen:
-        read_image(path)
-    return chosen
+    return sorted(str(path) for path in files)[:k_shot]
 
 
 def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: int) -> list[str]:
@@ -77,7 +126,7 @@ def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: i
         datamodule: Data module that has been set up. If it says ``prompts_are_abnormal``, as `AbnormalFolder` does, the
             labels do not matter.
         k_shot: Number K of images.
-        seed: Of the generator; the paper's are 10, 20 and 30.
+        seed: Seed of the draw; the paper's are 10, 20 and 30.
 
     Returns:
         K paths, in the order drawn.

@@ -2,3 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """Training of the adapters on a base data set."""
+
+from .lightning_model import AdaptCLIPTraining
+
+__all__ = ["AdaptCLIPTraining"]

@@ -10,7 +10,6 @@ Example:
     >>> Engine().fit(AdaptCLIPTraining(), datamodule=datamodule)  # doctest: +SKIP
 """
 
-import json
 import logging
 import warnings
 from collections.abc import Sequence
@@ -22,27 +21,31 @@ from typing import Any
 import torch
 from anomalib import LearningType
 from anomalib.metrics import Evaluator
+from anomalib.models.components import AnomalibModule
 from anomalib.visualization import Visualizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 
-from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE, HEADER_OPTIONS, write_adapter_file
-from anomalib_adaptclip.adapters.sources import NONE
-from anomalib_adaptclip.clip import Clip, ImageTokens
+from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, Mode, align_pairs
+from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE, write_adapter_file
+from anomalib_adaptclip.adapters.header import AdapterHeader
+from anomalib_adaptclip.adapters.sources import AdapterOrigin
+from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
 from anomalib_adaptclip.files.run_folder import share_results_folder
+from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
+from anomalib_adaptclip.model.frozen_clip import FrozenClipMixin, build_model, resolve_backbone
 from anomalib_adaptclip.model.fusion import Fusion
-from anomalib_adaptclip.model.lightning_model import AdaptCLIP
-from anomalib_adaptclip.model.torch_model import ADAPTERS, AdapterName, Mode, require_options
+from anomalib_adaptclip.model.options import ModelOptions
 
 from .batch_norm import synchronize_batch_norms
-from .losses import AdapterLoss, adapter_loss
+from .losses import adapter_loss, total_loss
 from .resuming import require_same_options
-from .target_evaluation import TargetEvaluation, align_pairs
-from .token_cache import TokenCache, module_digest, pack_tokens, packed_rows, unpack_tokens
+from .target_evaluation import TargetEvaluation
+from .token_source import TokenSource
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ _PACKAGES = ("anomalib-adaptclip", "anomalib", "open_clip_torch", "torch")
 LIGHTNING_EPOCHS = 1000  # the trainer's max_epochs where nobody sets it
 
 
-class AdaptCLIPTraining(AdaptCLIP):
+class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc]  # as anomalib's own class
     """Train AdaptCLIP's adapters. CLIP stays frozen; defaults are those of the published adapters.
 
     Needs a :class:`QueryPromptDataModule`. After each epoch the adapters are written as ``adapters.safetensors`` beside
@@ -71,10 +74,10 @@ class AdaptCLIPTraining(AdaptCLIP):
         prompt_length: Context vectors of each learned text prompt.
         reduction: Bottleneck of the visual adapter's residual MLPs.
         hidden_dim: Features in the heads of the prompt-query adapter.
-        learning_rate: Of Adam.
-        betas: Of Adam.
+        learning_rate: Learning rate of Adam.
+        betas: Coefficients of Adam's running averages.
         epochs: Epochs to train where the trainer's ``max_epochs`` is not set.
-        seed: Of the adapters' first weights, and of the draw of the target's prompts.
+        seed: Seed for the adapters' first weights, and for drawing the target's prompts.
         cache_dir: Folder for CLIP's tokens, which are then computed once. About 4 times D numbers of 2 bytes a patch.
         fusion: As for :class:`AdaptCLIP`, for validation.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
@@ -111,38 +114,34 @@ class AdaptCLIPTraining(AdaptCLIP):
         evaluator: Evaluator | bool = False,
         visualizer: Visualizer | bool = False,
     ) -> None:
-        require_options(adapter_names, fusion, mode)
-        self._sizes = {"prompt_length": prompt_length, "reduction": reduction, "hidden_dim": hidden_dim, "mode": mode}
+        options = ModelOptions(
+            tuple(adapter_names), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion
+        )
+        spec, size = resolve_backbone(backbone, image_size)
         super().__init__(
-            class_name=class_name,
-            backbone=backbone,
-            pretrained=pretrained,
-            adapters=NONE,
-            seed=seed,
-            image_size=image_size,
-            adapter_names=adapter_names,
-            context=context,
-            topk=topk,
-            fusion=fusion,
-            pre_processor=pre_processor,
+            pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
             post_processor=post_processor,
             evaluator=evaluator,
             visualizer=visualizer,
         )
+        self.require_input_size(size, spec.patch_size)
+        self.keep_antialias()
         self.learning_rate = learning_rate
         self.betas = (betas[0], betas[1])
         self.epochs = epochs
+        self.seed = seed
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
-        self.token_cache: TokenCache | None = None
+        loaded = load_clip(backbone, pretrained)
+        self.backbone = loaded.backbone
+        self.clip_identity = loaded.identity()  # now, for a trainer may change the precision
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = build_model(loaded.clip, self.backbone, options)
+        self.tokens = self._new_token_source()
         self._evaluation: TargetEvaluation | None = None
 
-    def _configure_adapters(self, clip: Clip, source: str, names: Sequence[AdapterName]) -> None:
-        """Build the model with untrained adapters."""
-        super()._configure_adapters(clip, source, names)
-        self._options |= self._sizes | {"adapters": list(names)}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.model = self._build(clip)
+    def _new_token_source(self) -> TokenSource:
+        return TokenSource(self.model, self.image_input, self.input_size)
 
     @property
     def learning_type(self) -> LearningType:
@@ -161,20 +160,20 @@ class AdaptCLIPTraining(AdaptCLIP):
         """No sanity check: a few images of the target have no AUROC."""
         return {"num_sanity_val_steps": 0}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:  # type: ignore[override]
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the adapters, without schedule."""
         return torch.optim.Adam(self.model.adapters.parameters(), lr=self.learning_rate, betas=self.betas)
 
     def setup(self, stage: str) -> None:
         """Check the data module, and set what depends on the trainer."""
-        super().setup(stage)
         share_results_folder(self.trainer)
-        self.token_cache = None  # of another run, with other images perhaps
-        if isinstance(datamodule := getattr(self.trainer, "datamodule", None), QueryPromptDataModule):
+        self.tokens = self._new_token_source()  # a cache is of another run, with other images perhaps
+        datamodule = self.current_datamodule()
+        if isinstance(datamodule, QueryPromptDataModule):
             datamodule.use_tokens(None)
         if stage != "fit":
             return
-        self._datamodule()
+        self._pairs()
         if not self.model.adapters:
             msg = f"There is nothing to train: adapter_names is empty. Choose out of {list(ADAPTERS)}."
             raise ValueError(msg)
@@ -183,6 +182,13 @@ class AdaptCLIPTraining(AdaptCLIP):
             logger.info("The trainer's max_epochs was not set: training for %d epochs.", self.epochs)
         if self.trainer.world_size > 1:
             synchronize_batch_norms(self.model.adapters, self.trainer.strategy.root_device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the adapters, and what they belong to. CLIP stays out."""
+        super().on_save_checkpoint(checkpoint)
+        self.leave_clip_out(checkpoint)
+        record = CheckpointRecord(self.clip_identity, AdapterOrigin(), self.model.options)
+        checkpoint[CHECKPOINT_KEY] = record.to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over what a checkpoint holds; training goes on with the options that it began with only.
@@ -193,9 +199,17 @@ class AdaptCLIPTraining(AdaptCLIP):
         if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
             require_same_options(checkpoint.get("hyper_parameters", {}), self.hparams)
         super().on_load_checkpoint(checkpoint)
+        self.keep_antialias()
+        record = CheckpointRecord.from_checkpoint(checkpoint)
+        record.require_same_clip(self.clip_identity)
+        if record.options != self.model.options:  # of a test: the checkpoint decides
+            self.model = build_model(self.model.clip, self.backbone, record.options)
+            self.tokens = self._new_token_source()
+        self.put_clip_in(checkpoint)
 
-    def _datamodule(self) -> QueryPromptDataModule:
-        datamodule = getattr(self.trainer, "datamodule", None)
+    def _pairs(self) -> QueryPromptDataModule:
+        """The data module, which must be one of pairs."""
+        datamodule = self.current_datamodule()
         if isinstance(datamodule, QueryPromptDataModule):
             return datamodule
         found = type(datamodule).__name__ if datamodule else "no data module"
@@ -209,11 +223,11 @@ class AdaptCLIPTraining(AdaptCLIP):
         """Log what is trained on, fill the cache, and encode the static texts."""
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # CLIP, as intended
         self.model.train()
-        datamodule = self._datamodule()
+        datamodule = self._pairs()
         for line in datamodule.summary().splitlines():
             rank_zero_info(line)
         if self.cache_dir is not None:
-            self._use_cache(self.cache_dir, datamodule)
+            self.tokens.fill_cache(self.cache_dir, datamodule, self.trainer, self.backbone.name)
         self.model.encode_texts()
 
     def training_step(self, batch: QueryPromptBatch, batch_idx: int) -> torch.Tensor:
@@ -223,15 +237,15 @@ class AdaptCLIPTraining(AdaptCLIP):
             FloatingPointError: If it is not finite; the files of the batch are named.
         """
         del batch_idx
-        query, prompt = self._encode_pairs(batch)
-        outputs = self.model.adapter_outputs(query, align_pairs(query, prompt))
+        query, prompt = self.tokens.of_pairs(batch)
+        outputs = self.model.adapter_outputs(query, align_pairs(query.layers, prompt.layers))
         label, mask = torch.as_tensor(batch.gt_label).long(), torch.as_tensor(batch.gt_mask).float()
         with torch.autocast(self.device.type, enabled=False):
-            parts = {
-                f"{name}_{part}": value
+            losses = {
+                name: total_loss([adapter_loss(output, label, mask) for output in layers])
                 for name, layers in outputs.items()
-                for part, value in _total([adapter_loss(output, label, mask) for output in layers])._asdict().items()
             }
+        parts = {f"{name}_{part}": value for name, loss in losses.items() for part, value in loss._asdict().items()}
         loss = torch.stack([*parts.values()]).sum()
         self._require_finite(loss, batch)
         logged = {f"train_{name}": value.detach() for name, value in {**parts, "loss": loss}.items()}
@@ -244,23 +258,26 @@ class AdaptCLIPTraining(AdaptCLIP):
         callback = self.trainer.checkpoint_callback
         folder = Path(getattr(callback, "dirpath", None) or self.trainer.default_root_dir)
         if self.trainer.is_global_zero:
-            write_adapter_file(folder / ADAPTER_FILE, self.model.adapters, self.adapter_metadata())
+            write_adapter_file(folder / ADAPTER_FILE, self.model.adapters, self.adapter_header())
 
-    def adapter_metadata(self) -> dict[str, str]:
-        """Header of the adapter file: what the adapters were trained on, and what they belong to."""
-        datamodule = self._datamodule()
-        return {
-            **self._clip_record(),
-            "layers": json.dumps(self.backbone.layers),
-            "image_size": json.dumps(self.input_size),
-            "options": json.dumps({key: self._options[key] for key in HEADER_OPTIONS}),
-            "prompt_length": str(self._options["prompt_length"]),
-            "class_name": self._options["class_name"],
-            "base": datamodule.base.module_class.__name__,
-            "base_categories": json.dumps(datamodule.base_samples.categories),
-            "epochs": str(self.current_epoch + 1),
-            "versions": json.dumps({name: version(name) for name in _PACKAGES}),
-        }
+    def adapter_header(self) -> AdapterHeader:
+        """What the adapters were trained on, and which CLIP they belong to."""
+        datamodule, options = self._pairs(), self.model.options
+        return AdapterHeader(
+            backbone=self.clip_identity.backbone,
+            weights=self.clip_identity.weights,
+            fingerprint=self.clip_identity.fingerprint,
+            layers=self.model.layers,
+            image_size=self.input_size,
+            class_name=options.class_name,
+            context=options.context,
+            topk=options.topk,
+            mode=options.mode,
+            base=datamodule.base.module_class.__name__,
+            base_categories=tuple(datamodule.base_samples.categories),
+            epochs=self.current_epoch + 1,
+            versions={name: version(name) for name in _PACKAGES},
+        )
 
     def on_validation_start(self) -> None:
         """Encode texts and the target's prompts, and start new metrics."""
@@ -270,19 +287,19 @@ class AdaptCLIPTraining(AdaptCLIP):
         """Prepare as for validation."""
         self._start_evaluation()
 
-    def validation_step(self, batch: QueryPromptBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # type: ignore[override]  # noqa: ANN401
-        """Judge a batch of the target, zero- and one-shot."""
+    def validation_step(self, batch: QueryPromptBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
+        """Predict a batch of the target, zero- and one-shot."""
         del args, kwargs, batch_idx
         if self._evaluation is None:
             msg = "A step of validation came before its start."
             raise RuntimeError(msg)
         size = self.input_size or tuple(torch.as_tensor(batch.image).shape[-2:])
-        output = self._evaluation.update(self.model, batch, self._encode_queries(batch), (size[0], size[1]))
+        output = self._evaluation.update(batch, self.tokens.of_queries(batch), (size[0], size[1]))
         updated: STEP_OUTPUT = batch.update(**output._asdict())
         return updated
 
     def test_step(self, batch: QueryPromptBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # type: ignore[override]  # noqa: ANN401
-        """Judge a batch of the target, zero- and one-shot."""
+        """Predict a batch of the target, zero- and one-shot."""
         return self.validation_step(batch, batch_idx, *args, **kwargs)
 
     def on_validation_epoch_end(self) -> None:
@@ -294,69 +311,19 @@ class AdaptCLIPTraining(AdaptCLIP):
         self._log_evaluation("test")
 
     def _start_evaluation(self) -> None:
-        datamodule = self._datamodule()
+        datamodule = self._pairs()
         self.model.encode_texts()
         categories = datamodule.target_samples.categories if datamodule.target_samples else []
         prompts = datamodule.target_prompts(self.seed)
-        self._evaluation = TargetEvaluation(categories, prompts, self._encode_files, self.device)
+        self._evaluation = TargetEvaluation(self.model, categories, prompts, self.tokens.of_files, self.device)
 
     def _log_evaluation(self, stage: str) -> None:
-        if self._evaluation is not None and self._datamodule().target is not None:
+        if self._evaluation is not None and self._pairs().target is not None:
             scores = self._evaluation.scores()
             self.log_dict({f"{stage}_{name}": score for name, score in scores.items()})
             figures = ", ".join(f"{name.replace('_', ' ')} {score:.3f}" for name, score in scores.items())
             rank_zero_info("Epoch %d, target: %s", self.current_epoch, figures)
         self._evaluation = None
-
-    def _encode_pairs(self, batch: QueryPromptBatch) -> tuple[ImageTokens, ImageTokens]:
-        """Tokens of queries and prompts, which are encoded as one batch where they are not known."""
-        if batch.tokens is not None and batch.prompt_tokens is not None:
-            return self._unpack(batch.tokens), self._unpack(batch.prompt_tokens)
-        query, prompt = torch.as_tensor(batch.image), torch.as_tensor(self._normalized(batch.prompt_image))
-        tokens = self._encode(torch.cat([query, prompt]))
-        queries, prompts = slice(len(query)), slice(len(query), None)
-        return _take(tokens, queries), _take(tokens, prompts)
-
-    def _encode_queries(self, batch: QueryPromptBatch) -> ImageTokens:
-        return self._encode(torch.as_tensor(batch.image)) if batch.tokens is None else self._unpack(batch.tokens)
-
-    def _encode_files(self, files: Sequence[str]) -> ImageTokens:
-        if self.token_cache is not None:
-            return self._unpack(torch.stack([self.token_cache.read(file) for file in files]).to(self.device))
-        return self._encode(torch.cat([self._load_image(file) for file in files]).to(self.device))
-
-    @torch.no_grad()
-    def _encode(self, images: torch.Tensor) -> ImageTokens:
-        return self.model.encode(images, self.model.layers)
-
-    def _unpack(self, tokens: torch.Tensor) -> ImageTokens:
-        return unpack_tokens(tokens, len(self.model.layers), self._grid())
-
-    def _grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        if self.input_size is None:
-            msg = "cache_dir needs a pre-processor that resizes, so that all images have the same number of tokens."
-            raise ValueError(msg)
-        (height, width), (patch_height, patch_width) = self.input_size, self.model.patch_size
-        return height // patch_height, width // patch_width
-
-    def _normalized(self, prompt_image: torch.Tensor | None) -> torch.Tensor | None:
-        """Pre-process prompts as anomalib's callback does queries."""
-        transform = getattr(self.pre_processor, "transform", None)
-        return prompt_image if transform is None else transform(prompt_image)
-
-    def _use_cache(self, folder: Path, datamodule: QueryPromptDataModule) -> None:
-        """Compute the tokens that are missing, and let the data sets read them instead of images."""
-        shape = (packed_rows(len(self.model.layers), self._grid()), self.model.static_pair.shape[1])
-        clip = (self.backbone.name, module_digest(self.model.clip.visual), self.model.layers, self.model.first_vv_block)
-        cache = TokenCache(folder, [*map(str, clip), repr(self.pre_processor)], shape)
-        cache.complete(datamodule.image_files(), self._pack_files, datamodule.eval_batch_size, self.trainer)
-        self.token_cache = cache
-        datamodule.use_tokens(cache)
-
-    def _pack_files(self, files: Sequence[str]) -> torch.Tensor:
-        with torch.autocast(self.device.type, enabled=False):
-            return pack_tokens(self._encode_files(files))
 
     @staticmethod
     def _require_finite(loss: torch.Tensor, batch: QueryPromptBatch) -> None:
@@ -368,13 +335,3 @@ class AdaptCLIPTraining(AdaptCLIP):
             f"{ADAPTER_FILE} of the last whole epoch is kept. Look at these images, or lower the learning rate."
         )
         raise FloatingPointError(msg)
-
-
-def _take(tokens: ImageTokens, rows: slice) -> ImageTokens:
-    """Some images of a batch."""
-    return ImageTokens(tokens.global_token[rows], tuple(layer[rows] for layer in tokens.layers), tokens.grid)
-
-
-def _total(losses: Sequence[AdapterLoss]) -> AdapterLoss:
-    """Sum the losses of the layers, part by part."""
-    return AdapterLoss(*(torch.stack(part).sum() for part in zip(*losses, strict=True)))

@@ -6,6 +6,7 @@
 Letters: B batch, H and W pixels.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -77,3 +78,8 @@ def dice_loss(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     probability, target = probability.flatten(1), target.flatten(1)
     overlap = (probability * target).sum(dim=1)
     return (1 - (2 * overlap + 1) / (probability.sum(dim=1) + target.sum(dim=1) + 1)).mean()
+
+
+def total_loss(losses: Sequence[AdapterLoss]) -> AdapterLoss:
+    """Sum the losses of the layers, part by part."""
+    return AdapterLoss(*(torch.stack(part).sum() for part in zip(*losses, strict=True)))

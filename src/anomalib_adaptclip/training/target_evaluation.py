@@ -8,52 +8,52 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from anomalib.data import InferenceBatch
 
-from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.metrics.target import TargetMetric
 from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
 
 
-def align_pairs(query: ImageTokens, prompt: ImageTokens) -> list[Alignment]:
-    """Align queries with a prompt each: one alignment a layer."""
-    pairs = zip(query.layers, prompt.layers, strict=True)
-    return [align(normalized_patches(q), normalized_patches(p)) for q, p in pairs]
-
-
 class TargetEvaluation:
     """One pass over a target.
 
     Args:
-        categories: Of the target.
+        model: Model that is evaluated.
+        categories: Categories of the target.
         prompts: A normal image for each category that has one.
-        encode: Computes the tokens of a batch of files.
+        encode: Computes the tokens of a batch of files at all layers.
         device: Where the metrics add up.
     """
 
     def __init__(
         self,
+        model: AdaptCLIPModel,
         categories: Sequence[str],
         prompts: Mapping[str, str],
         encode: Callable[[Sequence[str]], ImageTokens],
         device: torch.device,
     ) -> None:
-        self.prompts = {category: encode([path]) for category, path in prompts.items()}
+        self.model = model
+        pack = model.prompt_memory.pack
+        self.prompts = {category: pack(encode([path]).layers) for category, path in prompts.items()}
         shots = ["zero_shot", *(["one_shot"] if len(self.prompts) == len(categories) else [])]
         self.metrics = {shot: TargetMetric(categories).to(device) for shot in shots}
 
-    def update(
-        self, model: AdaptCLIPModel, batch: QueryPromptBatch, tokens: ImageTokens, size: tuple[int, int]
-    ) -> InferenceBatch:
-        """Judge a batch by its tokens, zero- and one-shot, and add it to the metrics.
+    def update(self, batch: QueryPromptBatch, tokens: ImageTokens, size: tuple[int, int]) -> InferenceBatch:
+        """Predict a batch by its tokens, zero- and one-shot, and add it to the metrics.
+
+        Args:
+            batch: Queries of the target.
+            tokens: Their tokens at all layers.
+            size: Height and width of the maps in pixels.
 
         Returns:
             The one-shot predictions, or zero-shot where there are no prompts.
         """
         categories = list(batch.category or ())
         for shot, metric in self.metrics.items():
-            alignments = align_pairs(tokens, self._prompts_of(categories)) if shot == "one_shot" else []
-            output = model.predict(tokens, alignments, size)
+            prompts = [self.prompts[category] if shot == "one_shot" else None for category in categories]
+            output = self.model.predict_each(tokens, prompts, size)
             metric.update(
                 categories,
                 torch.as_tensor(output.pred_score),
@@ -70,8 +70,3 @@ class TargetEvaluation:
             scores = metric.compute()
             found |= {f"{shot}_image_AUROC": scores.image_auroc, f"{shot}_pixel_AUPR": scores.pixel_aupr}
         return {name: score for name, score in found.items() if score is not None}
-
-    def _prompts_of(self, categories: Sequence[str]) -> ImageTokens:
-        own = [self.prompts[category] for category in categories]
-        layers = tuple(torch.cat(layer) for layer in zip(*(tokens.layers for tokens in own), strict=True))
-        return ImageTokens(torch.cat([tokens.global_token for tokens in own]), layers, own[0].grid)

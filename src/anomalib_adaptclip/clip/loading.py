@@ -1,0 +1,149 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Loading CLIP's weights: by open_clip's tag, from a local file, or those that the package ships."""
+
+import logging
+import warnings
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import open_clip
+import torch
+
+from anomalib_adaptclip.files.tensors import State, read_safetensors, read_torch_file, sha256_of
+
+from .backbones import TINY_WEIGHTS, Backbone, get_backbone
+from .identity import ClipIdentity, fingerprint
+from .tiny import UNTRAINED_WEIGHTS, build_tiny, load_tiny
+from .types import Clip
+
+logger = logging.getLogger(__name__)
+
+
+class LoadedClip(NamedTuple):
+    """A CLIP with its weights.
+
+    Attributes:
+        clip: The model, on the CPU in float32.
+        backbone: How it is read.
+        weights: open_clip's tag, or the name of the local file.
+    """
+
+    clip: Clip
+    backbone: Backbone
+    weights: str
+
+    def identity(self) -> ClipIdentity:
+        """Backbone, weights and their hash. To be taken before a trainer changes the precision."""
+        return ClipIdentity(self.backbone.name, self.weights, fingerprint(self.clip))
+
+
+def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
+    """Build a CLIP with its weights.
+
+    Args:
+        name: Backbone, see :func:`get_backbone`.
+        pretrained: open_clip's tag of the weights, or the path of a local file: a state dict (``.safetensors``,
+            ``.pt``, ``.bin``), or OpenAI's own archive. The backbone's usual weights by default. `tiny` has
+            ``"generated"``, trained on generated images, and ``"seed-0"``, untrained.
+
+    Returns:
+        The CLIP and how to read it.
+
+    Raises:
+        ValueError: If backbone or tag is unknown, or the file is missing or does not fit.
+        ConnectionError: If the weights cannot be downloaded.
+    """
+    backbone = get_backbone(name)
+    pretrained = pretrained or backbone.pretrained
+    if name == "tiny" and str(pretrained) != TINY_WEIGHTS:
+        backbone = replace(backbone, adapters=())  # they belong to the shipped weights
+    if name == "tiny" and str(pretrained) in {TINY_WEIGHTS, UNTRAINED_WEIGHTS}:
+        clip, weights = load_tiny() if pretrained == TINY_WEIGHTS else build_tiny(), str(pretrained)
+    elif str(pretrained) in open_clip.list_pretrained_tags_by_model(name):
+        clip, weights = _load_tag(backbone, str(pretrained)), str(pretrained)
+    else:
+        path = _require_weights(backbone, pretrained)
+        clip, weights = _load_file(backbone, path), path.name
+    return LoadedClip(clip.eval(), backbone, weights)
+
+
+def _load_tag(backbone: Backbone, tag: str) -> Clip:
+    try:
+        return _create(backbone, tag, quick_gelu=tag == "openai")
+    except Exception as error:  # open_clip raises errors of urllib, of the hub, and of its own
+        msg = (
+            f"Could not load the weights {tag!r} of {backbone.name}: {error}\nDownload them on a machine with "
+            "access and pass the file: AdaptCLIP(pretrained=PATH), --model.pretrained PATH with anomalib, "
+            "--pretrained PATH with anomalib-adaptclip."
+        )
+        raise ConnectionError(msg) from error
+
+
+def _require_weights(backbone: Backbone, pretrained: str | Path | None) -> Path:
+    if pretrained and Path(pretrained).is_file():
+        return Path(pretrained)
+    own = [TINY_WEIGHTS, UNTRAINED_WEIGHTS] if backbone.name == "tiny" else []
+    tags = open_clip.list_pretrained_tags_by_model(backbone.name) or own
+    what = f"pretrained={str(pretrained)!r} is neither a tag nor a file" if pretrained else "pretrained is not given"
+    msg = f"Which weights of {backbone.name} to take? {what}. Its tags are {tags}; or give the path of a local file."
+    raise ValueError(msg)
+
+
+def _load_file(backbone: Backbone, path: Path) -> Clip:
+    state, from_openai = _read_state(path)
+    clip = _create(backbone, None, quick_gelu=from_openai)
+    try:
+        clip.load_state_dict(state)
+    except RuntimeError as error:
+        msg = f"The weights in {path} are not those of a {backbone.name}. Name their backbone. {error}"
+        raise ValueError(msg) from error
+    logger.info("CLIP %s loaded from %s, with %s.", backbone.name, path, _activation(clip))
+    return clip
+
+
+def _create(backbone: Backbone, tag: str | None, *, quick_gelu: bool) -> Clip:
+    if backbone.name == "tiny":
+        return build_tiny()
+    return open_clip.create_model(backbone.name, tag, force_quick_gelu=quick_gelu or backbone.quick_gelu)
+
+
+def _read_state(path: Path) -> tuple[State, bool]:
+    """State dict of a CLIP, and whether it is OpenAI's own file."""
+    content: Any
+    if path.suffix == ".safetensors":
+        content = read_safetensors(path)[0]
+    elif zipfile.is_zipfile(path) and any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
+        content = _read_openai_archive(path)
+    else:
+        content = read_torch_file(path)
+    content = content.get("state_dict", content)
+    state = {key.removeprefix("module."): tensor for key, tensor in content.items()}
+    markers = [state.pop(key, None) for key in ("input_resolution", "context_length", "vocab_size")]
+    return state, any(marker is not None for marker in markers)
+
+
+def _read_openai_archive(path: Path) -> State:
+    """OpenAI's files are TorchScript, which is code. They are opened only if they are the ones that open_clip knows."""
+    if sha256_of(path) not in _openai_hashes():
+        msg = (
+            f"{path} is a TorchScript archive, which can hold code, and none of OpenAI's files. Save its "
+            "state dict, with safetensors for instance, and pass that."
+        )
+        raise ValueError(msg)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, and the only reader of these files
+        return dict(torch.jit.load(path, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+
+
+def _openai_hashes() -> set[str]:
+    """SHA-256 of OpenAI's files: open_clip records them in their addresses, ``.../<hash>/<name>.pt``."""
+    configs = (open_clip.get_pretrained_cfg(model, "openai") for model in open_clip.list_openai_models())
+    return {config["url"].split("/")[-2] for config in configs if config.get("url")}
+
+
+def _activation(clip: Clip) -> str:
+    return type(clip.visual.transformer.resblocks[0].mlp.gelu).__name__

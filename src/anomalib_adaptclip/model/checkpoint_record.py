@@ -1,0 +1,128 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a checkpoint of AdaptCLIP says besides its tensors: one typed record, read, checked and written here."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from anomalib_adaptclip.adapters.sources import AdapterOrigin
+from anomalib_adaptclip.clip import ClipIdentity
+from anomalib_adaptclip.version import __version__
+
+from .calibration import CalibrationRecord
+from .options import ModelOptions
+from .thresholds import Thresholds
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_KEY = "adaptclip"
+
+
+@dataclass(frozen=True)
+class CheckpointRecord:
+    """The record in a checkpoint, under the key ``adaptclip``.
+
+    Attributes:
+        clip: The CLIP that the checkpoint belongs to; it does not hold CLIP itself.
+        origin: Where its adapters came from.
+        options: Options of the model.
+        prompt_files: Its prompt images, none for zero-shot.
+        calibration: Thresholds of normal images, if such were found.
+        prompt_bank: Path of the prompt bank that it was made with, empty without.
+        version: Version of this package that wrote it.
+    """
+
+    clip: ClipIdentity
+    origin: AdapterOrigin
+    options: ModelOptions
+    prompt_files: tuple[str, ...] = ()
+    calibration: CalibrationRecord | None = None
+    prompt_bank: str = ""
+    version: str = __version__
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: object) -> "CheckpointRecord":
+        """Read the record of a checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint is no AdaptCLIP's, or its record is damaged.
+        """
+        record = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+        if record is None:
+            msg = (
+                "This is no checkpoint of AdaptCLIP: it lacks the record of backbone and adapters. Give one that "
+                "`anomalib train --model AdaptCLIP` wrote, weights/lightning/model.ckpt."
+            )
+            raise ValueError(msg)
+        try:
+            return cls._from_dict(record)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            msg = f"The checkpoint's record of AdaptCLIP is damaged ({error!r}). Train it anew, with this version."
+            raise ValueError(msg) from error
+
+    @classmethod
+    def _from_dict(cls, record: Mapping[str, Any]) -> "CheckpointRecord":
+        origin, options, calibration = record["origin"], record["options"], record["calibration"]
+        return cls(
+            clip=ClipIdentity(**record["clip"]),
+            origin=AdapterOrigin(**origin | {"categories": tuple(origin["categories"])}),
+            options=ModelOptions(**options | {"adapters": tuple(options["adapters"])}),
+            prompt_files=tuple(record["prompt_files"]),
+            calibration=calibration
+            and CalibrationRecord(
+                tuple(calibration["files"]), calibration["rate"], Thresholds(*calibration["thresholds"])
+            ),
+            prompt_bank=record["prompt_bank"],
+            version=record["version"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain data, which ``torch.load(weights_only=True)`` reads."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+    def require_same_clip(self, clip: ClipIdentity) -> None:
+        """Check that the checkpoint belongs to a model's CLIP.
+
+        Raises:
+            ValueError: If it belongs to another.
+        """
+        if (self.clip.backbone, self.clip.fingerprint) == (clip.backbone, clip.fingerprint):
+            return
+        msg = (
+            f"The checkpoint was made with the backbone {self.clip.backbone} and weights {self.clip.weights}, the "
+            f"model has {clip.backbone} and {clip.weights}, and their tokens are not alike. Build the model with "
+            f"backbone={self.clip.backbone!r} and those weights."
+        )
+        raise ValueError(msg)
+
+    def warn_of_other_prompts(self, has_bank: bool, has_shots: bool) -> None:
+        """Tell if the thresholds belong to scores of another kind than those of the model that loads them.
+
+        Args:
+            has_bank: Whether the model has a prompt bank.
+            has_shots: Whether it is to draw prompts of its own.
+        """
+        had = _kind_of_prompts(bool(self.prompt_bank), bool(self.prompt_files))
+        has = _kind_of_prompts(has_bank, has_shots or bool(self.prompt_files))
+        if had != has:
+            logger.warning(
+                "The checkpoint was made with %s, and the model has %s: the checkpoint's thresholds do not fit its "
+                "scores. Give the model what the checkpoint had, or validate it anew.",
+                ", ".join(filter(None, (had, self.prompt_bank))),
+                has,
+            )
+
+
+def _kind_of_prompts(has_bank: bool, has_prompts: bool) -> str:
+    return "a prompt bank" if has_bank else "prompts" if has_prompts else "no prompts"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Dictionaries and lists in place of tuples."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,78 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Thresholds that few normal images imply, and how a post-processor gets them.
+
+Letters: K normal images, A variants of each.
+"""
+
+import logging
+from typing import NamedTuple
+
+import torch
+from anomalib.post_processing import PostProcessor
+from scipy.stats import t as student
+
+logger = logging.getLogger(__name__)
+
+_SMALLEST = 1e-6  # probabilities nearer to 0 or 1 have the log-odds of this one
+
+
+class Thresholds(NamedTuple):
+    """What a new normal image exceeds at the chosen rate only.
+
+    Attributes:
+        image: Threshold of the image score, in (0, 1).
+        pixel: Threshold of the map, in (0, 1): what the largest value of its map exceeds at that rate.
+    """
+
+    image: float
+    pixel: float
+
+
+def prediction_bound(values: torch.Tensor, rate: float) -> float:
+    """Estimate what a new image exceeds at a rate, from few images: an upper prediction bound.
+
+    Log-odds of normal images are taken to be normally distributed. Their mean is that of the images themselves, for
+    a variant may be a little less normal throughout; their variance is estimated on all variants. Both are estimates,
+    for which the quantile of Student's t makes up: without it far more than the rate would exceed the bound that few
+    images give.
+
+    Args:
+        values: ``(K, A)`` in [0, 1], A variants of K images, K at least 2, each image itself first.
+        rate: Share of new images that may exceed the bound, in (0, 1).
+
+    Returns:
+        The bound, in (0, 1).
+    """
+    odds = values.double().clamp(_SMALLEST, 1 - _SMALLEST).logit()
+    images = len(odds)
+    variance = odds.var(dim=0).mean() * (1 + 1 / images)  # of a new image's distance from the mean
+    quantile = float(student.ppf(1 - rate, images - 1))
+    return float((odds[:, 0].mean() + quantile * variance.sqrt()).sigmoid())
+
+
+def set_thresholds(post_processor: PostProcessor, thresholds: Thresholds) -> None:
+    """Give a post-processor its thresholds.
+
+    Scores are normalised such that the threshold becomes 0.5, and so that nothing is clamped: the order of images
+    stays.
+
+    Args:
+        post_processor: Changed in place.
+        thresholds: Thresholds of images and pixels.
+    """
+    for name, threshold in zip(Thresholds._fields, thresholds, strict=True):
+        reach = max(threshold, 1 - threshold)  # to the farther end of [0, 1]
+        getattr(post_processor, f"_{name}_threshold").fill_(threshold)
+        getattr(post_processor, f"{name}_min").fill_(threshold - reach)
+        getattr(post_processor, f"{name}_max").fill_(threshold + reach)
+
+
+def warn_if_uncalibrated(post_processor: object) -> None:
+    """Tell if anomalib's post-processor has no thresholds."""
+    if isinstance(post_processor, PostProcessor) and post_processor.image_threshold.isnan():
+        logger.warning(
+            "Nothing was calibrated, for want of validation data: scores and maps are raw, in [0, 1], and the "
+            "threshold is 0.5. Validate on a data module, or predict from such a checkpoint, to calibrate."
+        )
