@@ -27,7 +27,7 @@ from anomalib.engine import Engine
 from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder
-from anomalib_adaptclip.data.predict_folder import image_files
+from anomalib_adaptclip.data.image_files import list_image_files
 from anomalib_adaptclip.results.prediction import results_of
 from anomalib_adaptclip.results.table import ResultsFile, read_results
 
@@ -46,7 +46,7 @@ def draw_images(folder: Path, count: int) -> None:
 def by_command(model: Callable[..., AdaptCLIP], folder: Path, table: Path, batch_size: int) -> None:
     predictor = AdaptCLIPPredictor(model())
     with ResultsFile(table) as file:
-        for paths, predictions in predictor.stream(image_files(folder), batch_size):
+        for paths, predictions in predictor.stream(list_image_files(folder), batch_size):
             file.write(results_of(paths, predictions))
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from anomalib_adaptclip import AdaptCLIPTraining, QueryPromptDataModule
 from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE
-from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 
 from .augment import draw_pairs
 from .products import HELD_OUT, TRAINED, Products

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 from anomalib_adaptclip.data.rendering import shapes
+from anomalib_adaptclip.data.rendering.colours import mix, rgb
+from anomalib_adaptclip.data.rendering.fields import shift
+from anomalib_adaptclip.data.rendering.lighting import shade
 from anomalib_adaptclip.data.rendering.noise import cell_noise, fractal_noise
 from anomalib_adaptclip.data.rendering.placement import blob, contrasting, stroke
+from anomalib_adaptclip.data.rendering.scene import Scene, remove_material
 from anomalib_adaptclip.data.rendering.shapes import Array
-from anomalib_adaptclip.data.rendering.stage import Scene, mix, move, rgb, shade, take_away
 
 
 def at(*values: float) -> Array:
@@ -96,13 +99,13 @@ def test_level_relief_keeps_its_colour_and_slopes_to_the_light_are_brighter() ->
 
 def test_move_fills_from_the_border() -> None:
     field = np.arange(16.0).reshape(4, 4)
-    np.testing.assert_array_equal(move(field, 0.5, 0.0)[0], [0.0, 0.0, 1.0, 2.0])
-    np.testing.assert_array_equal(move(field, 0.0, -0.5)[:, 0], [4.0, 8.0, 12.0, 12.0])
+    np.testing.assert_array_equal(shift(field, 0.5, 0.0)[0], [0.0, 0.0, 1.0, 2.0])
+    np.testing.assert_array_equal(shift(field, 0.0, -0.5)[:, 0], [4.0, 8.0, 12.0, 12.0])
 
 
 def test_taking_away_shows_the_ground() -> None:
     x, y = shapes.axes(64)
-    layer = take_away(scene(64), shapes.circle(x, y, 0.5))
+    layer = remove_material(scene(64), shapes.circle(x, y, 0.5))
     assert layer.alpha[32, 32] == 1.0
     assert layer.alpha[2, 2] == 0.0
     ground = mix(scene(64).image, layer.colour, layer.alpha)[:, 32, 32]

@@ -19,7 +19,7 @@ from lightning.pytorch import Callback
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
 from anomalib_adaptclip.cli.main import main
-from anomalib_adaptclip.data.predict_folder import image_files
+from anomalib_adaptclip.data.image_files import list_image_files
 from anomalib_adaptclip.results.prediction import Result, results_of
 from anomalib_adaptclip.results.table import draft_of, read_results
 
@@ -139,7 +139,7 @@ def test_damaged_images_are_skipped_by_name(queries: Path, caplog: pytest.LogCap
 def test_a_link_to_an_image_that_is_gone_is_one_damaged_image(queries: Path) -> None:
     (queries / "003.png").unlink()
     (queries / "003.png").symlink_to("nowhere.png")
-    files = image_files(queries)
+    files = list_image_files(queries)
     assert [Path(file).stem for file in files] == [f"00{number}" for number in range(7)]
     paths = [path for batch, _ in AdaptCLIPPredictor(tiny()).stream(files, unreadable="skip") for path in batch]
     assert paths == [file for file in files if "003" not in file]
@@ -147,18 +147,20 @@ def test_a_link_to_an_image_that_is_gone_is_one_damaged_image(queries: Path) -> 
 
 def test_a_folder_that_is_a_link_keeps_its_name(queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bottle").symlink_to(queries)
-    assert image_files(tmp_path / "bottle") == [str(tmp_path / "bottle" / f"00{number}.png") for number in range(7)]
+    assert list_image_files(tmp_path / "bottle") == [
+        str(tmp_path / "bottle" / f"00{number}.png") for number in range(7)
+    ]
     monkeypatch.chdir(queries)
-    assert image_files(".") == image_files("../queries") == list(map(str, sorted(queries.iterdir())))
+    assert list_image_files(".") == list_image_files("../queries") == list(map(str, sorted(queries.iterdir())))
 
 
 def test_what_is_no_image_is_not_listed(queries: Path) -> None:
     (queries / "folder.png").mkdir()
     (queries / "notes.txt").touch()
-    assert len(image_files(queries)) == 7
-    assert image_files(queries / "000.png") == [str(queries / "000.png")]
+    assert len(list_image_files(queries)) == 7
+    assert list_image_files(queries / "000.png") == [str(queries / "000.png")]
     with pytest.raises(ValueError, match=r"Found 0 images in .*notes\.txt"):
-        image_files(queries / "notes.txt")
+        list_image_files(queries / "notes.txt")
 
 
 def test_all_images_damaged(queries: Path) -> None:

@@ -31,7 +31,7 @@ def test_each_has_a_layout() -> None:
 def test_it_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for place, category in LAYOUTS[name].items():
-        SyntheticDefects("drawn", category, **BASE).prepare_data()  # type: ignore[arg-type]
+        SyntheticDefects("drawn", category, **BASE).prepare_data()
         shutil.copytree(f"drawn/{category}", f"datasets/{place}")
     done = AnomalibCLI(["fit", "--config", str(CONFIGS / f"{name}.yaml"), *QUICK, *OVERRIDES[name]])
     assert isinstance(done.model, AdaptCLIPTraining)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
-from anomalib_adaptclip.training.batch_norm import synchronize_batch_norms
+from anomalib_adaptclip.training.batch_norm import CpuSyncBatchNorm, synchronize_batch_norms
 
 from .command import RUN, column, fit, rows
 
@@ -20,12 +20,13 @@ SHARES = (5, 3)  # rows of each process
 
 
 def joined(kind: type[nn.Module]) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """A batch norm, its input, and the gradient of its output."""
+    """A module with a batch norm, its input, and the gradient of its output."""
     generator = torch.Generator().manual_seed(0)
     shape = (sum(SHARES), 4) if kind is nn.BatchNorm1d else (sum(SHARES), 4, 3, 2)
     norm: Any = kind(4)
     norm.weight.data.uniform_(0.5, 2, generator=generator)
-    return norm, torch.randn(shape, generator=generator) * 3 + 1, torch.randn(shape, generator=generator)
+    images = torch.randn(shape, generator=generator) * 3 + 1
+    return nn.Sequential(norm), images, torch.randn(shape, generator=generator)
 
 
 def run(norm: nn.Module, images: torch.Tensor, gradient: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -34,20 +35,23 @@ def run(norm: nn.Module, images: torch.Tensor, gradient: torch.Tensor) -> dict[s
     output.backward(gradient)
     assert images.grad is not None
     found = {"output": output.detach(), "input_grad": images.grad, **norm.state_dict()}
-    return found | {f"{name}_grad": p.grad for name, p in norm.named_parameters() if p.grad is not None}
+    found |= {f"{name}_grad": p.grad for name, p in norm.named_parameters() if p.grad is not None}
+    return {name: tensor.cpu() for name, tensor in found.items()}
 
 
-def process(rank: int, kind: type[nn.Module], folder: str) -> None:
+def process(rank: int, kind: type[nn.Module], device: str, folder: str) -> None:
     torch.distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=len(SHARES))
     norm, images, gradient = joined(kind)
-    own = (torch.split(tensor, [*SHARES])[rank].clone() for tensor in (images, gradient))
-    torch.save(run(synchronize_batch_norms(norm), *own), f"{folder}/{rank}.pt")
+    synchronize_batch_norms(norm, torch.device(device))
+    own = (torch.split(tensor, [*SHARES])[rank].to(device) for tensor in (images, gradient))
+    torch.save(run(norm.to(device), *own), f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d])
-def test_batch_norms_see_the_joined_batch(kind: type[nn.Module], tmp_path: Path) -> None:
-    spawn(process, (kind, str(tmp_path)), nprocs=len(SHARES))  # type: ignore[no-untyped-call]
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_batch_norms_see_the_joined_batch(kind: type[nn.Module], device: str, tmp_path: Path) -> None:
+    spawn(process, (kind, device, str(tmp_path)), nprocs=len(SHARES))  # type: ignore[no-untyped-call]
     expected = run(*joined(kind))
     found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(len(SHARES))]
     for name, tensor in expected.items():
@@ -59,6 +63,37 @@ def test_batch_norms_see_the_joined_batch(kind: type[nn.Module], tmp_path: Path)
         else:
             for part in parts:
                 torch.testing.assert_close(part, tensor)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", CpuSyncBatchNorm), ("cuda", nn.SyncBatchNorm)])
+def test_only_the_cpu_needs_our_own(device: str, expected: type[nn.Module]) -> None:
+    adapters = nn.ModuleDict({"head": nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)), "last": nn.BatchNorm1d(3)})
+    before, parameters = adapters.state_dict(), [*adapters.parameters()]
+    synchronize_batch_norms(adapters, torch.device(device))
+    assert type(adapters["last"]) is type(adapters.get_submodule("head.1")) is expected
+    assert list(adapters.state_dict()) == list(before)
+    assert all(new is old for new, old in zip(adapters.parameters(), parameters, strict=True))
+
+
+def test_one_process_alone_and_evaluation() -> None:
+    """Without other processes it is torch's."""
+    norm, images, gradient = joined(nn.BatchNorm2d)
+    own, _, _ = joined(nn.BatchNorm2d)
+    synchronize_batch_norms(own, torch.device("cpu"))
+    expected = run(norm, images.clone(), gradient)
+    for name, tensor in run(own, images.clone(), gradient).items():
+        torch.testing.assert_close(tensor, expected[name])
+    torch.testing.assert_close(own.eval()(images), norm.eval()(images))
+
+
+def test_torch_still_has_none_for_the_cpu(tmp_path: Path) -> None:
+    """If it gets one, `CpuSyncBatchNorm` can go."""
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        with pytest.raises(ValueError, match="expected input tensor to be on GPU"):
+            nn.SyncBatchNorm(4)(torch.rand(2, 4))
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPTraining, QueryPromptDataModule, SyntheticDefects
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
 from anomalib_adaptclip.clip import Backbone, LoadedClip
-from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.training import lightning_model
 from tests.conftest import GOLDEN
 
@@ -270,7 +270,7 @@ class TestResult:
                     post_processor=False,
                     visualizer=False,
                 )
-                data = SyntheticDefects(root, category, **FEW)  # type: ignore[arg-type]
+                data = SyntheticDefects(root, category, **FEW)
                 [metrics] = engine().test(detector, datamodule=data)
                 found.append((metrics["image_AUROC"], metrics["pixel_AUPR"]))
             for index, metric in enumerate(("image_AUROC", "pixel_AUPR")):

@@ -35,7 +35,7 @@ from anomalib_adaptclip.comparison.ablation import build_table, find_configs, re
 from anomalib_adaptclip.comparison.report import write_report
 from anomalib_adaptclip.data import QueryPromptDataModule
 from anomalib_adaptclip.data.check import check_data_set
-from anomalib_adaptclip.data.predict_folder import Unreadable, image_files, require_batch_size
+from anomalib_adaptclip.data.image_files import Unreadable, list_image_files, require_batch_size
 from anomalib_adaptclip.model.frozen_clip import build_model
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.model.options import ModelOptions
@@ -138,7 +138,7 @@ def predict(
     require_results(results)
     require_batch_size(batch_size)
     require_device(device)
-    files = image_files(images)
+    files = list_image_files(images)
     require_names(results, files)
     with ResultsFile(results, resume) as file:
         predictor = (

@@ -3,7 +3,6 @@
 
 """Models and data modules named as in anomalib's YAML, by ``class_path`` and ``init_args``."""
 
-import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, TypeVar, cast
 
 from anomalib.data import AnomalibDataModule
 from jsonargparse import ArgumentError, ArgumentParser
+
+from anomalib_adaptclip.data.constructor_arguments import constructor_arguments
 
 _UNION = "Does not validate against any of the Union subtypes"
 Spec = dict[str, Any]
@@ -58,7 +59,7 @@ def build(kind: type[Part], spec: Mapping[str, Any], **arguments: Any) -> Part: 
 
 def takes(part: type[Any], argument: str) -> bool:
     """Whether a constructor has an argument."""
-    return argument in inspect.signature(part).parameters
+    return argument in constructor_arguments(part)
 
 
 def relative_path(path: str, datamodule: AnomalibDataModule) -> str:

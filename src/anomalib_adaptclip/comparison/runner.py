@@ -21,7 +21,7 @@ from anomalib_adaptclip.adapters.sources import AUTO, NONE
 from anomalib_adaptclip.clip import TINY_WEIGHTS
 from anomalib_adaptclip.data import SyntheticDefects
 from anomalib_adaptclip.data.check import listing_faults
-from anomalib_adaptclip.data.sources import first_few
+from anomalib_adaptclip.data.messages import abbreviate
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 
 from .components import build, class_of
@@ -114,7 +114,7 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
             kind = (run.data_set, fault.replace(run.category, "") if run.category else fault)
             alike.setdefault(kind, (fault, []))[1].append(run.category)
     for (data_set, _), (fault, (first, *others)) in alike.items():
-        rest = f" So it is with {len(others)} other categories: {first_few(others)}" if others else ""
+        rest = f" So it is with {len(others)} other categories: {abbreviate(others)}" if others else ""
         yield f"{data_set} {first}: {fault}{rest}"
     yield from _missing_adapters(runs)
 

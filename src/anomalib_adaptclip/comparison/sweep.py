@@ -14,7 +14,7 @@ from anomalib.data import AnomalibDataModule
 from anomalib.models.components import AnomalibModule
 
 from anomalib_adaptclip.data.catalogue import data_set_names, find_data_configs
-from anomalib_adaptclip.data.sources import listed_categories
+from anomalib_adaptclip.data.data_source import listed_categories
 from anomalib_adaptclip.version import __version__
 
 from .components import Spec, class_of, takes

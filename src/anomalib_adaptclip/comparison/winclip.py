@@ -39,7 +39,7 @@ class UntrainedWinClip(NormalizedWinClip):
     """
 
     def __init__(self, class_name: str | None = None, k_shot: int = 0) -> None:
-        # anomalib builds its CLIP by name, with weights to download, and takes no other.
+        # anomalib's model builds its CLIP by name, with weights to download, and takes no other; see docs/hosts.md.
         with patch.object(open_clip, "create_model_and_transforms", build_small_clip):
             super().__init__(class_name, k_shot)
 

@@ -1,46 +1,39 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""AbnormalFolder: data sets that show nothing normal, such as polyps in every image."""
+"""AbnormalFolder: a data module for data sets without normal images, such as polyps in every image."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
-from anomalib.data import AnomalibDataModule, AnomalibDataset, ImageItem
-from anomalib.data.utils import LabelName, Split, TestSplitMode, ValSplitMode, read_image
+from anomalib.data import AnomalibDataset, ImageItem
+from anomalib.data.utils import LabelName, Split, TestSplitMode, read_image
 from anomalib.data.utils.image import is_image_file
 from PIL import Image
-from torchvision.transforms.v2 import Transform
 from torchvision.transforms.v2.functional import to_image
 from torchvision.tv_tensors import Mask
+
+from .image_data_module import ImageDataModule
 
 _MASK_THRESHOLD = 127  # masks may be JPEG files, whose black is not quite 0
 
 
-class AbnormalFolder(AnomalibDataModule):
+class AbnormalFolder(ImageDataModule):
     """A folder of images that are all abnormal, and a folder of their masks.
 
-    Both splits are all the images, and all are labelled abnormal. The train split is there for few-shot prompts, which
-    the paper draws from the test images where there are no normal ones: AdaptCLIP takes them in spite of their label.
-    With one class only, image AUROC and its kin are undefined: read the pixel metrics.
+    The train split and the test split both hold all images, each labelled abnormal. The train split serves few-shot
+    prompts: where there are no normal images, the paper draws the prompts from the test images, and AdaptCLIP does so
+    too. Image metrics such as AUROC are undefined for a single class, so look at the pixel metrics.
 
     Args:
-        name: Of the data set, for results.
+        name: Name of the data set, for the folder of the results.
         root: Folder of the data set.
-        image_dir: Folder of the images in it.
-        mask_dir: Folder of the masks in it, named like the images up to the extension. Brighter than half is abnormal.
-        train_batch_size: Batch size in training.
-        eval_batch_size: Batch size in validation and test.
-        num_workers: Worker processes that load images.
-        train_augmentations: Augmentations of the training images.
-        val_augmentations: Augmentations of the validation images.
-        test_augmentations: Augmentations of the test images.
-        augmentations: Augmentations where none of the above is given.
-        val_split_mode: How the validation set is made, see `AnomalibDataModule`.
-        val_split_ratio: Fraction of images for the validation set where it is split off.
-        seed: Of random splits.
+        image_dir: Folder of the images, below ``root``.
+        mask_dir: Folder of the masks, below ``root``. A mask has the name of its image up to the extension; pixels
+            brighter than half are abnormal.
+        **kwargs: Further arguments of `ImageDataModule`, except those of the test split.
 
     Attributes:
         prompts_are_abnormal: Tells AdaptCLIP that it may draw prompts that are labelled abnormal.
@@ -54,30 +47,10 @@ class AbnormalFolder(AnomalibDataModule):
         root: Path | str,
         image_dir: str = "images",
         mask_dir: str = "masks",
-        train_batch_size: int = 32,
-        eval_batch_size: int = 32,
-        num_workers: int = 8,
-        train_augmentations: Transform | None = None,
-        val_augmentations: Transform | None = None,
-        test_augmentations: Transform | None = None,
-        augmentations: Transform | None = None,
-        val_split_mode: ValSplitMode | str = ValSplitMode.SAME_AS_TEST,
-        val_split_ratio: float = 0.5,
-        seed: int | None = None,
+        **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(
-            train_batch_size=train_batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            train_augmentations=train_augmentations,
-            val_augmentations=val_augmentations,
-            test_augmentations=test_augmentations,
-            augmentations=augmentations,
-            test_split_mode=TestSplitMode.NONE,  # any other makes normal test images out of the train split
-            val_split_mode=val_split_mode,
-            val_split_ratio=val_split_ratio,
-            seed=seed,
-        )
+        # Any other mode makes normal test images out of the train split, by this ratio.
+        super().__init__(test_split_mode=TestSplitMode.NONE, test_split_ratio=0.2, **kwargs)
         self._name = name
         self.root = Path(root)
         self.image_dir = image_dir
@@ -100,7 +73,7 @@ class AbnormalFolderDataset(AnomalibDataset):
     Args:
         images: Folder of the images.
         masks: Folder of the masks, named like the images up to the extension.
-        split: What to call the split; the images are the same.
+        split: Name of the split; the images are the same in each.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -115,9 +88,10 @@ class AbnormalFolderDataset(AnomalibDataset):
                 raise FileNotFoundError(msg)
         mask_of = {path.stem: str(path) for path in masks.iterdir() if is_image_file(path)}
         files = sorted(path for path in images.iterdir() if is_image_file(path))
-        bare = [path.name for path in files if path.stem not in mask_of]
-        if bare or not files:
-            msg = f"{images} holds {len(files)} images, and {len(bare)} of them have no mask in {masks}: {bare[:5]}."
+        unmasked = [path.name for path in files if path.stem not in mask_of]
+        if unmasked or not files:
+            found = f"{images} holds {len(files)} images, and {len(unmasked)} of them have no mask in {masks}"
+            msg = f"{found}: {unmasked[:5]}. Add what is missing, or check root, image_dir and mask_dir."
             raise ValueError(msg)
         self.samples = pd.DataFrame(
             {

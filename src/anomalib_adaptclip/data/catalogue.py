@@ -1,24 +1,24 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The paper's twelve data sets, as configured in ``configs/data``."""
+"""The catalogue of the paper's twelve data sets, which are configured in ``configs/data``."""
 
 from pathlib import Path
 
 from anomalib.data import AnomalibDataModule
 from jsonargparse import ArgumentParser
 
-from .sources import listed_categories
+from .data_source import listed_categories
 
 
 def find_data_configs() -> Path:
-    """Folder of the twelve files: inside an installed package, or in the repository."""
+    """Find the folder of the twelve files: inside the installed package, or in the repository."""
     shipped = Path(__file__).parents[1] / "configs" / "data"
     return shipped if shipped.is_dir() else Path(__file__).parents[3] / "configs" / "data"
 
 
 def data_set_names() -> list[str]:
-    """Names of the data sets, those of their files."""
+    """List the names of the data sets, which are the names of their files."""
     return sorted(path.stem for path in find_data_configs().glob("*.yaml"))
 
 
@@ -26,12 +26,12 @@ def build_data_set(name: str, root: Path | str | None = None, category: str | No
     """Build the data module of a data set as ``anomalib --data FILE`` does.
 
     Args:
-        name: Of the data set, such as ``"mvtec"``.
-        root: Its folder. By default what the file says.
-        category: Which of its categories. By default what the file says.
+        name: Name of the data set, such as ``"mvtec"``.
+        root: Folder of the data set. By default the one in the file.
+        category: Category to load. By default the one in the file.
 
     Returns:
-        The data module, not set up.
+        The data module. It has not been set up.
 
     Raises:
         ValueError: If there is no such data set.
@@ -49,10 +49,10 @@ def build_data_set(name: str, root: Path | str | None = None, category: str | No
 
 
 def categories_of_data_set(name: str) -> list[str]:
-    """Names of the categories of a data set; none where it has just one kind of thing.
+    """List the categories of a data set; there are none if it shows a single kind of object.
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
 
     Raises:
         ValueError: If there is no such data set.

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What there is of a data set on disk, and what is wrong with it."""
+"""The check of a data set on disk: counts of its images and masks, and problems."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,18 +17,19 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from .abnormal_folder import AbnormalFolder
 from .catalogue import build_data_set, categories_of_data_set
+from .data_source import images_without_mask
 from .dtd_synthetic import DTDSynthetic
-from .sources import first_few, without_mask
+from .messages import abbreviate
 
 
 class Counts(NamedTuple):
-    """Images of a category.
+    """Numbers of images of a category.
 
     Attributes:
-        train_normal: Normal ones to train on, or to draw prompts from.
-        test_normal: Normal ones to test on.
-        test_abnormal: Abnormal ones to test on.
-        masks: Of the abnormal ones.
+        train_normal: Normal images to train on or to draw prompts from.
+        test_normal: Normal test images.
+        test_abnormal: Abnormal test images.
+        masks: Masks of the abnormal test images.
     """
 
     train_normal: int
@@ -38,12 +39,12 @@ class Counts(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was found of a category.
+    """Result of the check of a category.
 
     Attributes:
-        category: Its name, that of the data set where there are no categories.
-        counts: Images, None if they cannot be listed.
-        problems: What is wrong, a sentence each.
+        category: Name of the category, or of the data set if it has no categories.
+        counts: Numbers of images, None if the images cannot be listed.
+        problems: Problems found, one sentence each.
     """
 
     category: str
@@ -55,11 +56,12 @@ def check_data_set(name: str, root: Path | str | None = None) -> Iterator[Report
     """Check a data set of the paper, category by category. Every image and mask is read.
 
     Args:
-        name: Of the data set, such as ``"mvtec"``.
-        root: Its folder. By default what its file says.
+        name: Name of the data set, such as ``"mvtec"``.
+        root: Folder of the data set. By default the one in its configuration.
 
     Yields:
-        A report per category, as soon as it is there; one of the data set where its folder, or all of it, is missing.
+        One report for each category, as soon as it is checked; a single report if the folder or all of its content is
+        missing.
 
     Raises:
         ValueError: If there is no such data set.
@@ -74,11 +76,11 @@ def check_data_set(name: str, root: Path | str | None = None) -> Iterator[Report
 
 
 def check_category(module: AnomalibDataModule, category: str) -> Report:
-    """Check what a data module holds.
+    """Check the images and masks of a data module.
 
     Args:
         module: Data module, not set up.
-        category: What to call it in the report.
+        category: Name for the report.
 
     Returns:
         The report.
@@ -87,44 +89,45 @@ def check_category(module: AnomalibDataModule, category: str) -> Report:
     try:
         module.setup()
         train, test = module.train_data.samples, module.test_data.samples
-    except Exception as error:  # noqa: BLE001  # anomalib raises pandas' errors too, and any of them is a finding
+    except Exception as error:  # noqa: BLE001  # anomalib passes on pandas' errors too, and each is a problem to report
         faults = listing_faults(module, error)
         folder = _category_folder(module)
         if folder is None or not folder.is_dir():
             return Report(category, None, faults)
         train, test = _list_split(folder, "train"), _list_split(folder, "test")
     abnormal = test[test.label_index == LabelName.ABNORMAL]
-    bare = without_mask(abnormal) if _has_masks(module) else []
-    masks = len(abnormal) - len(bare) if _has_masks(module) else 0
+    unmasked = images_without_mask(abnormal) if _has_masks(module) else []
+    masks = len(abnormal) - len(unmasked) if _has_masks(module) else 0
     train_normal, test_normal = (int((data.label_index == LabelName.NORMAL).sum()) for data in (train, test))
     problems = [*faults, *_empty_splits(module, train, test)]
-    if bare and not faults:  # which name them
-        problems.append(f"{len(bare)} abnormal images have no mask: {first_few(bare)}")
-    problems += _faulty_files([*train.image_path, *test.image_path], abnormal[~abnormal.image_path.isin(bare)], masks)
+    if unmasked and not faults:  # otherwise the faults name them
+        problems.append(f"{len(unmasked)} abnormal images have no mask: {abbreviate(unmasked)}")
+    with_mask = abnormal[~abnormal.image_path.isin(unmasked)]
+    problems += _faulty_files([*train.image_path, *test.image_path], with_mask, masks)
     return Report(category, Counts(train_normal, test_normal, len(abnormal), masks), problems)
 
 
 def listing_faults(module: AnomalibDataModule, error: Exception) -> list[str]:
-    """Tell why a data module cannot be set up: the files that are missing, or else what anomalib says.
+    """Explain why a data module cannot be set up: by the missing files, or by anomalib's error.
 
     Args:
-        module: Data module.
-        error: What its setup raised.
+        module: Data module whose setup failed.
+        error: Error that its setup raised.
 
     Returns:
-        A sentence each.
+        The reasons, one sentence each.
     """
     return _missing_files(module) or [f"It cannot be listed: {error}"]
 
 
 def _absence(modules: Sequence[AnomalibDataModule]) -> str:
-    """Why there is nothing of a data set at all, empty if there is something."""
+    """Explain why there are no files of a data set at all; empty if there are some."""
     root = Path(getattr(modules[0], "root", None) or ".")
     if not root.is_dir():
         return f"There is no folder {root}. Name that of the data set: --root PATH"
     folders = [folder for folder in map(_category_folder, modules) if folder]
     if folders and not any(folder.is_dir() for folder in folders):
-        names = first_few([folder.name for folder in folders])
+        names = abbreviate([folder.name for folder in folders])
         return f"{folders[0].parent} should hold the folders of the categories, and has none of {names}"
     return ""
 
@@ -142,7 +145,7 @@ def _empty_splits(module: AnomalibDataModule, train: pd.DataFrame, test: pd.Data
         yield "There are no normal train images."
     normal = test[test.label_index == LabelName.NORMAL]
     splits_by_ratio = isinstance(module, Folder) and module.normal_test_dir is None
-    if not splits_by_ratio and (normal.split == "train").all():  # anomalib then takes them from the train split
+    if not splits_by_ratio and (normal.split == "train").all():  # anomalib took them from the train split instead
         yield "There are no normal test images."
 
 
@@ -154,15 +157,15 @@ def _faulty_files(images: Iterable[str], abnormal: pd.DataFrame, masks: int) -> 
         sizes = dict(zip(paths, pool.map(_size, paths), strict=True))
     problems = []
     if unreadable := [path for path, size in sizes.items() if size is None]:
-        problems.append(f"{len(unreadable)} images or masks cannot be read: {first_few(unreadable)}")
+        problems.append(f"{len(unreadable)} images or masks cannot be read: {abbreviate(unreadable)}")
     readable = [(image, mask) for image, mask in pairs.items() if sizes[image] and sizes[mask]]
     if unequal := [mask for image, mask in readable if sizes[image] != sizes[mask]]:
-        problems.append(f"{len(unequal)} masks have another size than their image: {first_few(unequal)}")
+        problems.append(f"{len(unequal)} masks have another size than their image: {abbreviate(unequal)}")
     return problems
 
 
 def _size(path: str) -> tuple[int, int] | None:
-    """Width and height of an image, None if it cannot be read to its end."""
+    """Read an image to its end and return its width and height, None if that fails."""
     try:
         with Image.open(path) as image:
             image.load()
@@ -172,25 +175,27 @@ def _size(path: str) -> tuple[int, int] | None:
 
 
 def _missing_files(module: AnomalibDataModule) -> list[str]:
-    """What is missing where anomalib only says that something is."""
+    """Find the missing files, where anomalib's error does not name them."""
     missing: list[Path] = []
-    bare: list[Path] = []
+    unmasked: list[Path] = []
     orphans: list[Path] = []
     if isinstance(module, RealIAD):
         missing = [path for path in _listed_files(module) if not path.exists()]
     elif isinstance(module, Kolektor):
-        bare = [path for path in module.root.rglob("*.jpg") if not path.with_name(f"{path.stem}_label.bmp").exists()]
+        unmasked = [
+            path for path in module.root.rglob("*.jpg") if not path.with_name(f"{path.stem}_label.bmp").exists()
+        ]
     elif folder := _category_folder(module):
         images = [path for path in _images(folder, "test") if path.parent.name != "good"]
         masks = _images(folder, "ground_truth")
-        bare = [image for image in images if not any(_belongs(mask, image) for mask in masks)]
+        unmasked = [image for image in images if not any(_belongs(mask, image) for mask in masks)]
         orphans = [mask for mask in masks if not any(_belongs(mask, image) for image in images)]
-    faults = {"listed files are missing": missing, "images have no mask": bare, "masks have no image": orphans}
-    return [f"{len(paths)} {fault}: {first_few(sorted(map(str, paths)))}" for fault, paths in faults.items() if paths]
+    faults = {"listed files are missing": missing, "images have no mask": unmasked, "masks have no image": orphans}
+    return [f"{len(paths)} {fault}: {abbreviate(sorted(map(str, paths)))}" for fault, paths in faults.items() if paths]
 
 
 def _category_folder(module: AnomalibDataModule) -> Path | None:
-    """Folder of the category in the layout of MVTec AD, None for other layouts."""
+    """Return the folder of the category in the layout of MVTec AD, None for other layouts."""
     if not isinstance(module, MVTecAD | Visa | MPDD | DTDSynthetic):
         return None
     return Path(module.split_root if isinstance(module, Visa) else module.root) / module.category
@@ -201,7 +206,7 @@ def _images(folder: Path, split: str) -> list[Path]:
 
 
 def _list_split(folder: Path, split: str) -> pd.DataFrame:
-    """What anomalib would list of the layout of MVTec AD, if all of it were there."""
+    """List a split in the layout of MVTec AD as anomalib would, if no file were missing."""
     masks = _images(folder, "ground_truth")
     rows = []
     for path in _images(folder, split):
@@ -212,7 +217,7 @@ def _list_split(folder: Path, split: str) -> pd.DataFrame:
 
 
 def _belongs(mask: Path, image: Path) -> bool:
-    """Whether anomalib would pair them."""
+    """Whether anomalib pairs the mask with the image."""
     return mask.parent.name == image.parent.name and image.stem in mask.stem
 
 

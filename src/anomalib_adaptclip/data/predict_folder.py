@@ -1,87 +1,31 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images to predict, read while they are needed: any number of them, and some of them damaged perhaps."""
+"""PredictFolder: a data module for prediction on the images of a folder."""
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from anomalib.data import AnomalibDataModule, ImageBatch, ImageItem
+from anomalib.data import AnomalibDataModule
 from anomalib.data.transforms.utils import extract_transforms_by_type
-from anomalib.data.utils import validate_path
-from anomalib.data.utils.image import is_image_file
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import Resize
 
 from anomalib_adaptclip.choices import require_choice
-from anomalib_adaptclip.files.images import read_image
 
-from .loaders import no_batches
-
-logger = logging.getLogger(__name__)
-
-Unreadable = Literal["error", "skip"]
-
-
-class ImageFiles(IterableDataset[ImageItem]):
-    """Reads image files one after the other.
-
-    Workers of a data loader share them; other processes do if each is given its share of the files.
-
-    Args:
-        files: Image files.
-        transform: Applied to each image ``(3, H, W)`` in [0, 1]; images of a batch must have one size.
-        unreadable: What to do with a file that is damaged or no image: ``"error"``, or ``"skip"`` it with a warning
-            that names it.
-
-    Raises:
-        ValueError: If ``unreadable`` is something else; and while reading, if a file is at fault. It is named.
-    """
-
-    collate_fn = staticmethod(ImageBatch.collate)
-
-    def __init__(
-        self,
-        files: Sequence[str | Path],
-        transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
-        unreadable: Unreadable = "error",
-    ) -> None:
-        require_choice("unreadable", unreadable, Unreadable)
-        self.files = list(map(str, files))
-        self.transform = transform
-        self.unreadable = unreadable
-
-    def __iter__(self) -> Iterator[ImageItem]:
-        """Images that can be read, with their paths."""
-        worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for path in self.files[first::step]:
-            image = self._read(path)
-            if image is not None:
-                yield ImageItem(image=image if self.transform is None else self.transform(image), image_path=path)
-
-    def _read(self, path: str) -> torch.Tensor | None:
-        try:
-            return read_image(path)
-        except ValueError as error:
-            if self.unreadable == "error":
-                msg = f"{error} Or let such files be skipped: unreadable=skip."
-                raise ValueError(msg) from error
-            logger.warning("Skipped: %s", error)
-            return None
+from .empty_dataloader import empty_dataloader
+from .image_files import ImageFilesDataset, Unreadable, list_image_files, require_batch_size
 
 
 class PredictFolder(AnomalibDataModule):
-    """Images of a folder to predict, in batches. anomalib's own way for folders takes one at a time.
+    """Images of a folder for prediction, in batches, while anomalib's own data set for folders has a batch size of one.
 
-    Several processes share the images: each is predicted once.
+    Images are read when they are needed, so their number is not limited. Several processes share them, and each image
+    is predicted once.
 
     Args:
-        path: Folder, searched with all below it, or a single image.
-        batch_size: Images at a time, in each process.
+        path: Folder, which is searched with its subfolders, or a single image.
+        batch_size: Images in a batch of each process.
         num_workers: Worker processes that read images.
         unreadable: What to do with damaged images: ``"error"``, or ``"skip"`` them with a warning that names them.
 
@@ -95,64 +39,26 @@ class PredictFolder(AnomalibDataModule):
     ) -> None:
         require_choice("unreadable", unreadable, Unreadable)
         super().__init__(train_batch_size=1, eval_batch_size=require_batch_size(batch_size), num_workers=num_workers)
-        self.files = image_files(path)
+        self.files = list_image_files(path)
         self.unreadable = unreadable
 
     def setup(self, stage: str | None = None) -> None:
-        """Nothing: images are read when they are needed."""
+        """Do nothing: images are read when they are needed."""
 
     def _setup(self, _stage: str | None = None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def val_dataloader(self) -> list[Any]:
-        """No data. anomalib validates zero-shot models before prediction."""
-        return no_batches()
+        """Load nothing: anomalib validates zero-shot models before prediction, and a folder has no labels."""
+        return empty_dataloader()
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """The share of this process, resized as the model wants it."""
+        """Load the images of this process, resized as the model's pre-processor does."""
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         model: Any = getattr(self.trainer, "lightning_module", None)
         resizes = extract_transforms_by_type(getattr(getattr(model, "pre_processor", None), "transform", None), Resize)
         resize: Any = resizes[0] if resizes else None
-        images = ImageFiles(self.files[rank::processes], resize, self.unreadable)
+        images = ImageFilesDataset(self.files[rank::processes], resize, self.unreadable)
         return DataLoader(
             images, batch_size=self.eval_batch_size, num_workers=self.num_workers, collate_fn=images.collate_fn
         )
-
-
-def image_files(path: Path | str) -> list[str]:
-    """All images of a folder and of those below it, by name, or a single image.
-
-    Links to images that are gone are among them: whoever reads them tells.
-
-    Returns:
-        Absolute paths. A folder that is a link keeps its name, which may be that of a category.
-
-    Raises:
-        FileNotFoundError: If there is no such folder or file.
-        ValueError: If there are no images, or the file is none.
-    """
-    path = Path(path)
-    if not path.exists():
-        msg = f"There is no folder or image {path}. Check the path."
-        raise FileNotFoundError(msg)
-    validate_path(path)  # permissions
-    path = path.resolve() if ".." in path.parts else path.absolute()
-    files = [file for file in path.glob("**/*") if not file.is_dir()] if path.is_dir() else [path]
-    images = sorted(filter(is_image_file, files))
-    if not images:
-        msg = f"Found 0 images in {path}: no files *.png, *.jpg and so on. Check the path."
-        raise ValueError(msg)
-    return list(map(str, images))
-
-
-def require_batch_size(batch_size: int) -> int:
-    """Check that a batch holds an image at least.
-
-    Raises:
-        ValueError: If it does not.
-    """
-    if batch_size < 1:
-        msg = f"batch_size must be at least 1; got {batch_size}."
-        raise ValueError(msg)
-    return batch_size

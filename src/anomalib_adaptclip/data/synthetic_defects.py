@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""SyntheticDefects: a data module that draws its images itself and needs no download.
+"""SyntheticDefects: a data module that draws its own images, so that nothing is downloaded.
 
 Example:
     >>> from anomalib_adaptclip.data import SyntheticDefects
@@ -18,51 +18,41 @@ import logging
 import shutil
 import uuid
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from anomalib.data import AnomalibDataModule
 from anomalib.data.datasets.image.mvtecad import MVTecADDataset
-from anomalib.data.utils import Split, TestSplitMode, ValSplitMode
+from anomalib.data.utils import Split
 from anomalib.utils.path import resolve_dataset_root
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.transforms.v2 import Transform
 
+from .image_data_module import ImageDataModule
 from .rendering import CATEGORIES, MIN_IMAGE_SIZE, get_category, render_sample
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1  # to be raised whenever the same parameters give other pixels
+FORMAT_VERSION = 1  # raise it whenever the same parameters give other pixels
 _MANIFEST = "manifest.json"
 
 
-class SyntheticDefects(AnomalibDataModule):
+class SyntheticDefects(ImageDataModule):
     """Generated images of textures and objects with pixel masks of their defects, laid out like MVTec AD.
 
-    The pixels depend on ``seed``, ``category``, ``image_size`` and an image's place in the set alone: asking for more
-    images leaves the others as they are, and every machine draws the same ones.
+    The pixels depend only on ``seed``, ``category``, ``image_size`` and the position of an image in the data set. So
+    asking for more images does not change the others, and every machine draws the same images.
 
     Args:
-        root: Folder that holds, or gets, one folder per category.
-        category: What is shown, one of `anomalib_adaptclip.data.rendering.CATEGORIES`.
-        train_batch_size: Batch size in training.
-        eval_batch_size: Batch size in validation and test.
-        num_workers: Worker processes that load images; the images are small, so that none is a good start.
-        train_augmentations: Augmentations of the training images.
-        val_augmentations: Augmentations of the validation images.
-        test_augmentations: Augmentations of the test images.
-        augmentations: Augmentations where none of the above is given.
-        test_split_mode: How the test set is made, see `AnomalibDataModule`.
-        test_split_ratio: Fraction of images for the test set where it is split off.
-        val_split_mode: How the validation set is made, see `AnomalibDataModule`.
-        val_split_ratio: Fraction of images for the validation set where it is split off.
-        seed: Seed of the generator and of random splits. Another seed draws another product of the same category, in
-            other colours and proportions.
-        image_size: Pixels a side, at least 64.
-        num_train_images: Normal images to train on, or to draw prompts from.
-        num_normal_test_images: Normal images to test on.
-        num_images_per_defect: Images to test on for each kind of defect of the category.
+        root: Folder in which there is, or will be, a folder for each category.
+        category: Category to draw, one of `CATEGORIES`.
+        num_workers: Worker processes that load images. None by default, because the images are small.
+        seed: Seed for drawing the images and for random splits. Another seed draws another product of the same
+            category, with other colours and proportions.
+        image_size: Height and width in pixels, at least 64.
+        num_train_images: Number of normal images to train on or to draw prompts from.
+        num_normal_test_images: Number of normal test images.
+        num_images_per_defect: Number of test images for each kind of defect of the category.
+        **kwargs: Further arguments of `ImageDataModule`.
 
     Attributes:
         CATEGORIES: Names of all categories.
@@ -77,37 +67,15 @@ class SyntheticDefects(AnomalibDataModule):
         self,
         root: Path | str | None = "./datasets/SyntheticDefects",
         category: str = "hex_nut",
-        train_batch_size: int = 32,
-        eval_batch_size: int = 32,
         num_workers: int = 0,
-        train_augmentations: Transform | None = None,
-        val_augmentations: Transform | None = None,
-        test_augmentations: Transform | None = None,
-        augmentations: Transform | None = None,
-        test_split_mode: TestSplitMode | str = TestSplitMode.FROM_DIR,
-        test_split_ratio: float = 0.2,
-        val_split_mode: ValSplitMode | str = ValSplitMode.SAME_AS_TEST,
-        val_split_ratio: float = 0.5,
         seed: int = 0,
         image_size: int = 256,
         num_train_images: int = 40,
         num_normal_test_images: int = 20,
         num_images_per_defect: int = 10,
+        **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(
-            train_batch_size=train_batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            train_augmentations=train_augmentations,
-            val_augmentations=val_augmentations,
-            test_augmentations=test_augmentations,
-            augmentations=augmentations,
-            test_split_mode=test_split_mode,
-            test_split_ratio=test_split_ratio,
-            val_split_mode=val_split_mode,
-            val_split_ratio=val_split_ratio,
-            seed=seed,
-        )
+        super().__init__(num_workers=num_workers, seed=seed, **kwargs)
         self.root = resolve_dataset_root(root, "SyntheticDefects")
         self.category = get_category(category).name
         self.parameters = {
@@ -119,14 +87,14 @@ class SyntheticDefects(AnomalibDataModule):
         }
 
     def prepare_data(self) -> None:
-        """Draw the images unless they are there already.
+        """Draw the images unless they exist already.
 
-        They appear under ``root / category`` all at once or, if the work is interrupted, not at all; two processes may
-        do this at the same time.
+        They appear under ``root / category`` all at once, or not at all if the work is interrupted. Two processes may
+        call this at the same time.
 
         Raises:
-            ValueError: If the images that are there were drawn with other parameters.
-            FileExistsError: If the folder of the category holds something else.
+            ValueError: If the existing images were drawn with other parameters.
+            FileExistsError: If the folder of the category was not made by this class.
         """
         if self._folder.exists():
             self._check_manifest()
@@ -162,7 +130,7 @@ class SyntheticDefects(AnomalibDataModule):
         return {"format_version": FORMAT_VERSION, "category": self.category, **self.parameters}
 
     def _check_manifest(self) -> None:
-        """Raise an error unless the images that are there are the ones that would be drawn."""
+        """Raise an error unless the existing images are those that would be drawn."""
         path = self._folder / _MANIFEST
         if not path.is_file():
             msg = f"{self._folder} was not made by SyntheticDefects: it has no {_MANIFEST}. Choose another root."
@@ -190,7 +158,7 @@ class SyntheticDefects(AnomalibDataModule):
         (folder / _MANIFEST).write_text(text, encoding="utf-8")
 
     def _draw_series(self, folder: Path, series: str, defect: str | None, count: int) -> None:
-        """Write ``count`` images, and their masks if they have a defect; anomalib pairs them by their order by name."""
+        """Write ``count`` images, and their masks if they have a defect. anomalib pairs both in the order of names."""
         digits = max(3, len(str(count - 1)))
         for index in range(count):
             sample = render_sample(

@@ -12,26 +12,28 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 def results_name(name: str) -> str:
-    """Name for the folder of the results, in which anomalib makes a new version in each process.
+    """Name the folder of the results, in which anomalib makes a new version in each process.
 
     Args:
-        name: What the first process takes.
+        name: Name that the first process uses.
 
     Returns:
-        A hidden folder for each of the others, so that they do not take the versions and the link of the first.
+        The name; for other processes that of a hidden folder, so that they do not change the versions and the link of
+        the first.
     """
     rank = cast("Any", rank_zero_only).rank
     return f"{name}/.process-{rank}" if rank else name
 
 
 def share_results_folder(trainer: Trainer) -> None:
-    """Let all processes use the results folder of the first, and remove the empty ones of the others.
+    """Leave only the results folder of the first process: remove the one that anomalib made for this process.
+
+    Nothing is written to it: Lightning's checkpoint callback takes the folder of the first process, and only that
+    process logs.
 
     Args:
-        trainer: Whose processes are connected already.
+        trainer: Trainer of a run whose data module is named by :func:`results_name`.
     """
     own = Path(trainer.default_root_dir)
-    shared = trainer.strategy.broadcast(str(own))
     if own.parent.name == f".process-{trainer.global_rank}":
-        cast("Any", trainer)._default_root_dir = shared  # noqa: SLF001  # has no setter
         shutil.rmtree(own.parent, ignore_errors=True)

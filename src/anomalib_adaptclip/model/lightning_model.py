@@ -25,7 +25,7 @@ from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, require_adapters
 from anomalib_adaptclip.adapters.sources import NONE, AdapterSlot
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import load_clip
-from anomalib_adaptclip.data.loaders import no_batches
+from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
 from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank, UnknownCategory, require_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of
 from anomalib_adaptclip.prompts.memory import Precision, require_memory
@@ -286,7 +286,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
 
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
-        return no_batches()
+        return empty_dataloader()
 
     def configure_callbacks(self) -> list[Callback]:
         """Pre-processor, post-processor and so on; then what writes results."""

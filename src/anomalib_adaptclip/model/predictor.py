@@ -14,7 +14,7 @@ import torch
 from anomalib.data import InferenceBatch
 from torch.utils.data import DataLoader
 
-from anomalib_adaptclip.data.predict_folder import ImageFiles, Unreadable, require_batch_size
+from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, require_batch_size
 from anomalib_adaptclip.files.tensors import read_torch_file
 from anomalib_adaptclip.prompts.categories import category_of_folder
 
@@ -124,7 +124,7 @@ class AdaptCLIPPredictor:
         if isinstance(files, str | Path):
             msg = f"stream takes a list of image files, and got {str(files)!r} alone. Give sorted(folder.iterdir())."
             raise ValueError(msg)  # noqa: TRY004  # as for all arguments
-        images = ImageFiles(files, self.model.image_input.preprocess, unreadable)
+        images = ImageFilesDataset(files, self.model.image_input.preprocess, unreadable)
         loader: DataLoader[Any] = DataLoader(
             images, require_batch_size(batch_size), num_workers=num_workers, collate_fn=images.collate_fn
         )

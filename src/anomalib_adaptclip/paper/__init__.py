@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The figures of the paper's Tables 1 to 5, to hold one's own against.
+"""The results of the paper's Tables 1 to 5, for comparison with own results.
 
 Example:
     >>> from anomalib_adaptclip.paper import read_table
@@ -18,19 +18,19 @@ TABLES = (1, 2, 3, 4, 5)
 
 
 def read_table(number: int) -> pd.DataFrame:
-    """Read a table of the paper, a figure a row.
+    """Read a table of the paper, one value in each row.
 
-    Data sets and methods have the paper's names; the lower-case name of a data set is that of its file in
-    ``configs/data``. The paper's means over data sets are the data sets "AVG industrial" and "AVG medical". Table 1
-    calls the zero-shot row "AnomalyCLIP+" too. In Table 3 a cell names the method of several rows: which row is whose
-    was told by the numbers of parameters, which the paper's text repeats.
+    Data sets and methods have the names used in the paper. The lower-case name of a data set is the name of its file in
+    ``configs/data``. The paper's means over data sets appear as the data sets "AVG industrial" and "AVG medical". In
+    Table 1, the zero-shot row is called "AnomalyCLIP+" too, as in the paper. In the paper's Table 3, a cell names the
+    method of several rows; the rows were assigned by their numbers of parameters, which the text of the paper repeats.
 
     Args:
-        number: Of the table: 1 image AUROC, 2 pixel AUPR, 3 cost, 4 other methods, 5 ablations.
+        number: Number of the table: 1 image AUROC, 2 pixel AUPR, 3 cost, 4 other methods, 5 ablations.
 
     Returns:
         Columns ``table``, ``dataset`` (empty in Table 3), ``method``, ``shots`` ("0", "1", ..., "full"), ``metric``,
-        ``value`` and ``std`` (NaN where the paper has none). Metrics are ``image_AUROC`` and ``pixel_AUPR`` in percent,
+        ``value`` and ``std`` (NaN if the paper gives none). Metrics are ``image_AUROC`` and ``pixel_AUPR`` in percent,
         in Table 3 millions of parameters and milliseconds. Table 3 also has ``backbone`` and ``input_size``, Table 5
         ``row`` and whether it has the adapters ``textual``, ``visual`` and ``prompt_query``.
 

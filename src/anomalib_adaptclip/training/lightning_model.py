@@ -33,8 +33,8 @@ from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE, write_adapter
 from anomalib_adaptclip.adapters.header import AdapterHeader
 from anomalib_adaptclip.adapters.sources import AdapterOrigin
 from anomalib_adaptclip.clip import load_clip
-from anomalib_adaptclip.data.query_prompt import QueryPromptDataModule
-from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
 from anomalib_adaptclip.files.run_folder import share_results_folder
 from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from anomalib_adaptclip.model.frozen_clip import FrozenClipMixin, build_model, resolve_backbone
@@ -181,7 +181,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
             self.trainer.fit_loop.max_epochs = self.epochs
             logger.info("The trainer's max_epochs was not set: training for %d epochs.", self.epochs)
         if self.trainer.world_size > 1:
-            self.model.adapters = synchronize_batch_norms(self.model.adapters)
+            synchronize_batch_norms(self.model.adapters, self.trainer.strategy.root_device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the adapters, and what they belong to. CLIP stays out."""

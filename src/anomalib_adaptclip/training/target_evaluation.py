@@ -9,7 +9,7 @@ import torch
 from anomalib.data import InferenceBatch
 
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.metrics.target import TargetMetric
 from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
 

@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.data.query_prompt import QueryPromptDataModule
-from anomalib_adaptclip.data.query_prompt_dataset import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
+from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
 from anomalib_adaptclip.model.image_input import ImageInput
 from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
 

@@ -3,9 +3,13 @@
 
 """Draws images of textures and objects, with and without defects, from nothing but a seed.
 
-`render_sample` is a pure function: it reads and writes no file. Data flows down this list: ``shapes`` and ``noise``,
-``stage`` (what a drawing works with), ``textures``, ``hardware``, ``goods`` and ``circuit_board`` (the drawings),
-``placement``, ``foreign_parts`` and ``defects`` (the damage), ``categories`` (the registry), ``sample``.
+`render_sample` is a pure function: it reads and writes no file. Imports only point up this list:
+
+* ``shapes``, ``fields``, ``colours``, ``noise`` and ``lighting``: the arithmetic;
+* ``canvas``: what a drawing works with; ``scene``: what it returns;
+* ``textures``, ``metal_parts``, ``everyday_objects`` and ``circuit_board``: the drawings;
+* ``placement``, ``foreign_parts`` and ``defects``: the damage;
+* ``categories``: the list of what can be drawn; ``sample``: from a category and an index to an image and its mask.
 """
 
 from .categories import CATEGORIES, Category, get_category

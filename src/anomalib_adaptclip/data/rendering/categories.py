@@ -1,16 +1,17 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The categories: the one place that says what the generator can draw and what can be wrong with it."""
+"""The categories: what the generator can draw, and which defects each category can have."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from anomalib_adaptclip.data.rendering import goods, hardware, textures
+from anomalib_adaptclip.data.rendering import everyday_objects, metal_parts, textures
 
+from .canvas import Canvas
 from .circuit_board import circuit_board
-from .stage import Scene, Stage
+from .scene import Scene
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Category:
 
     Attributes:
         name: Name of the category and of its folder.
-        kind: Whether the material fills the image or a thing lies on a background.
+        kind: ``texture`` if the material fills the image, ``object`` if an object lies on a background.
         noun: What a caption calls it, without an article.
         draw: Draws a defect-free scene.
         defects: Names of the defects it can have, see `defects.DEFECTS`.
@@ -28,7 +29,7 @@ class Category:
     name: str
     kind: Literal["texture", "object"]
     noun: str
-    draw: Callable[[Stage], Scene]
+    draw: Callable[[Canvas], Scene]
     defects: tuple[str, ...]
 
 
@@ -48,20 +49,22 @@ _REGISTRY = (
     Category("weave", "texture", "woven fabric", textures.weave, _CLOTH),
     Category("wire_mesh", "texture", "wire mesh", textures.wire_mesh, ("hole", "missing_part", "foreign_part")),
     Category("wood", "texture", "wooden board", textures.wood, _SURFACE),
-    Category("battery", "object", "battery", goods.battery, ("scratch", "stain", "missing_part", "foreign_part")),
-    Category("bearing", "object", "ball bearing", hardware.bearing, _METAL),
-    Category("bottle_cap", "object", "bottle cap", goods.bottle_cap, _ALL),
-    Category("button", "object", "button", goods.button, _ALL),
-    Category("capsule", "object", "capsule", goods.capsule, _ALL),
+    Category(
+        "battery", "object", "battery", everyday_objects.battery, ("scratch", "stain", "missing_part", "foreign_part")
+    ),
+    Category("bearing", "object", "ball bearing", metal_parts.bearing, _METAL),
+    Category("bottle_cap", "object", "bottle cap", everyday_objects.bottle_cap, _ALL),
+    Category("button", "object", "button", everyday_objects.button, _ALL),
+    Category("capsule", "object", "capsule", everyday_objects.capsule, _ALL),
     Category("circuit_board", "object", "circuit board", circuit_board, _METAL),
-    Category("coin", "object", "coin", goods.coin, _ALL),
-    Category("cookie", "object", "cookie", goods.cookie, ("hole", "missing_part", "foreign_part")),
-    Category("gear", "object", "gear wheel", hardware.gear, _METAL),
-    Category("hex_nut", "object", "hex nut", hardware.hex_nut, _METAL),
-    Category("key", "object", "key", hardware.key, _METAL),
-    Category("pill", "object", "pill", goods.pill, _ALL),
-    Category("screw", "object", "screw", hardware.screw, _METAL),
-    Category("washer", "object", "washer", hardware.washer, _METAL),
+    Category("coin", "object", "coin", everyday_objects.coin, _ALL),
+    Category("cookie", "object", "cookie", everyday_objects.cookie, ("hole", "missing_part", "foreign_part")),
+    Category("gear", "object", "gear wheel", metal_parts.gear, _METAL),
+    Category("hex_nut", "object", "hex nut", metal_parts.hex_nut, _METAL),
+    Category("key", "object", "key", metal_parts.key, _METAL),
+    Category("pill", "object", "pill", everyday_objects.pill, _ALL),
+    Category("screw", "object", "screw", metal_parts.screw, _METAL),
+    Category("washer", "object", "washer", metal_parts.washer, _METAL),
 )
 
 CATEGORIES: tuple[str, ...] = tuple(category.name for category in _REGISTRY)

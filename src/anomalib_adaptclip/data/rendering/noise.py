@@ -1,18 +1,12 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Random fields: what makes two images of one category differ in grain, veins and blotches."""
+"""Random fields: they make two images of one category differ in grain, veins and blotches."""
 
 import numpy as np
-from PIL import Image
 
+from .fields import resize
 from .shapes import Array
-
-
-def resize(field: Array, rows: int, columns: int) -> Array:
-    """Resample a 2-D field bicubically; shrinking averages, so it does not alias."""
-    picture = Image.fromarray(field.astype(np.float32))
-    return np.asarray(picture.resize((columns, rows), Image.Resampling.BICUBIC), dtype=np.float64)
 
 
 def smooth_noise(rng: np.random.Generator, size: int, cells: int | tuple[int, int]) -> Array:

@@ -7,14 +7,16 @@ import math
 
 import numpy as np
 
-from .noise import fractal_noise, resize
-from .shapes import Array, axes, cover, segment, span, turn
-from .stage import Scene, mean_colour
+from .colours import mean_colour
+from .fields import resize
+from .noise import fractal_noise
+from .scene import Scene
+from .shapes import Array, axes, cover, rotate, segment, span
 
 _COARSE = 32
 
 
-def spot(scene: Scene, rng: np.random.Generator, low: float = 0.95, high: float = 1.0) -> Array:
+def random_point(scene: Scene, rng: np.random.Generator, low: float = 0.95, high: float = 1.0) -> Array:
     """Draw a point (x, y) around which the material covers between ``low`` and ``high`` of the area, off the border."""
     coarse = resize(scene.body, _COARSE, _COARSE)
     inner = coarse[3:-3, 3:-3]
@@ -27,7 +29,7 @@ def spot(scene: Scene, rng: np.random.Generator, low: float = 0.95, high: float 
     return point
 
 
-def area(rng: np.random.Generator, low: float, high: float) -> float:
+def random_area(rng: np.random.Generator, low: float, high: float) -> float:
     """Draw a fraction of the image; small ones are as frequent as large ones on a logarithmic scale."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
@@ -45,7 +47,7 @@ def blob(scene: Scene, rng: np.random.Generator, centre: Array, fraction: float,
     size = scene.body.shape[0]
     x, y = axes(size)
     stretch, angle = rng.uniform(1.0, 1.6), rng.uniform(0.0, np.pi)
-    u, v = turn(x - centre[0], y - centre[1], angle)
+    u, v = rotate(x - centre[0], y - centre[1], angle)
     radius = math.sqrt(4.0 * fraction / np.pi)
     bumps = fractal_noise(rng, size, max(4, int(2.0 / radius)), 3)
     field: Array = np.sqrt(u * u / stretch + v * v * stretch) + ragged * radius * bumps

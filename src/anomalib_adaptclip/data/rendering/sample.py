@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .canvas import Canvas
 from .categories import get_category
+from .colours import mix
 from .defects import DEFECTS
 from .noise import smooth_noise
 from .shapes import Array, axes
-from .stage import Stage, mix
 
 MIN_IMAGE_SIZE = 64
 _SUPERSAMPLING = 2
@@ -66,7 +67,7 @@ def render_sample(
         raise ValueError(msg)
     key = f"{category}/{series}"
     design, variation = _generator(seed, category, 0), _generator(seed, f"{key}/scene", index)
-    scene = facts.draw(Stage(image_size * _SUPERSAMPLING, design, variation))
+    scene = facts.draw(Canvas(image_size * _SUPERSAMPLING, design, variation))
     image = _expose(scene.image, _generator(seed, f"{key}/camera", index))
     if defect is None:
         return Sample(image, np.zeros(image.shape[:2], np.uint8), None)

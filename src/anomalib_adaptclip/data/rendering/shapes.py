@@ -22,7 +22,7 @@ def axes(size: int) -> tuple[Array, Array]:
 
 
 def span(size: int, low: float, high: float) -> slice:
-    """Return which of the ``size`` samples of an axis lie between two coordinates."""
+    """Return the slice of the ``size`` samples of an axis that lie between two coordinates."""
     first, last = (round((coordinate + 1.0) * size / 2.0) for coordinate in (low, high))
     return slice(max(first, 0), max(last, 0))
 
@@ -89,8 +89,8 @@ def star(x: Array, y: Array, points: int, outer: float, inner: float) -> Array:
     return ((radius * np.cos(angle) - outer) * across - radius * np.sin(angle) * along) / math.hypot(along, across)
 
 
-def turn(x: Array, y: Array, angle: float) -> tuple[Array, Array]:
-    """Return the points in axes that are turned by ``angle`` radians, clockwise on the screen."""
+def rotate(x: Array, y: Array, angle: float) -> tuple[Array, Array]:
+    """Return the points in axes that are rotated by ``angle`` radians, clockwise on the screen."""
     cos, sin = np.cos(angle), np.sin(angle)
     return cos * x + sin * y, cos * y - sin * x
 

@@ -1,13 +1,13 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Data loaders that data modules and models share."""
+"""A data loader without data, for stages that anomalib runs in any case."""
 
 import warnings
 from typing import Any
 
 
-def no_batches() -> list[Any]:
-    """A data loader without data, on purpose: Lightning does not warn of it."""
+def empty_dataloader() -> list[Any]:
+    """Make a data loader that yields no batches. Lightning's warning about it is switched off: it is intended."""
     warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
     return []

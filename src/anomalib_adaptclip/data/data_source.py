@@ -1,9 +1,8 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whole data sets out of anomalib's data modules, which hold one category each."""
+"""Whole data sets: all categories together, while each of anomalib's data modules holds one."""
 
-import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +17,18 @@ from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import LabelName, ValSplitMode
 from PIL import Image
 
+from .constructor_arguments import constructor_arguments
+from .messages import abbreviate
 
-class Samples(NamedTuple):
-    """Files of a data set, all wanted categories together.
+
+class DataSetSamples(NamedTuple):
+    """The files of a data set, all selected categories together.
 
     Attributes:
-        queries: Of the test splits: columns ``image_path``, ``mask_path``, ``label_index``, ``split``, ``category``.
-        prompts: Normal images of the train splits by category, in file-name order.
-        has_masks: Whether there is a mask for every abnormal query.
+        queries: Images of the test splits: columns ``image_path``, ``mask_path``, ``label_index``, ``split`` and
+            ``category``.
+        prompts: Normal images of the train split of each category, in the order of file names.
+        has_masks: Whether every abnormal query has a mask.
     """
 
     queries: pd.DataFrame
@@ -40,12 +43,12 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data set, named by anomalib's data module.
+    """A data set, given by the class of an anomalib data module.
 
     Attributes:
-        name: Class of the data module, such as ``"MVTecAD"`` or ``"Folder"``, or its dotted path.
-        arguments: Of its constructor, besides the category.
-        wanted: Categories to take. By default all that there are.
+        name: Name of the data module's class, such as ``"MVTecAD"`` or ``"Folder"``, or its dotted path.
+        arguments: Arguments of its constructor, without the category.
+        wanted: Categories to use. By default all that exist.
         excluded: Categories to leave out.
 
     Raises:
@@ -58,8 +61,8 @@ class DataSource:
     excluded: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Look the class up, so that a wrong name is noticed at once."""
-        unknown = set(self.arguments) - set(inspect.signature(self.module_class).parameters)
+        """Check the name of the class and its arguments at once."""
+        unknown = set(self.arguments) - set(self._parameters)
         if unknown:
             msg = f"{self.name} has no arguments {sorted(unknown)}; it has {[*self._parameters]}."
             raise ValueError(msg)
@@ -81,15 +84,15 @@ class DataSource:
 
     @property
     def label(self) -> str:
-        """Name of the data set for people: the class, or the name that a ``Folder`` was given."""
+        """Name of the data set in messages: that of the class, or the argument ``name`` of a ``Folder``."""
         return str(self.arguments.get("name", self.module_class.__name__))
 
     @cached_property
     def categories(self) -> list[str]:
-        """Names of the categories, the data module's own name where it has none.
+        """Names of the selected categories; the name of the data set if it has no categories.
 
         Raises:
-            ValueError: If one that is wanted does not exist.
+            ValueError: If a selected category does not exist, or none is left.
         """
         if "category" not in self._parameters:
             return [self.label]
@@ -106,21 +109,22 @@ class DataSource:
         return taken
 
     def prepare(self) -> None:
-        """Download, unpack or draw what is missing."""
+        """Download, unpack or draw the files that are missing."""
         for category in self.categories:
             self._build(category).prepare_data()
 
-    def collect(self, *, as_base: bool) -> Samples:
+    def collect(self, *, as_base: bool) -> DataSetSamples:
         """List the files of all categories.
 
         Args:
-            as_base: Insist on what training needs: masks, normal train images, a test split, masks of the right size.
+            as_base: Require what training needs: normal train images, test images, and a mask of the right size for
+                each abnormal image.
 
         Returns:
-            The files, in file-name order.
+            The files, in the order of their names.
 
         Raises:
-            ValueError: If a category lacks something that is insisted on; it is named.
+            ValueError: If a category lacks something that is required. The message names it.
         """
         tables, prompts = [], {}
         for category in self.categories:
@@ -131,15 +135,15 @@ class DataSource:
         queries = pd.concat(tables, ignore_index=True)
         if as_base:
             _require_complete(self.label, queries, prompts)
-        has_masks = not without_mask(queries)
+        has_masks = not images_without_mask(queries)
         queries.attrs["task"] = "segmentation" if has_masks else "classification"
-        return Samples(queries, prompts, has_masks)
+        return DataSetSamples(queries, prompts, has_masks)
 
     def _read(self, category: str) -> AnomalibDataModule:
         module = self._build(category)
         try:
             module.setup()
-        except Exception as error:  # what anomalib makes of unpaired masks or empty folders does not tell where
+        except Exception as error:  # anomalib's errors on unpaired masks or empty folders do not name the category
             msg = (
                 f"The category {category} of {self.label} cannot be read: {error} Check that it has train images, test "
                 "images and a mask for each abnormal one, or leave it out."
@@ -151,31 +155,40 @@ class DataSource:
         arguments = dict(self.arguments)
         if "category" in self._parameters:
             arguments["category"] = category
-        if "val_split_mode" in self._parameters:  # the whole test split, which some data modules halve
+        if (
+            "val_split_mode" in self._parameters
+        ):  # otherwise some data modules take half of the test split for validation
             arguments.setdefault("val_split_mode", ValSplitMode.NONE)
         return self.module_class(**arguments)
 
-    @property
-    def _parameters(self) -> Mapping[str, inspect.Parameter]:
-        return inspect.signature(self.module_class).parameters
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        return constructor_arguments(self.module_class)
 
     @property
     def _root(self) -> Path:
-        return Path(self.arguments.get("root") or self._parameters["root"].default)
+        return Path(self.arguments.get("root") or self._parameters["root"])
 
     @cached_property
     def _known_categories(self) -> list[str]:
-        """Folders that hold a train split, else what anomalib lists: the data set is still to be downloaded then."""
+        """Folders with a train split; if there are none yet, the categories that anomalib lists."""
         listed = listed_categories(self.module_class)
         if self.module_class.__module__.startswith("anomalib_adaptclip."):
-            return listed  # drawn, not found
+            return listed  # not yet drawn, perhaps
         folders = sorted(path.parent.name for path in self._root.glob("*/train") if path.is_dir())
         folders = folders or sorted(path.parent.name for path in self._root.glob("visa_pytorch/*/train"))
         return folders or listed
 
 
 def listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
-    """The constant ``CATEGORIES`` of a data module, or beside anomalib's data set of the same name."""
+    """List the categories of a data module.
+
+    Args:
+        module_class: Class with a constant ``CATEGORIES``, or a class of anomalib beside whose data set there is one.
+
+    Returns:
+        Their names, none if there is no such constant.
+    """
     data_set = sys.modules.get(module_class.__module__.replace(".datamodules.", ".datasets."))
     for place in (module_class, data_set):
         if categories := getattr(place, "CATEGORIES", None):
@@ -183,8 +196,8 @@ def listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
     return []
 
 
-def without_mask(queries: pd.DataFrame) -> list[str]:
-    """Abnormal images that lack a mask."""
+def images_without_mask(queries: pd.DataFrame) -> list[str]:
+    """List the abnormal images that have no mask."""
     abnormal = queries[queries.label_index == LabelName.ABNORMAL]
     return [
         row.image_path
@@ -194,7 +207,7 @@ def without_mask(queries: pd.DataFrame) -> list[str]:
 
 
 def _require_complete(label: str, queries: pd.DataFrame, prompts: Mapping[str, Sequence[str]]) -> None:
-    """Check that every category has what training needs."""
+    """Check that every category has the images and masks that training needs."""
     for category, files in prompts.items():
         own = queries[queries.category == category]
         where = f"The category {category} of {label}"
@@ -204,18 +217,18 @@ def _require_complete(label: str, queries: pd.DataFrame, prompts: Mapping[str, S
         if own.empty:
             msg = f"{where} has no test images, and the adapters are trained on them. Add some or leave it out."
             raise ValueError(msg)
-        bare = without_mask(own)
-        if bare:
+        unmasked = images_without_mask(own)
+        if unmasked:
             msg = (
-                f"{where} has {len(bare)} abnormal images without a mask, and training needs one for each: "
-                f"{first_few(bare)}. Add the masks or leave it out."
+                f"{where} has {len(unmasked)} abnormal images without a mask, and training needs one for each: "
+                f"{abbreviate(unmasked)}. Add the masks or leave it out."
             )
             raise ValueError(msg)
         _require_equal_sizes(where, own)
 
 
 def _require_equal_sizes(where: str, queries: pd.DataFrame) -> None:
-    """Check that masks have the size of their images. Only headers are read."""
+    """Check that each mask has the size of its image. Only the headers of the files are read."""
     abnormal = queries[queries.label_index == LabelName.ABNORMAL]
     unequal = []
     for row in abnormal.itertuples():
@@ -223,10 +236,5 @@ def _require_equal_sizes(where: str, queries: pd.DataFrame) -> None:
             if image.size != mask.size:
                 unequal.append(f"{row.mask_path} is {mask.size}, its image {image.size}")
     if unequal:
-        msg = f"{where} has {len(unequal)} masks of another size than their image: {first_few(unequal)}. Correct them."
+        msg = f"{where} has {len(unequal)} masks of another size than their image: {abbreviate(unequal)}. Correct them."
         raise ValueError(msg)
-
-
-def first_few(items: Sequence[str], count: int = 5) -> str:
-    """The first of a list, for messages."""
-    return "; ".join(items[:count]) + (" ..." if len(items) > count else "")

@@ -16,7 +16,7 @@ from PIL import Image
 from torchvision.transforms.v2 import Resize
 
 from anomalib_adaptclip.data import QueryPromptDataModule, SyntheticDefects
-from anomalib_adaptclip.data.query_prompt_dataset import Pair, QueryPromptSampler
+from anomalib_adaptclip.data.query_prompt_loader import Pair, QueryPromptSampler
 
 FEW = {"image_size": 64, "num_train_images": 3, "num_normal_test_images": 2, "num_images_per_defect": 1}
 SIZES = {"gear": 6, "wood": 6, "carpet": 5}  # test images: two normal ones, and one a defect
@@ -27,7 +27,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three categories in MVTec AD layout."""
     root = tmp_path_factory.mktemp("drawn")
     for category in SIZES:
-        SyntheticDefects(root, category, **FEW).prepare_data()  # type: ignore[arg-type]
+        SyntheticDefects(root, category, **FEW).prepare_data()
     return root
 
 

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""QueryPromptDataModule: what adapters are trained on.
+"""QueryPromptDataModule: the data module for training the adapters.
 
 Example:
     >>> from anomalib_adaptclip.data import QueryPromptDataModule
@@ -21,15 +21,10 @@ from torch.utils.data import DataLoader
 
 from anomalib_adaptclip.files.run_folder import results_name
 
-from .loaders import no_batches
-from .query_prompt_dataset import (
-    QueryPromptDataset,
-    QueryPromptLoader,
-    QueryPromptSampler,
-    TargetDataset,
-    TokenStore,
-)
-from .sources import DataSource, Samples
+from .data_source import DataSetSamples, DataSource
+from .empty_dataloader import empty_dataloader
+from .query_prompt_dataset import QueryPromptDataset, TargetDataset, TokenStore
+from .query_prompt_loader import QueryPromptLoader, QueryPromptSampler
 
 logger = logging.getLogger(__name__)
 
@@ -37,24 +32,27 @@ logger = logging.getLogger(__name__)
 class QueryPromptDataModule(AnomalibDataModule):
     """Train on the test splits of a base data set, paired with normal prompts; validate and test on a target.
 
-    A query is an image of a base category's test split, normal or abnormal, with its mask. Its prompt is a normal image
-    of the same category, drawn anew each time from the train split. All categories are mixed, nothing is augmented.
+    A query is a normal or abnormal image of the test split of a base category, with its mask. Its prompt is a normal
+    image of the same category, drawn from the train split anew in each epoch. Batches mix all categories, and images
+    are not augmented.
 
     Args:
-        base: Data set to train on, by the class of anomalib's data module: ``"MVTecAD"``, ``"Visa"``, ``"Folder"``...
-        base_root: Its folder; the data module's usual one by default.
-        base_categories: Categories to train on, by default all that the folder holds.
+        base: Data set to train on, given by the class of its data module, such as ``"MVTecAD"`` or ``"Folder"``.
+        base_root: Folder of the base. By default that of the data module.
+        base_categories: Categories to train on. By default all that the folder contains.
         base_args: Further arguments of the base's data module.
-        target: Data set to validate and test on, named the same way.
-        target_root: Its folder. If base and target have the same class, the base's by default.
-        target_categories: Categories to validate and test on, by default all.
+        target: Data set to validate and test on, given in the same way.
+        target_root: Folder of the target. By default that of the base if both have the same class.
+        target_categories: Categories to validate and test on. By default all.
         target_args: Further arguments of the target's data module.
-        holdout_categories: Categories of the base that serve as target and are not trained on, instead of ``target``.
-        allow_leakage: Name of the base, to allow that it is the target too; the figures then say nothing.
-        train_batch_size: Queries a batch and process, at least two in all.
-        eval_batch_size: Images a batch in validation and test.
-        num_workers: Processes that load images.
-        seed: Of the order of the queries and the draw of the prompts.
+        holdout_categories: Categories of the base to validate and test on, instead of a ``target``. They are not
+            trained on.
+        allow_leakage: Name of the base, to allow that the target shares images with it. The metrics then say nothing
+            about new data.
+        train_batch_size: Queries in a batch of each process; all processes together need at least two.
+        eval_batch_size: Images in a batch in validation and test.
+        num_workers: Worker processes that load images.
+        seed: Seed for the order of the queries and for drawing their prompts.
 
     Raises:
         ValueError: If a name is unknown, or base and target are the same.
@@ -95,12 +93,12 @@ class QueryPromptDataModule(AnomalibDataModule):
             self.target = DataSource(target, _arguments(target_root, target_args), target_categories)
             self._refuse_leakage(self.base == self.target, "the same data set")
         self.train_data: QueryPromptDataset
-        self.base_samples: Samples
-        self.target_samples: Samples | None = None
+        self.base_samples: DataSetSamples
+        self.target_samples: DataSetSamples | None = None
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """Name for the folder of the results: base and target."""
+        """Name of the folder of the results: base and target."""
         return results_name(f"{self.base.label}-{self.target.label}" if self.target else self.base.label)
 
     def prepare_data(self) -> None:
@@ -109,7 +107,7 @@ class QueryPromptDataModule(AnomalibDataModule):
             source.prepare()
 
     def _setup(self, _stage: str | None = None) -> None:
-        """List the files, and check them all before training starts."""
+        """List all files, and check them before training starts."""
         if self.target:
             self._refuse_shared_categories(self.target)
         self.base_samples = self.base.collect(as_base=True)
@@ -133,7 +131,7 @@ class QueryPromptDataModule(AnomalibDataModule):
             shared = sorted({*self.base.categories} & {*target.categories})
             self._refuse_leakage(bool(shared), f"of the same kind and share the categories {shared}")
 
-    def _refuse_shared_files(self, target: Samples) -> None:
+    def _refuse_shared_files(self, target: DataSetSamples) -> None:
         base_files, target_files = (
             {Path(path).resolve() for path in samples.queries.image_path} for samples in (self.base_samples, target)
         )
@@ -154,10 +152,10 @@ class QueryPromptDataModule(AnomalibDataModule):
         raise ValueError(msg)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Pairs of the base.
+        """Load query-prompt pairs of the base.
 
         Raises:
-            ValueError: If a batch holds a single query.
+            ValueError: If a batch has a single query, for which batch norm is undefined.
         """
         replicas, rank = self._processes()
         if self.train_batch_size * replicas < 2:
@@ -175,9 +173,9 @@ class QueryPromptDataModule(AnomalibDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Images of the target, none of them twice however many processes there are."""
+        """Load the images of the target. Several processes share them, and none is loaded twice."""
         if not hasattr(self, "val_data"):
-            return no_batches()
+            return empty_dataloader()
         replicas, rank = self._processes()
         return DataLoader(
             self.val_data,
@@ -188,14 +186,14 @@ class QueryPromptDataModule(AnomalibDataModule):
         )
 
     def test_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Images of the target, as for validation."""
+        """Load the images of the target, as for validation."""
         return self.val_dataloader()
 
     def target_prompts(self, seed: int = 10) -> dict[str, str]:
-        """One normal image for each category of the target, drawn as in the published protocol.
+        """Draw a normal image for each category of the target, as the published protocol does.
 
         Args:
-            seed: Of the generator; the paper's are 10, 20 and 30.
+            seed: Seed for drawing the images; the paper uses 10, 20 and 30.
 
         Returns:
             Paths by category. Categories without normal train images are left out.
@@ -210,20 +208,24 @@ class QueryPromptDataModule(AnomalibDataModule):
         }
 
     def image_files(self) -> list[str]:
-        """All images of base and target, queries and prompts, each once."""
+        """List all images of base and target, both queries and prompts, each once."""
         found = [samples for samples in (self.base_samples, self.target_samples) if samples]
         prompts = [path for samples in found for files in samples.prompts.values() for path in files]
         queries = [str(path) for samples in found for path in samples.queries.image_path]
         return sorted({*queries, *prompts})
 
     def use_tokens(self, store: TokenStore | None) -> None:
-        """Read stored tokens from now on, in place of images; or images again."""
+        """Read tokens from a store instead of images.
+
+        Args:
+            store: Store of tokens; None to read images again.
+        """
         for name in ("train_data", "val_data"):
             if hasattr(self, name):
                 getattr(self, name).token_store = store
 
     def summary(self) -> str:
-        """Categories, images and the abnormal share of base and target, one line each."""
+        """Summarise base and target in a line each: categories, numbers of images, share of abnormal ones."""
         lines = []
         for role, source, samples in (
             ("base", self.base, self.base_samples),
@@ -243,7 +245,7 @@ class QueryPromptDataModule(AnomalibDataModule):
         return "\n".join(lines)
 
     def _processes(self) -> tuple[int, int]:
-        """Number of processes, and which this one is."""
+        """Return the number of processes and the rank of this one."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
 

@@ -1,0 +1,43 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""ImageDataModule: what the data modules of this package have in common."""
+
+from typing import Any
+
+from anomalib.data import AnomalibDataModule
+from anomalib.data.utils import TestSplitMode, ValSplitMode
+
+
+class ImageDataModule(AnomalibDataModule):
+    """anomalib's data module with the defaults of anomalib's own data sets, such as `MVTecAD`.
+
+    Args:
+        train_batch_size: Batch size in training.
+        eval_batch_size: Batch size in validation and test.
+        num_workers: Worker processes that load images.
+        test_split_mode: How the test set is made.
+        test_split_ratio: Fraction of the images for the test set where it is split off.
+        val_split_mode: How the validation set is made.
+        **kwargs: Further arguments of anomalib's `AnomalibDataModule`.
+    """
+
+    def __init__(
+        self,
+        train_batch_size: int = 32,
+        eval_batch_size: int = 32,
+        num_workers: int = 8,
+        test_split_mode: TestSplitMode | str = TestSplitMode.FROM_DIR,
+        test_split_ratio: float = 0.2,
+        val_split_mode: ValSplitMode | str = ValSplitMode.SAME_AS_TEST,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(
+            train_batch_size=train_batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            test_split_mode=test_split_mode,
+            test_split_ratio=test_split_ratio,
+            val_split_mode=val_split_mode,
+            **kwargs,
+        )

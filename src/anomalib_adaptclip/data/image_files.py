@@ -1,0 +1,108 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Image files: listing those of a folder, and reading them one after the other."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from anomalib.data import ImageBatch, ImageItem
+from anomalib.data.utils import validate_path
+from anomalib.data.utils.image import is_image_file
+from torch.utils.data import IterableDataset, get_worker_info
+
+from anomalib_adaptclip.choices import require_choice
+from anomalib_adaptclip.files.images import read_image
+
+logger = logging.getLogger(__name__)
+
+Unreadable = Literal["error", "skip"]
+
+
+class ImageFilesDataset(IterableDataset[ImageItem]):
+    """A data set that reads image files one after the other.
+
+    The workers of a data loader share the files. Other processes do not: each must be given its own files.
+
+    Args:
+        files: Image files.
+        transform: Transform of each image ``(3, H, W)`` in [0, 1]. The images of a batch must have the same size.
+        unreadable: What to do with a file that is damaged or not an image: raise an ``"error"``, or ``"skip"`` it with
+            a warning that names it.
+
+    Raises:
+        ValueError: If ``unreadable`` is neither; while reading, if a file cannot be read. The message names it.
+    """
+
+    collate_fn = staticmethod(ImageBatch.collate)
+
+    def __init__(
+        self,
+        files: Sequence[str | Path],
+        transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        unreadable: Unreadable = "error",
+    ) -> None:
+        require_choice("unreadable", unreadable, Unreadable)
+        self.files = list(map(str, files))
+        self.transform = transform
+        self.unreadable = unreadable
+
+    def __iter__(self) -> Iterator[ImageItem]:
+        """Iterate over the images that can be read, with their paths."""
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        for path in self.files[first::step]:
+            image = self._read(path)
+            if image is not None:
+                yield ImageItem(image=image if self.transform is None else self.transform(image), image_path=path)
+
+    def _read(self, path: str) -> torch.Tensor | None:
+        try:
+            return read_image(path)
+        except ValueError as error:
+            if self.unreadable == "error":
+                msg = f"{error} Or let such files be skipped: unreadable=skip."
+                raise ValueError(msg) from error
+            logger.warning("Skipped: %s", error)
+            return None
+
+
+def list_image_files(path: Path | str) -> list[str]:
+    """List the images of a folder and its subfolders, sorted by name; or a single image.
+
+    Broken links are listed too: reading them raises the error.
+
+    Returns:
+        Absolute paths. Links to folders are not resolved, because their names may be those of categories.
+
+    Raises:
+        FileNotFoundError: If there is no such folder or file.
+        ValueError: If there are no images, or the file is not an image.
+    """
+    path = Path(path)
+    if not path.exists():
+        msg = f"There is no folder or image {path}. Check the path."
+        raise FileNotFoundError(msg)
+    validate_path(path)  # permissions
+    path = path.resolve() if ".." in path.parts else path.absolute()
+    files = [file for file in path.glob("**/*") if not file.is_dir()] if path.is_dir() else [path]
+    images = sorted(filter(is_image_file, files))
+    if not images:
+        msg = f"Found 0 images in {path}: no files *.png, *.jpg and so on. Check the path."
+        raise ValueError(msg)
+    return list(map(str, images))
+
+
+def require_batch_size(batch_size: int) -> int:
+    """Check that a batch has at least one image.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if batch_size < 1:
+        msg = f"batch_size must be at least 1; got {batch_size}."
+        raise ValueError(msg)
+    return batch_size
