@@ -13,16 +13,18 @@ Example:
 import logging
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from anomalib import LearningType
 from anomalib.metrics import Evaluator
 from anomalib.models.components import AnomalibModule
 from anomalib.visualization import Visualizer
+from lightning.pytorch import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import STEP_OUTPUT
@@ -148,17 +150,20 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         """One-class: the only type for which anomalib trains."""
         return LearningType.ONE_CLASS
 
-    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
-        """Let Lightning accept what anomalib's ``--optimizer`` sets: the method of a partial, into which it looks."""
-        function = getattr(value, "__func__", None)
-        if name == "configure_optimizers" and isinstance(function, partial):
-            function.__wrapped__ = function.func  # type: ignore[attr-defined]
-        super().__setattr__(name, value)
-
     @property
     def trainer_arguments(self) -> dict[str, Any]:
         """No sanity check: a few images of the target have no AUROC."""
         return {"num_sanity_val_steps": 0}
+
+    def configure_callbacks(self) -> list[Callback]:
+        """anomalib's; Lightning calls this before it looks into ``configure_optimizers``, which must bear the look.
+
+        anomalib's ``--optimizer`` makes it a method of a partial; Lightning follows ``__wrapped__`` to a function.
+        """
+        function = getattr(self.configure_optimizers, "__func__", None)
+        if isinstance(function, partial):
+            function.__wrapped__ = function.func  # type: ignore[attr-defined]
+        return list(cast("Sequence[Callback]", super().configure_callbacks()))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the adapters, without schedule."""
@@ -196,7 +201,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         Raises:
             ValueError: If the options differ, or the checkpoint belongs to another CLIP.
         """
-        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+        if self.is_fitting():
             require_same_options(checkpoint.get("hyper_parameters", {}), self.hparams)
         super().on_load_checkpoint(checkpoint)
         self.keep_antialias()
@@ -206,6 +211,12 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
             self.model = build_model(self.model.clip, self.backbone, record.options)
             self.tokens = self._new_token_source()
         self.put_clip_in(checkpoint)
+
+    def is_fitting(self) -> bool:
+        """Whether a trainer is training this model."""
+        with suppress(RuntimeError):  # there is no trainer
+            return bool(self.trainer.state.fn == TrainerFn.FITTING)
+        return False
 
     def _pairs(self) -> QueryPromptDataModule:
         """The data module, which must be one of pairs."""
