@@ -21,7 +21,8 @@ from torch import nn
 
 from anomalib_adaptclip.clip import TextTower
 from anomalib_adaptclip.clip.text_encoder import tokenize
-from anomalib_adaptclip.files.tensors import State, read_safetensors, read_torch_file, sha256_of, write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
+from anomalib_adaptclip.files.tensors import State, read_safetensors, read_torch_file, sha256_of
 
 PUBLISHED_REPOSITORY = "csgaobb/AdaptCLIP"
 ADAPTER_FILE = "adapters.safetensors"

@@ -35,15 +35,16 @@ from anomalib_adaptclip.comparison.report import write_report
 from anomalib_adaptclip.data import QueryPromptDataModule
 from anomalib_adaptclip.data.check import check_data_set
 from anomalib_adaptclip.data.predict_folder import Unreadable, image_files, require_batch_size
+from anomalib_adaptclip.files.locks import locked
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor, require_device
 from anomalib_adaptclip.model.torch_model import ADAPTERS, AdaptCLIPModel
 from anomalib_adaptclip.prompts.bank import PromptBank, without
-from anomalib_adaptclip.prompts.bank_file import lock_bank, read_bank, read_header, write_bank
+from anomalib_adaptclip.prompts.bank_file import read_bank, read_header, write_bank
 from anomalib_adaptclip.prompts.memory import Precision
 from anomalib_adaptclip.prompts.selection import prompts_from_folder
-from anomalib_adaptclip.results.prediction import results_of
-from anomalib_adaptclip.results.table import ResultsFile, require_names, require_results
+from anomalib_adaptclip.results.prediction import prediction_rows
+from anomalib_adaptclip.results.table import PredictionTable, require_names, require_results
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def predict(
     require_device(device)
     files = image_files(images)
     require_names(results, files)
-    with ResultsFile(results, resume) as file:
+    with PredictionTable(results, resume) as file:
         predictor = (
             AdaptCLIPPredictor(AdaptCLIP(**model), device)
             if ckpt_path is None
@@ -149,7 +150,7 @@ def predict(
         with Progress(*_COLUMNS, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Images", total=len(left))
             for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
-                file.write(results_of(paths, predictions))
+                file.write(prediction_rows(paths, predictions))
                 rows += len(paths)
                 progress.advance(task, len(paths))
     Console().print(_summary(results, rows, len(left), len(files)), markup=False, highlight=False, soft_wrap=True)
@@ -386,7 +387,7 @@ def bank_add(
         prompt_budget=prompt_budget,
     )
     images = model.read_images(files)
-    with lock_bank(bank):  # read again here, for another command may have added to it
+    with locked(bank, wait=True):  # read again here, for another command may have added to it
         prompts = (
             PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size, as_stored=True)
             if bank.exists()
@@ -409,7 +410,7 @@ def bank_remove(bank: Path, name: str) -> None:
         FileNotFoundError: If there is no such file.
     """
     read_header(bank)  # before a lock is put beside what is no bank
-    with lock_bank(bank):
+    with locked(bank, wait=True):
         sets, header = read_bank(bank)
         write_bank(bank, without(sets, name), header)
 

@@ -14,7 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from rich.table import Table
 
 from anomalib_adaptclip.data import QueryPromptDataModule
-from anomalib_adaptclip.files.tensors import write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from anomalib_adaptclip.files.tensors import write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
 
 from .evaluation import METRICS
 from .gallery_file import gallery_path

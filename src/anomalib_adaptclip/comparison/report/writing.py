@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anomalib_adaptclip.files.tensors import write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
 
 from . import csv_files
 from .averages import Comparison
