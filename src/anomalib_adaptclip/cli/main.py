@@ -18,17 +18,17 @@ from rich.table import Table
 from anomalib_adaptclip.adapters.adapter_file import AdapterFile, export_published, read_adapter_file, require_same_clip
 from anomalib_adaptclip.clip import fingerprint, load_clip
 from anomalib_adaptclip.comparison import (
-    Executor,
+    ExecutorName,
     Run,
-    finished_runs,
+    RunOutcome,
+    RunRow,
+    RunTable,
     in_words,
     list_runs,
-    lock_table,
     missing_data,
     read_sweep,
     require_ray,
     run_all,
-    store_row,
 )
 from anomalib_adaptclip.comparison.ablation import build_table, find_configs, read_rows, run_rows
 from anomalib_adaptclip.comparison.report import write_report
@@ -224,7 +224,7 @@ def compare(
     dry_run: bool = False,
     workers: int = 1,
     accelerator: str = "auto",
-    executor: Executor = "processes",
+    executor: ExecutorName = "processes",
     ray_address: str | None = None,
 ) -> int:
     """Test models on data sets, and store a row for each run as soon as it is through.
@@ -258,19 +258,19 @@ def compare(
         msg = f"ray_address={ray_address} is of no use with executor={executor!r}. Give executor: ray."
         raise ValueError(msg)
     runs = list_runs(read_sweep(config))
-    table = (output or Path("results/compare") / config.stem) / "runs.csv"
+    table = RunTable((output or Path("results/compare") / config.stem) / "runs.csv", RunRow)
     console = Console()
     if dry_run:
         console.print(_table_of_runs(runs, _unfinished(runs, table)))
         for problem in missing_data(runs):
             console.print(f"Missing: {problem}", markup=False, highlight=False, soft_wrap=True)
         return 0
-    with lock_table(table):
+    with table.locked():
         left = _unfinished(runs, table)
-        rows = run_all(left, workers, accelerator, executor, ray_address)
-        failed = _store(rows, len(left), len(runs), table)
+        outcomes = run_all(left, workers, accelerator, executor, ray_address)
+        failed = _store(outcomes, len(left), len(runs), table)
     console.print(
-        f"{table}: {len(runs) - failed} of {len(runs)} runs are finished, {failed} failed.",
+        f"{table.path}: {len(runs) - failed} of {len(runs)} runs are finished, {failed} failed.",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -292,24 +292,24 @@ def report(results: Path) -> None:
         Console().print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
-def _unfinished(runs: Sequence[Run], table: Path) -> list[Run]:
-    finished = finished_runs(table)
+def _unfinished(runs: Sequence[Run], table: RunTable[RunRow]) -> list[Run]:
+    finished = table.finished()
     return [run for run in runs if run.configuration not in finished]
 
 
-def _store(rows: Iterable[dict[str, Any]], left: int, total: int, table: Path) -> int:
+def _store(outcomes: Iterable[RunOutcome], left: int, total: int, table: RunTable[RunRow]) -> int:
     """Store what comes, with a progress bar. Returns the number of failures."""
     failed = 0
     with Progress(*_COLUMNS, TextColumn("left"), TimeRemainingColumn()) as progress:
         task = progress.add_task("Runs", total=total, completed=total - left)
-        for row in rows:
-            store_row(table, row)
-            failed += bool(row["error"])
+        for outcome in outcomes:
+            outcome.store(table)
+            row = outcome.row
+            failed += bool(row.error)
             progress.advance(task)
-            if row["error"]:
-                what = in_words(row["model"], row["data_set"], row["category"], row["shots"])
-                what += f", seed {row['seed']}"
-                progress.console.print(f"{what} failed: {row['error']}", markup=False, highlight=False, soft_wrap=True)
+            if row.error:
+                what = f"{in_words(row.model, row.data_set, row.category, row.shots)}, seed {row.seed}"
+                progress.console.print(f"{what} failed: {row.error}", markup=False, highlight=False, soft_wrap=True)
     return failed
 
 
