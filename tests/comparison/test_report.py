@@ -28,6 +28,7 @@ from .browser import look_at, open_page
 from .made_up import COLUMNS, MODELS, Row, made_up_row, made_up_rows, write_table
 
 FILES = ["averages.csv", "categories.csv", "report.html", "report.md"]
+NUMBERS = [*METRICS, "images", "fit_seconds", "test_seconds", "image_seconds", "peak_memory_mb"]
 NASTY = '<img src="https://example.org/x.png"> & "quoted" | `code`'
 
 
@@ -416,6 +417,13 @@ class TestBadInput:
         found = look_at(tmp_path / "report.html", tmp_path)
         assert found["headings"] == [f"Comparison {tmp_path.name}", "What was run", "Failed runs"]
         assert found["missing_targets"] == 0
+
+    def test_an_error_that_names_a_file_in_another_encoding(self, tmp_path: Path) -> None:
+        row = RunRow(**made_up_row(error="") | dict.fromkeys(NUMBERS) | {"error": "OSError: no \udcff.png", "seed": 10})
+        RunTable(tmp_path / "runs.csv", RunRow).store(row)
+        assert main(["report", str(tmp_path)]) == 0
+        for name in ("report.html", "report.md"):
+            assert b"OSError: no \xff.png" in (tmp_path / name).read_bytes()
 
     @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half", pack([]).replace(b"index", b"indes")])
     def test_damaged_pictures_are_told(self, tmp_path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from anomalib_adaptclip.comparison.evaluation import METRICS
@@ -98,6 +99,7 @@ class Comparison:
         wanted = pd.DataFrame(
             [(data_set, name) for data_set, names in self._categories.items() for name in names],
             columns=["data_set", "category"],
+            dtype=object,
         )
         present = self.runs.drop_duplicates(key, keep="last")[[*key, *METRICS]].assign(
             through=self.runs.error == "", leakage=self.runs.leakage == "yes"
@@ -122,9 +124,8 @@ class Comparison:
         runs = self.runs[self.runs.data_set == data_set]
         asked = {name for names in runs.asked for name in names}
         known = [name for name in self._known[data_set] if not asked or name in asked]
-        return list(
-            dict.fromkeys([*known, *(name for run in runs.itertuples() for name in (*run.asked, run.category))])
-        )
+        present = [name for run in runs.itertuples() for name in (*run.asked, run.category)]
+        return list(dict.fromkeys([*known, *present]))
 
     def entries_on(self, data_set: str) -> list[Entry]:
         """Entries that have runs on a data set."""
@@ -151,21 +152,20 @@ class Comparison:
         means = parts["mean"].dropna().groupby(ENTRY).agg(fmean)
         return _judged(figures.assign(mean=means, std=float("nan"), expected=len(members)))
 
-    def _beside_paper(self, metric: str) -> pd.DataFrame:
-        parts, papers = [], []
+    def _group_figures(self, group: Group, metric: str) -> pd.DataFrame:
+        """Figures of a group's data sets, and of the group where it has several, by name, shots and model."""
         averages = self.averages.loc[metric]
-        for group in self.groups(metric):
-            names = dict(zip(columns_of(group), [*group.data_sets, group.name], strict=False))
-            figures = {name: averages.loc[name] for name in group.data_sets}
-            if len(names) > len(figures):
-                figures[columns_of(group)[-1]] = self._group_averages(group, metric)
-            part = pd.concat(figures, names=["data_set"])
-            order = [(label, *entry) for entry in self.entries for label in names]
-            parts.append(part.loc[[place for place in order if place in part.index]])
-            papers += [self.published(Entry(*entry), names[label], metric) for label, *entry in parts[-1].index]
-        figures = pd.concat(parts)
-        figures[["paper", "paper_std"]] = [(paper.value, paper.std) if paper else (None, None) for paper in papers]
-        figures[["paper", "paper_std"]] = figures[["paper", "paper_std"]].astype(float)
+        parts = {name: averages.loc[name] for name in group.data_sets}
+        parts |= {name: self._group_averages(group, metric) for name in columns_of(group) if name not in parts}
+        figures = pd.concat(parts, names=["data_set"])
+        order = [(name, *entry) for entry in self.entries for name in parts]
+        return figures.loc[[place for place in order if place in figures.index]]
+
+    def _beside_paper(self, metric: str) -> pd.DataFrame:
+        figures = pd.concat([self._group_figures(group, metric) for group in self.groups(metric)])
+        places = [(Entry(shots, model), name.removeprefix(AVERAGE)) for name, shots, model in figures.index]
+        papers = [self.published(entry, name, metric) or (None, None) for entry, name in places]
+        figures[["paper", "paper_std"]] = np.array(papers, dtype=float)
         return figures.assign(difference=(figures["mean"] - figures.paper).where(figures.comparable))
 
     def published(self, entry: Entry, data_set: str, metric: str) -> Published | None:
