@@ -26,7 +26,7 @@ from anomalib.deploy import CompressionType
 
 from anomalib_adaptclip import AdaptCLIP
 from anomalib_adaptclip.clip import get_backbone
-from anomalib_adaptclip.files.tensors import write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
 
 KINDS = ("onnx", "openvino", "openvino fp16", "openvino int8")
 

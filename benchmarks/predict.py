@@ -28,8 +28,8 @@ from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder
 from anomalib_adaptclip.data.image_files import list_image_files
-from anomalib_adaptclip.results.prediction import results_of
-from anomalib_adaptclip.results.table import ResultsFile, read_results
+from anomalib_adaptclip.results.prediction import prediction_rows
+from anomalib_adaptclip.results.table import PredictionTable, read_predictions
 
 LIMIT = 1.1  # times the peak for few images
 
@@ -45,9 +45,9 @@ def draw_images(folder: Path, count: int) -> None:
 
 def by_command(model: Callable[..., AdaptCLIP], folder: Path, table: Path, batch_size: int) -> None:
     predictor = AdaptCLIPPredictor(model())
-    with ResultsFile(table) as file:
+    with PredictionTable(table) as file:
         for paths, predictions in predictor.stream(list_image_files(folder), batch_size):
-            file.write(results_of(paths, predictions))
+            file.write(prediction_rows(paths, predictions))
 
 
 def by_engine(model: Callable[..., AdaptCLIP], folder: Path, table: Path, batch_size: int, stream: bool = True) -> None:
@@ -57,9 +57,9 @@ def by_engine(model: Callable[..., AdaptCLIP], folder: Path, table: Path, batch_
     data = PredictFolder(folder, batch_size)
     returned = engine.predict(model(results=table if stream else None), datamodule=data)
     if not stream:
-        with ResultsFile(table) as file:
+        with PredictionTable(table) as file:
             for batch in returned or []:
-                file.write(results_of(batch.image_path, batch))  # type: ignore[union-attr]
+                file.write(prediction_rows(batch.image_path, batch))  # type: ignore[union-attr]
 
 
 WAYS: dict[str, Callable[..., None]] = {
@@ -78,7 +78,7 @@ def peak(way: str, folder: Path, args: argparse.Namespace) -> tuple[float, int, 
     with tempfile.TemporaryDirectory() as output:
         table = Path(output, "table.csv")
         WAYS[way](model, folder, table, args.batch_size)
-        rows = sum(1 for _ in read_results(table))
+        rows = sum(1 for _ in read_predictions(table))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, rows, time.perf_counter() - start
 
 

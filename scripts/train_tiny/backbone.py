@@ -29,7 +29,7 @@ from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Clip, encode_image, get
 from anomalib_adaptclip.clip.text_encoder import encode_prompts, tokenize
 from anomalib_adaptclip.clip.tiny import build_tiny
 from anomalib_adaptclip.data.rendering import get_category
-from anomalib_adaptclip.files.tensors import write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
 
 from .augment import Images, draw_images
 from .look import SPREAD, Look

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from anomalib_adaptclip.cli.main import main
-from anomalib_adaptclip.comparison import METRICS, read_table
+from anomalib_adaptclip.comparison import METRICS, RunRow, RunTable
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "compare"
 SMOKE = CONFIGS / "smoke.yaml"
@@ -32,9 +32,14 @@ def run(config: Path, output: Path, *options: str) -> tuple[int, str]:
     return code, printed.getvalue()
 
 
-def figures(output: Path) -> list[tuple[str, ...]]:
+def read_runs(table: Path) -> list[RunRow]:
+    """The rows of a sweep's table."""
+    return RunTable(table, RunRow).rows()
+
+
+def figures(output: Path) -> list[tuple[object, ...]]:
     """What must be the same however the runs are spread, in an order of its own."""
-    return sorted(tuple(row[name] for name in FIGURES) for row in read_table(output / "runs.csv"))
+    return sorted(tuple(getattr(row, name) for name in FIGURES) for row in read_runs(output / "runs.csv"))
 
 
 def smoke_models(shots: Mapping[str, Sequence[int | str]]) -> dict[str, Part]:

@@ -7,13 +7,13 @@ import csv
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from anomalib_adaptclip.comparison import METRICS
-from anomalib_adaptclip.comparison.table import COLUMNS
+from anomalib_adaptclip.comparison import METRICS, RunRow
 from anomalib_adaptclip.data.catalogue import categories_of_data_set, find_data_configs
 
 DATA_SETS = (
@@ -25,6 +25,7 @@ MODELS = {
     "WinCLIP-anomalib": ("anomalib.models.WinClip", ("1", "2", "4"), 0.78, 1.2),
     "PatchCore": ("anomalib.models.Patchcore", ("1", "2", "4", "full"), 0.82, 0.1),
 }
+COLUMNS = [column.name for column in fields(RunRow)]
 Row = dict[str, Any]
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,10 +193,11 @@ class TestGoingOn:
         assert calls == [4]
 
     def test_a_failed_row_is_tried_again(self, root: Path, tmp_path: Path, calls: list[int]) -> None:
-        failing = ablation.Result(4, "alternating", 0, True, True, False, None, None, "OSError: full", "")
         run(root, tmp_path, rows="4")
-        [row] = ablation.read_results(tmp_path / "ablation.csv")
-        ablation.store_result(tmp_path / "ablation.csv", failing._replace(configuration=row.configuration))
+        table = ablation.ablation_table(tmp_path)
+        [row] = table.rows()
+        assert (row.number, row.method, row.textual, row.prompt_query) == (4, "alternating", True, False)
+        table.store(replace(row, image_AUROC=None, pixel_AUPR=None, error="OSError: full"))
         run(root, tmp_path, rows="4")
         assert calls == [4, 4]
         assert [row["error"] for row in stored(tmp_path)] == [""]
@@ -261,6 +263,15 @@ def test_files_that_are_no_rows(tmp_path: Path, text: str) -> None:
     (tmp_path / "1_wrong.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"1_wrong\.yaml should hold a section `model` for AdaptCLIPTraining"):
         ablation.read_rows(tmp_path)
+
+
+def test_a_table_has_one_writer(
+    root: Path, tmp_path: Path, calls: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ablation.ablation_table(tmp_path).locked(), pytest.raises(SystemExit):
+        run(root, tmp_path, rows="0")
+    assert f"Another run is writing {tmp_path / 'ablation.csv'}." in capsys.readouterr().err
+    assert calls == []
 
 
 def test_another_table_is_not_overwritten(root: Path, tmp_path: Path, calls: list[int]) -> None:

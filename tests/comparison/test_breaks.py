@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from anomalib_adaptclip.comparison import Run, read_table
+from anomalib_adaptclip.comparison import Run, RunRow, RunTable
 from anomalib_adaptclip.comparison import run as run_module
-from anomalib_adaptclip.comparison.table import lock_table
 
-from .command import WARNINGS, generated, run, smoke_models, write_sweep
+from .command import WARNINGS, generated, read_runs, run, smoke_models, write_sweep
 
 SECONDS = 300
 
@@ -43,26 +42,26 @@ def test_a_killed_sweep_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[st
     process = start(sweep, tmp_path)
     try:
         deadline = time.monotonic() + SECONDS
-        while len(read_table(table)) < 2:
+        while len(read_runs(table)) < 2:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
         with pytest.raises(SystemExit) as ended:
             run(sweep, tmp_path)
         assert ended.value.code == 2
-        assert f"Another sweep is writing to {table}." in capsys.readouterr().err
+        assert f"Another run is writing {table}." in capsys.readouterr().err
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    before = read_table(table)
+    before = read_runs(table)
     assert 2 <= len(before) < 12
 
     process = start(sweep, tmp_path)
     assert process.wait(SECONDS) == 0
-    rows = read_table(table)
+    rows = read_runs(table)
     assert rows[: len(before)] == before  # their times included
-    assert [row["error"] for row in rows] == [""] * 12
-    assert len({(row["model"], row["seed"]) for row in rows}) == 12
+    assert [row.error for row in rows] == [""] * 12
+    assert len({(row.model, row.seed) for row in rows}) == 12
 
 
 @pytest.fixture
@@ -90,14 +89,14 @@ def test_a_table_that_is_cut_in_a_row_loses_that_row_alone(
 ) -> None:
     table = tmp_path / "runs.csv"
     run(sweep, tmp_path)
-    whole, rows = table.read_bytes(), read_table(table)
+    whole, rows = table.read_bytes(), read_runs(table)
     last = whole.rindex(b"PatchCore,")
     table.write_bytes(whole[: (last + len(whole)) // 2] if lost == "half" else whole[:-lost])
     assert run(sweep, tmp_path)[0] == 0
     assert "runs.csv ends in the midst of a row" in caplog.text
     assert made == [1, 2, 3, 3]
-    assert read_table(table)[:2] == rows[:2]
-    assert len(read_table(table)) == 3
+    assert read_runs(table)[:2] == rows[:2]
+    assert len(read_runs(table)) == 3
 
 
 def test_what_is_no_table_is_told_before_the_first_run(
@@ -112,8 +111,8 @@ def test_what_is_no_table_is_told_before_the_first_run(
 
 
 def test_a_lock_ends_with_its_sweep(tmp_path: Path) -> None:
-    table = tmp_path / "new" / "runs.csv"
-    with lock_table(table), pytest.raises(ValueError, match="Another sweep is writing"), lock_table(table):
+    table = RunTable(tmp_path / "new" / "runs.csv", RunRow)
+    with table.locked(), pytest.raises(ValueError, match="Another run is writing"), table.locked():
         pass
-    with lock_table(table):
-        assert read_table(table) == []
+    with table.locked():
+        assert table.rows() == []

@@ -21,16 +21,26 @@ from anomalib.models.components import AnomalibModule
 from lightning.pytorch import LightningModule, Trainer
 
 from anomalib_adaptclip import SyntheticDefects
-from anomalib_adaptclip.comparison import METRICS, NormalizedWinClip, Run, list_runs, read_sweep, read_table, runner
+from anomalib_adaptclip.comparison import (
+    METRICS,
+    NormalizedWinClip,
+    Run,
+    RunRow,
+    RunTable,
+    list_runs,
+    read_sweep,
+)
 from anomalib_adaptclip.comparison import run as run_module
 from anomalib_adaptclip.comparison.components import build
+from anomalib_adaptclip.comparison.executors import in_process, process_pool
+from anomalib_adaptclip.comparison.outcome import RunOutcome
 from anomalib_adaptclip.comparison.run import execute
 from anomalib_adaptclip.comparison.stopwatch import Stopwatch
-from anomalib_adaptclip.comparison.table import COLUMNS, store_row
 from anomalib_adaptclip.comparison.winclip import build_small_clip
 from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
 
-from .command import CONFIGS, SMOKE, WARNINGS, Part, figures, generated, run, smoke_models, write_sweep
+from .command import CONFIGS, SMOKE, WARNINGS, Part, figures, generated, read_runs, run, smoke_models, write_sweep
+from .made_up import COLUMNS
 
 MODELS = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
 pytestmark = [pytest.mark.filterwarnings(text) for text in WARNINGS]
@@ -53,21 +63,21 @@ def done(folder: Path) -> tuple[int, str]:
 
 class TestSmoke:
     def test_all_runs_succeed(self, done: tuple[int, str], folder: Path) -> None:
-        rows = read_table(folder / "done" / "runs.csv")
+        rows = read_runs(folder / "done" / "runs.csv")
         assert done[0] == 0
-        assert [row["error"] for row in rows] == [""] * 28
+        assert [row.error for row in rows] == [""] * 28
         assert "28 of 28 runs are finished, 0 failed." in done[1]
         for row in rows:
-            assert all(0 <= float(row[name]) <= 1 for name in METRICS)
-            assert int(row["images"]) >= 4
-            assert "anomalib=2." in row["versions"]
-            assert float(row["test_seconds"]) > 0
-            assert row["image_seconds"] == ""  # there is one batch
-            assert row["categories"] == '["marble", "gear"]'
+            assert all(0 <= float(getattr(row, name)) <= 1 for name in METRICS)
+            assert (row.images or 0) >= 4
+            assert "anomalib=2." in row.versions
+            assert (row.test_seconds or 0) > 0
+            assert row.image_seconds is None  # there is one batch
+            assert row.categories == '["marble", "gear"]'
 
     def test_all_models_see_the_images_of_the_published_draw(self, done: tuple[int, str], folder: Path) -> None:
         del done
-        rows = read_table(folder / "done" / "runs.csv")
+        rows = read_runs(folder / "done" / "runs.csv")
         for category in ("marble", "gear"):
             data = SyntheticDefects(
                 "datasets/smoke", category, image_size=64, num_train_images=6, num_normal_test_images=3,
@@ -75,24 +85,22 @@ class TestSmoke:
             )  # fmt: skip
             data.setup()
             for seed in (10, 20):
-                own = [
-                    row for row in rows if (row["category"], row["seed"], row["shots"]) == (category, str(seed), "2")
-                ]
+                own = [row for row in rows if (row.category, row.seed, row.shots) == (category, seed, "2")]
                 files = prompts_from_datamodule(data, 2, seed)
                 drawn = json.dumps([Path(file).relative_to(folder / "datasets/smoke").as_posix() for file in files])
-                assert [(row["model"], row["prompts"]) for row in own] == [(model, drawn) for model in MODELS]
+                assert [(row.model, row.prompts) for row in own] == [(model, drawn) for model in MODELS]
 
     def test_zero_shot_has_one_seed(self, done: tuple[int, str], folder: Path) -> None:
         del done
-        rows = read_table(folder / "done" / "runs.csv")
-        assert [(row["seed"], row["prompts"]) for row in rows if row["shots"] == "0"] == [("10", "[]")] * 4
+        rows = read_runs(folder / "done" / "runs.csv")
+        assert [(row.seed, row.prompts) for row in rows if row.shots == "0"] == [(10, "[]")] * 4
 
     def test_finished_runs_are_not_run_again(
         self, done: tuple[int, str], folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         del done
         before = (folder / "done" / "runs.csv").read_bytes()
-        monkeypatch.setattr(runner, "execute", None)
+        monkeypatch.setattr(in_process, "execute", None)
         assert run(SMOKE, folder / "done")[0] == 0
         assert (folder / "done" / "runs.csv").read_bytes() == before
 
@@ -133,12 +141,12 @@ class TestGoingOn:
         monkeypatch.setattr(run_module, "fit_and_test", broken_off)
         with pytest.raises(SystemExit, match="130"):
             run(SMOKE, tmp_path)
-        assert [row["image_AUROC"] for row in read_table(tmp_path / "runs.csv")] == [f"0.0{n}" for n in range(1, 6)]
+        assert [row.image_AUROC for row in read_runs(tmp_path / "runs.csv")] == [n / 100 for n in range(1, 6)]
         monkeypatch.setattr(run_module, "fit_and_test", usual)
         assert run(SMOKE, tmp_path)[0] == 0
         assert len(calls) == len(set(calls)) == 28
-        assert [row["configuration"] for row in read_table(tmp_path / "runs.csv")] == calls
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".runs.csv.lock", "runs.csv"]
+        assert [row.configuration for row in read_runs(tmp_path / "runs.csv")] == calls
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["runs.csv"]
 
     def test_a_failing_run_is_recorded_and_tried_again(
         self, folder: Path, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
@@ -154,16 +162,16 @@ class TestGoingOn:
 
         monkeypatch.setattr(run_module, "fit_and_test", failing)
         code, printed = run(SMOKE, tmp_path)
-        rows = read_table(tmp_path / "runs.csv")
+        rows = read_runs(tmp_path / "runs.csv")
         assert code == 1
         assert "PatchCore on generated marble, 2 shots, seed 20 failed: RuntimeError: no memory" in printed
         assert "27 of 28 runs are finished, 1 failed." in printed
-        [row] = [row for row in rows if row["error"]]
-        assert (row["error"], row["image_AUROC"], row["seed"]) == ("RuntimeError: no memory", "", "20")
+        [row] = [row for row in rows if row.error]
+        assert (row.error, row.image_AUROC, row.seed) == ("RuntimeError: no memory", None, 20)
         monkeypatch.setattr(run_module, "fit_and_test", usual)
         assert run(SMOKE, tmp_path)[0] == 0
         assert len(calls) == 28
-        assert [row["error"] for row in read_table(tmp_path / "runs.csv")] == [""] * 28
+        assert [row.error for row in read_runs(tmp_path / "runs.csv")] == [""] * 28
 
     def test_another_configuration_runs_anew_and_the_first_is_kept(
         self, folder: Path, tmp_path: Path, calls: list[str]
@@ -174,7 +182,7 @@ class TestGoingOn:
         other.write_text(SMOKE.read_text().replace("image_size: 112", "image_size: 56"))
         run(other, tmp_path / "results")
         assert len(calls) == 38  # AdaptCLIP's ten again
-        assert len(read_table(tmp_path / "results" / "runs.csv")) == 38
+        assert len(read_runs(tmp_path / "results" / "runs.csv")) == 38
 
 
 def killed(connection: Any, accelerator: str, device: int) -> None:
@@ -185,20 +193,20 @@ def killed(connection: Any, accelerator: str, device: int) -> None:
             run = connection.recv()
             if (run.category, run.seed) == ("gear", 20):
                 os.kill(os.getpid(), signal.SIGKILL)
-            connection.send(run_module.describe(run) | {"image_AUROC": 0.5})
+            connection.send(RunOutcome(run_module.describe(run, image_AUROC=0.5)))
 
 
 def test_a_killed_worker_costs_its_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = generated(tmp_path / "data", "marble", "gear")
     short = write_sweep(tmp_path / "short.yaml", smoke_models({"AdaptCLIP": [1]}), data, (10, 20))
-    monkeypatch.setattr(runner, "_serve", killed)
+    monkeypatch.setattr(process_pool, "_serve", killed)
     code, _ = run(short, tmp_path, "--workers", "2")
-    rows = read_table(tmp_path / "runs.csv")
+    rows = read_runs(tmp_path / "runs.csv")
     assert code == 1
     assert len(rows) == 4
-    [failed] = [row for row in rows if row["error"]]
-    assert (failed["category"], failed["seed"]) == ("gear", "20")
-    assert failed["error"] == "The worker ended with exit code -9."
+    [failed] = [row for row in rows if row.error]
+    assert (failed.category, failed.seed) == ("gear", 20)
+    assert failed.error == "The worker ended with exit code -9."
 
 
 class TestDryRun:
@@ -269,12 +277,12 @@ def test_winclip_with_and_without_normalised_references(
             references[type(self)] = torch.as_tensor(self.model.reference_images)
 
     monkeypatch.setattr(WinClip, "setup", setup)
-    rows = [execute(run, "cpu") for run in winclip_runs]
-    assert [row["error"] for row in rows] == [""] * 4
-    zero, two, anomalib_zero, anomalib_two = ([row[name] for name in METRICS] for row in rows)
+    rows = [execute(run, "cpu").row for run in winclip_runs]
+    assert [row.error for row in rows] == [""] * 4
+    zero, two, anomalib_zero, anomalib_two = ([getattr(row, name) for name in METRICS] for row in rows)
     assert zero == anomalib_zero
     assert two != anomalib_two
-    assert rows[1]["prompts"] == rows[3]["prompts"] != "[]"
+    assert rows[1].prompts == rows[3].prompts != "[]"
     raw, normalized = references[WinClip], references[NormalizedWinClip]
     assert raw.shape == normalized.shape == (2, 3, 240, 240)
     assert raw.min() > -0.2  # bicubic resizing goes a little beyond [0, 1]
@@ -367,7 +375,7 @@ def test_what_cannot_be_built_is_told_in_a_line(arguments: Part, message: str) -
 def test_other_files_are_not_written_over(tmp_path: Path, text: str) -> None:
     (tmp_path / "runs.csv").write_text(text)
     with pytest.raises(ValueError, match="is no table of runs"):
-        store_row(tmp_path / "runs.csv", {"configuration": "x"})
+        RunTable(tmp_path / "runs.csv", RunRow).store(RunRow("A", "tiles", "", "0", 10))
     assert (tmp_path / "runs.csv").read_text() == text
 
 
@@ -378,5 +386,5 @@ def test_any_model_of_anomalib_with_arguments_for_the_trainer(tmp_path: Path) ->
     data = generated(tmp_path / "data", "marble")
     data["generated"]["init_args"] = {"eval_batch_size": 3}
     assert run(write_sweep(tmp_path / "sweep.yaml", models, data), tmp_path)[0] == 0
-    [row] = read_table(tmp_path / "runs.csv")
-    assert (row["model"], row["shots"], row["prompts"], row["images"]) == ("PaDiM", "full", "[]", "3")
+    [row] = read_runs(tmp_path / "runs.csv")
+    assert (row.model, row.shots, row.prompts, row.images) == ("PaDiM", "full", "[]", 3)

@@ -16,14 +16,14 @@ from anomalib.data import Batch
 from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP
-from anomalib_adaptclip.comparison import METRICS, ComparisonEvaluator, list_runs, read_sweep, read_table
+from anomalib_adaptclip.comparison import METRICS, ComparisonEvaluator, list_runs, read_sweep
 from anomalib_adaptclip.comparison.evaluation import PIXEL_METRICS
 from anomalib_adaptclip.comparison.views import by_view, view_of
 from anomalib_adaptclip.data.catalogue import build_data_set
 from anomalib_adaptclip.prompts.bank import PromptBank
 from tests.data.miniatures import HEIGHT, LAYOUTS, WIDTH
 
-from .command import WARNINGS, Part, run, smoke_models, write_sweep
+from .command import WARNINGS, Part, read_runs, run, smoke_models, write_sweep
 
 SHOTS: dict[str, list[int | str]] = {"AdaptCLIP": [1], "WinCLIP-untrained": [1], "PatchCore": [1, "full"]}
 
@@ -82,19 +82,19 @@ def test_each_view_has_its_own_prompts(tmp_path: Path, scores: list[dict[str, fl
         pixels = np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(path)
     assert run(write_sweep(tmp_path / "sweep.yaml", smoke_models(SHOTS), data), tmp_path)[0] == 0
-    rows = read_table(tmp_path / "runs.csv")
-    assert [(row["model"], row["shots"], row["images"], row["error"]) for row in rows] == [
-        ("AdaptCLIP", "1", "6", ""),
-        ("WinCLIP-untrained", "1", "6", ""),
-        ("PatchCore", "1", "6", ""),
-        ("PatchCore", "full", "6", ""),
+    rows = read_runs(tmp_path / "runs.csv")
+    assert [(row.model, row.shots, row.images, row.error) for row in rows] == [
+        ("AdaptCLIP", "1", 6, ""),
+        ("WinCLIP-untrained", "1", 6, ""),
+        ("PatchCore", "1", 6, ""),
+        ("PatchCore", "full", 6, ""),
     ]
-    assert all(0 <= float(row[name]) <= 1 for row in rows for name in METRICS)
+    assert all(0 <= float(getattr(row, name)) <= 1 for row in rows for name in METRICS)
 
     # Three train images a view, of which the published draw takes one, and the bank of prompts as a reference.
     [number] = torch.randint(0, 3, (1,), generator=torch.Generator().manual_seed(10)).tolist()
     names = [f"audiojack_train_{number:04}_OK_{view}.jpg" for view in ("C1", "C2")]
-    prompts = [json.loads(row["prompts"]) for row in rows]
+    prompts = [json.loads(row.prompts) for row in rows]
     assert [[Path(path).name for path in files] for files in prompts] == [names, names, names, []]
     model = AdaptCLIP(backbone="tiny", image_size=112)
     model.prepare()
@@ -120,14 +120,14 @@ def test_without_normal_images_prompts_come_from_the_test_images(name: str, tmp_
     shots: dict[str, list[int | str]] = SHOTS if name == "kvasir" else {"PatchCore": [1, "full"]}
     sweep = write_sweep(tmp_path / "sweep.yaml", smoke_models(shots), miniature(name, tmp_path))
     assert run(sweep, tmp_path)[0] == 0
-    rows = read_table(tmp_path / "runs.csv")
-    assert [(row["model"], row["shots"]) for row in rows] == [(model, "1") for model in shots]
+    rows = read_runs(tmp_path / "runs.csv")
+    assert [(row.model, row.shots) for row in rows] == [(model, "1") for model in shots]
     [number] = torch.randint(0, 4, (1,), generator=torch.Generator().manual_seed(10)).tolist()
     for row in rows:
-        assert row["error"] == ""
-        assert json.loads(row["prompts"]) == [f"images/{number:03}.jpg"]
-        assert [row[metric] for metric in METRICS if metric.startswith("image_")] == ["", "", ""]
-        assert all(0 <= float(row[f"pixel_{metric}"]) <= 1 for metric in PIXEL_METRICS)
+        assert row.error == ""
+        assert json.loads(row.prompts) == [f"images/{number:03}.jpg"]
+        assert [getattr(row, metric) for metric in METRICS if metric.startswith("image_")] == [None, None, None]
+        assert all(0 <= float(getattr(row, f"pixel_{metric}")) <= 1 for metric in PIXEL_METRICS)
 
 
 # Parts missing
@@ -160,7 +160,7 @@ def test_what_is_missing_is_recorded_and_the_rest_goes_on(
         damage(tmp_path / "data")
     sweep = write_sweep(tmp_path / "sweep.yaml", smoke_models({"AdaptCLIP": [0]}), data)
     assert run(sweep, tmp_path)[0] == 1
-    found = [row["error"] for row in read_table(tmp_path / "runs.csv")]
+    found = [row.error for row in read_runs(tmp_path / "runs.csv")]
     assert [bool(error) for error in found] == [bool(error) for error in errors]
     assert all(re.search(expected, error) for error, expected in zip(found, errors, strict=True)), found
 
@@ -170,7 +170,7 @@ def test_a_missing_folder_is_recorded(tmp_path: Path) -> None:
     data["real-iad"]["categories"] = ["usb"]  # type: ignore[assignment]
     sweep = write_sweep(tmp_path / "sweep.yaml", smoke_models({"AdaptCLIP": [0]}), data)
     assert run(sweep, tmp_path)[0] == 1
-    polyps, usb = (row["error"] for row in read_table(tmp_path / "runs.csv"))
+    polyps, usb = (row.error for row in read_runs(tmp_path / "runs.csv"))
     assert f"There is no folder {tmp_path / 'nowhere' / 'images'}" in polyps
     assert f"Real-IAD dataset not found in {tmp_path / 'nowhere'}" in usb
 
@@ -196,7 +196,7 @@ def test_no_data_set_meets_adapters_that_have_seen_it(tmp_path: Path, published_
     data |= miniature("mvtec", tmp_path / "mvtec", categories=["bottle"]) | miniature("kvasir", tmp_path / "kvasir")
     sweep = write_sweep(tmp_path / "sweep.yaml", {"AdaptCLIP": {"model": model, "shots": [0, 1]}}, data)
     assert run(sweep, tmp_path)[0] == 0
-    used = {(row["data_set"], row["adapters"], row["leakage"]) for row in read_table(tmp_path / "runs.csv")}
+    used = {(row.data_set, row.adapters, row.leakage) for row in read_runs(tmp_path / "runs.csv")}
     assert used == {("visa", "mvtec", ""), ("mvtec", "visa", ""), ("kvasir", "mvtec", "")}
     assert set(published_of_tiny) == {"mvtec", "visa"}
 
@@ -207,5 +207,5 @@ def test_adapters_that_have_seen_the_data_are_recorded(tmp_path: Path) -> None:
     models = {"AdaptCLIP": {"model": {"class_path": "AdaptCLIP", "init_args": arguments}, "shots": [0]}}
     data = miniature("mvtec", tmp_path / "mvtec", categories=["bottle"])
     assert run(write_sweep(tmp_path / "sweep.yaml", models, data), tmp_path)[0] == 0
-    [row] = read_table(tmp_path / "runs.csv")
-    assert (row["adapters"], row["leakage"]) == ("mvtec", "yes")
+    [row] = read_runs(tmp_path / "runs.csv")
+    assert (row.adapters, row.leakage) == ("mvtec", "yes")

@@ -16,10 +16,12 @@ from PIL import Image
 
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.cli.main import main
-from anomalib_adaptclip.comparison import gallery, list_runs, read_sweep, read_table
+from anomalib_adaptclip.comparison import gallery, list_runs, read_sweep
 from anomalib_adaptclip.comparison.gallery import Ranked, choose, rank
 from anomalib_adaptclip.comparison.gallery_file import Pictures, gallery_path, unpack
 from anomalib_adaptclip.comparison.run import execute
+
+from .command import read_runs
 
 SWEEP = """
 models:
@@ -64,7 +66,7 @@ def test_noise_is_not_stretched_to_full_contrast(greatest: float, brightest: int
 
 
 def entries(results: Path) -> list[Pictures]:
-    [row] = read_table(results / "runs.csv")
+    [row] = read_runs(results / "runs.csv")
     return unpack(gallery_path(results / "runs.csv", row))
 
 
@@ -142,12 +144,12 @@ class TestRun:
         assert 1 >= best.quality >= median.quality >= worst.quality >= 0
         assert len({entry.panels[0].path for entry in (best, median, worst)}) == 3
         maps = ["visual", "textual", "prompt_query", "alignment", "fused"]
-        [row] = read_table(folder / "runs.csv")
+        [row] = read_runs(folder / "runs.csv")
         for entry in (best, median, worst):
             assert entry.measure == "pixel AP"
             assert [panel.name for panel in entry.panels] == ["query", "prompt", *maps, "mask"]
             assert entry.panels[0].path.startswith("marble/test/")
-            assert [entry.panels[1].path] == json.loads(row["prompts"])
+            assert [entry.panels[1].path] == json.loads(row.prompts)
             for panel in entry.panels:
                 assert opened(panel.content).size == (160, 160)
                 assert (panel.low is not None) == (panel.name in maps)
@@ -177,10 +179,10 @@ class TestRun:
         real = "class_path: MVTecAD\n      init_args: {root: ROOT, num_workers: 0}\n"
         text = SWEEP.replace("[0, 2, 1]", "[1]").replace("[1, full]", "[]").replace(made, real)
         [run, _] = list_runs(read_sweep(write_sweep(tmp_path, text)))
-        row = execute(run, "cpu")
-        assert row["error"] == ""
-        assert [Path(path).parts[:2] for path in json.loads(row["prompts"])] == [("marble", "train")]
-        (tmp_path / "pictures.zip").write_bytes(row["gallery"])
+        row, pictures = execute(run, "cpu")
+        assert row.error == ""
+        assert [Path(path).parts[:2] for path in json.loads(row.prompts)] == [("marble", "train")]
+        (tmp_path / "pictures.zip").write_bytes(pictures)
         for entry in unpack(tmp_path / "pictures.zip"):
             assert entry.panels[0].path.startswith("marble/test/")
             assert {opened(panel.content).size for panel in entry.panels} == {(160, 120)}
@@ -201,7 +203,7 @@ class TestRun:
         [run] = [
             run for run in list_runs(read_sweep(write_sweep(tmp_path))) if run.gallery and run.model == "AdaptCLIP"
         ]
-        row = execute(run, "cpu")
-        assert row["error"] == ""
-        assert row["pixel_AP"] > 0
-        assert "gallery" not in row
+        row, pictures = execute(run, "cpu")
+        assert row.error == ""
+        assert (row.pixel_AP or 0) > 0
+        assert pictures == b""

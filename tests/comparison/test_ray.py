@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from anomalib_adaptclip.comparison import ray_executor, read_table, runner
-from anomalib_adaptclip.comparison.ray_executor import ray_cluster
+from anomalib_adaptclip.comparison import runner
+from anomalib_adaptclip.comparison.executors import RayCluster, ray_cluster
 from anomalib_adaptclip.version import __version__
 
-from .command import WARNINGS, figures, generated, run, smoke_models, write_sweep
+from .command import WARNINGS, figures, generated, read_runs, run, smoke_models, write_sweep
 
 pytestmark = [
     *(pytest.mark.filterwarnings(text) for text in WARNINGS),
@@ -45,7 +45,7 @@ def test_the_same_figures_as_in_this_process(tmp_path: Path, monkeypatch: pytest
     assert code == 0
     assert "4 of 4 runs are finished, 0 failed." in printed
     assert figures(tmp_path / "ray") == figures(tmp_path / "here")
-    assert [row["error"] for row in read_table(tmp_path / "ray" / "runs.csv")] == [""] * 4
+    assert [row.error for row in read_runs(tmp_path / "ray" / "runs.csv")] == [""] * 4
 
 
 def test_a_killed_worker_costs_a_repetition_or_its_run_alone(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_killed_worker_costs_a_repetition_or_its_run_alone(tmp_path: Path) -> 
     models = deadly | smoke_models({"WinCLIP-untrained": [0]})
     sweep = write_sweep(tmp_path / "sweep.yaml", models, generated(tmp_path / "data", "marble"))
     code, printed = run(sweep, tmp_path, "--executor", "ray", "--workers", "2")
-    rows = {row["model"]: row["error"] for row in read_table(tmp_path / "runs.csv")}
+    rows = {row.model: row.error for row in read_runs(tmp_path / "runs.csv")}
     assert code == 1
     assert rows.pop("dies 3").startswith("WorkerCrashedError: ")
     assert rows == {"dies 1": "", "WinCLIP-untrained": ""}
@@ -70,7 +70,7 @@ def test_a_killed_worker_costs_a_repetition_or_its_run_alone(tmp_path: Path) -> 
 
     code, printed = run(sweep, tmp_path, "--executor", "ray")
     assert code == 0
-    assert [row["error"] for row in read_table(tmp_path / "runs.csv")] == [""] * 3
+    assert [row.error for row in read_runs(tmp_path / "runs.csv")] == [""] * 3
     assert (tmp_path / "notes3").read_text() == "xxx"
 
 
@@ -82,24 +82,24 @@ def test_workers_that_cannot_load_the_package_end_the_command(
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "only_here", ModuleType("only_here"))
         exec("def installed_version():\n    return ''\n", sys.modules["only_here"].__dict__)  # noqa: S102
-        patch.setattr(ray_executor, "installed_version", vars(sys.modules["only_here"])["installed_version"])
+        patch.setattr(ray_cluster, "installed_version", vars(sys.modules["only_here"])["installed_version"])
         patch.setattr(runner, "_prepare", lambda _: pytest.fail("too late"))
         said = refused(sweep_of_one(tmp_path), tmp_path, capsys, "--executor", "ray")
     assert f"need anomalib-adaptclip {__version__}, and cannot load it: ModuleNotFoundError: No module" in said
     assert not ray.is_initialized()
 
-    with ray_cluster(1, "cpu"):
-        monkeypatch.setattr(ray_executor, "__version__", "0")
+    with RayCluster(1, "cpu").connect():
+        monkeypatch.setattr(ray_cluster, "__version__", "0")
         with pytest.raises(ValueError, match=r"have anomalib-adaptclip \S+, here is 0\. Install the same"):
-            ray_executor._require_same_package("cpu")
+            ray_cluster._require_same_package("cpu")
     assert not ray.is_initialized()
 
 
 def test_a_ray_that_is_started_here_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process of its own, where the command is the first to import Ray."""
     monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
-    code = "from anomalib_adaptclip.comparison.ray_executor import ray_cluster\n"
-    code += "with ray_cluster(1, 'cpu'):\n    import ray\n    [node] = ray.nodes()\n"
+    code = "from anomalib_adaptclip.comparison.executors import RayCluster\n"
+    code += "with RayCluster(1, 'cpu').connect():\n    import ray\n    [node] = ray.nodes()\n"
     code += "    print(node['NodeManagerAddress'], node['Resources']['CPU'])\nprint(ray.is_initialized())"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.splitlines()[-2:] == ["127.0.0.1 1.0", "False"]
@@ -133,13 +133,13 @@ def test_a_run_takes_a_gpu_where_there_are_some(
     resources: dict[str, float], accelerator: str, gpus: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray.cluster_resources", lambda: resources)
-    assert ray_executor._needs(accelerator) == {"num_cpus": 1, "num_gpus": gpus}
+    assert ray_cluster._needs(accelerator) == {"num_cpus": 1, "num_gpus": gpus}
 
 
 def test_without_ray_the_command_says_what_to_install(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_executor, "find_spec", without("ray"))
+    monkeypatch.setattr(ray_cluster, "find_spec", without("ray"))
     said = refused(tmp_path / "no.yaml", tmp_path, capsys, "--executor", "ray")
     assert "pip install 'anomalib-adaptclip[ray]'" in said
 

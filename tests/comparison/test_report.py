@@ -7,26 +7,28 @@ import csv
 import io
 import re
 from html.parser import HTMLParser
+from math import isnan
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 from anomalib_adaptclip.cli.main import main
-from anomalib_adaptclip.comparison import METRICS
+from anomalib_adaptclip.comparison import METRICS, RunRow, RunTable
 from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, gallery_path, pack
-from anomalib_adaptclip.comparison.report.averages import Comparison, Entry, Figure, over_seeds
+from anomalib_adaptclip.comparison.report.averages import Comparison, Entry, over_seeds
 from anomalib_adaptclip.comparison.report.grids import category_grid, main_grids
-from anomalib_adaptclip.comparison.report.markdown import escape
-from anomalib_adaptclip.comparison.report.runs import read_results
-from anomalib_adaptclip.comparison.table import COLUMNS
+from anomalib_adaptclip.comparison.report.runs import read_runs
+from anomalib_adaptclip.comparison.report.templates import escape_markdown
 from anomalib_adaptclip.paper import read_table
 
 from .browser import look_at, open_page
-from .made_up import MODELS, Row, made_up_row, made_up_rows, write_table
+from .made_up import COLUMNS, MODELS, Row, made_up_row, made_up_rows, write_table
 
 FILES = ["averages.csv", "categories.csv", "report.html", "report.md"]
+NUMBERS = [*METRICS, "images", "fit_seconds", "test_seconds", "image_seconds", "peak_memory_mb"]
 NASTY = '<img src="https://example.org/x.png"> & "quoted" | `code`'
 
 
@@ -63,8 +65,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "made up"
     rows = [row for row in made_up_rows() if (row["model"], row["category"]) != ("PatchCore", "zipper")]
     table = write_table(folder / "runs.csv", rows, broken)
-    for row in rows:
-        if (row["model"], row["shots"], row["category"], row["seed"]) == ("AdaptCLIP", "1", "bottle", "10"):
+    for row in RunTable(table, RunRow).rows():
+        if (row.model, row.shots, row.category, row.seed) == ("AdaptCLIP", "1", "bottle", 10):
             path = gallery_path(table, row)
             path.parent.mkdir()
             path.write_bytes(pictures())
@@ -73,27 +75,39 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def comparison_of(tmp_path: Path, rows: list[Row]) -> Comparison:
-    return Comparison(read_results(write_table(tmp_path / "runs.csv", rows)).runs)
+    return Comparison(read_runs(write_table(tmp_path / "runs.csv", rows)).frame)
+
+
+def figure_of(values: list[list[float | None]]) -> Any:
+    """The figure of values by seed and category."""
+    cells = pd.DataFrame([(seed, value) for seed, row in enumerate(values) for value in row], columns=["seed", "value"])
+    cells = cells.astype({"value": float}).assign(model="A", through=True, leakage=False)
+    [figure] = over_seeds(cells, ["model"]).itertuples()
+    return figure
 
 
 class TestFigures:
     def test_categories_first_then_seeds(self) -> None:
-        figure = over_seeds([[0.5, 0.7], [0.9, 0.9], [0.6, 0.6]])
+        figure = figure_of([[0.5, 0.7], [0.9, 0.9], [0.6, 0.6]])
         assert figure.mean == pytest.approx(70)
         assert figure.std == pytest.approx(17.320508)  # of the sample 60, 90, 60
         assert (figure.found, figure.expected, figure.complete) == (6, 6, True)
 
     def test_what_is_missing_counts_as_nothing(self) -> None:
-        figure = over_seeds([[0.5, None], [0.7, 0.9]])
+        figure = figure_of([[0.5, None], [0.7, 0.9]])
         assert figure.mean == pytest.approx(65)
         assert (figure.found, figure.expected, figure.complete) == (3, 4, False)
 
     def test_nothing_at_all(self) -> None:
-        assert over_seeds([[None], [None]]) == Figure(None, None, 0, 2)
+        figure = figure_of([[None], [None]])
+        assert isnan(figure.mean)
+        assert isnan(figure.std)
+        assert (figure.found, figure.expected, figure.complete) == (0, 2, False)
 
     def test_one_seed_has_no_deviation(self) -> None:
-        figure = over_seeds([[0.5, 0.75]])
-        assert figure == Figure(62.5, None, 2, 2)
+        figure = figure_of([[0.5, 0.75]])
+        assert (figure.mean, figure.found, figure.expected) == (62.5, 2, 2)
+        assert isnan(figure.std)
 
     def test_a_failed_and_a_missing_run_are_told(self, tmp_path: Path) -> None:
         rows = [made_up_row(category=name, shots="1", seed=seed, image_AUROC="0.5") for name in "ab" for seed in "12"]
@@ -109,18 +123,17 @@ class TestFigures:
 
     def test_undefined_is_empty(self, tmp_path: Path) -> None:
         comparison = comparison_of(tmp_path, [made_up_row(image_AUROC="0.5")])
-        figure = comparison.average(Entry("0", "AdaptCLIP"), "screws", "pixel_AP")
-        assert figure.mean is None
+        assert isnan(comparison.averages["mean"]["pixel_AP", "screws", "0", "AdaptCLIP"])
         [line] = category_grid(comparison, "screws", "").lines
         assert [(cell.ours, cell.note) for cell in line.cells] == [("50.0", "")] + [("", "")] * 6
 
     def test_the_last_configuration_counts(self, tmp_path: Path) -> None:
         old = [made_up_row(category=name, image_AUROC="0.9", version="1") for name in "ab"]
         new = made_up_row(category="a", image_AUROC="0.5", version="2")
-        results = read_results(write_table(tmp_path / "runs.csv", [*old, new]))
-        assert len(results.superseded) == 2
-        comparison = Comparison(results.runs)
-        assert comparison.average(Entry("0", "AdaptCLIP"), "screws", "image_AUROC").mean == pytest.approx(50)
+        runs = read_runs(write_table(tmp_path / "runs.csv", [*old, new]))
+        assert runs.superseded == 2
+        averages = Comparison(runs.frame).averages
+        assert averages["mean"]["image_AUROC", "screws", "0", "AdaptCLIP"] == pytest.approx(50)
 
     def test_the_best_of_equal_shots_is_bold(self, tmp_path: Path) -> None:
         rows = [made_up_row(model, image_AUROC=value) for model, value in (("A", "0.6"), ("B", "0.7"), ("C", "0.7"))]
@@ -135,8 +148,8 @@ class TestFigures:
 
     def test_the_first_batch_is_left_out_of_the_time(self, tmp_path: Path) -> None:
         rows = [made_up_row("A", image_seconds="0.1"), made_up_row("B")]
-        runs = read_results(write_table(tmp_path / "runs.csv", rows)).runs
-        assert [run.seconds for run in runs] == [0.1, 0.3]
+        runs = read_runs(write_table(tmp_path / "runs.csv", rows)).frame
+        assert list(runs.seconds) == [0.1, 0.3]
 
     def test_chosen_categories_are_a_whole(self, tmp_path: Path) -> None:
         asked = {"shots": "0", "data_set": "mvtec", "data_class": "MVTecAD", "categories": '["bottle", "cable"]'}
@@ -160,14 +173,20 @@ class TestFigures:
         for name in ("report.html", "report.md"):
             assert "LEAKAGE: C on screws: " in (tmp_path / name).read_text(encoding="utf-8")
 
-    def test_a_table_without_the_newest_columns_is_read(self, tmp_path: Path) -> None:
-        table = write_table(tmp_path / "runs.csv", [made_up_row(image_AUROC="0.5", adapters="mvtec")])
-        lines = list(csv.reader(table.read_text().splitlines()))
-        kept = [place for place, name in enumerate(lines[0]) if name not in {"leakage", "image_seconds", "categories"}]
-        with table.open("w", newline="") as file:
-            csv.writer(file).writerows([[line[place] for place in kept] for line in lines])
-        [run] = read_results(table).runs
-        assert (run.row["adapters"], run.leakage) == ("mvtec", False)
+    def test_a_table_with_other_columns_is_refused(self, tmp_path: Path) -> None:
+        table = write_table(tmp_path / "runs.csv", [made_up_row(image_AUROC="0.5")])
+        table.write_text(table.read_text().replace("leakage", "seen"))
+        with pytest.raises(ValueError, match="is no table of runs: its columns are others"):
+            read_runs(table)
+
+    def test_a_group_that_the_sweep_has_only_in_part(self, tmp_path: Path) -> None:
+        """Of the paper's eight industrial data sets two, and one of the two models on both."""
+        places = [("A", "kvasir"), ("A", "mvtec"), ("A", "visa"), ("B", "visa")]
+        rows = [made_up_row(model, name, "", image_AUROC="0.5", pixel_AP="0.25") for model, name in places]
+        grids = main_grids(comparison_of(tmp_path, rows))
+        assert grids[0].heads == ["MVTec", "VisA", "Average"]
+        notes = [(line.entry.model, line.cells[2].ours, line.cells[2].note) for line in grids[0].lines]
+        assert notes == [("A", "50.0", "2 of 8"), ("B", "50.0", "1 of 8")]
 
 
 class TestPaper:
@@ -311,7 +330,7 @@ class TestPage:
             "RuntimeError: no memory &lt;img src=&#34;https://example.org/x.png&#34;&gt; &amp; &#34;quoted&#34;" in page
         )
         markdown = (whole / "report.md").read_text(encoding="utf-8")
-        assert f"RuntimeError: no memory {escape(NASTY)} |" in markdown
+        assert f"RuntimeError: no memory {escape_markdown(NASTY)} |" in markdown
         assert "\\<img" in markdown
 
     def test_both_kinds_of_winclip_are_explained(self, whole: Path) -> None:
@@ -399,10 +418,18 @@ class TestBadInput:
         assert found["headings"] == [f"Comparison {tmp_path.name}", "What was run", "Failed runs"]
         assert found["missing_targets"] == 0
 
+    def test_an_error_that_names_a_file_in_another_encoding(self, tmp_path: Path) -> None:
+        row = RunRow(**made_up_row(error="") | dict.fromkeys(NUMBERS) | {"error": "OSError: no \udcff.png", "seed": 10})
+        RunTable(tmp_path / "runs.csv", RunRow).store(row)
+        assert main(["report", str(tmp_path)]) == 0
+        for name in ("report.html", "report.md"):
+            assert b"OSError: no \xff.png" in (tmp_path / name).read_bytes()
+
     @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half", pack([]).replace(b"index", b"indes")])
     def test_damaged_pictures_are_told(self, tmp_path: Path, content: bytes) -> None:
         row = made_up_row(image_AUROC="0.5")
-        path = gallery_path(write_table(tmp_path / "runs.csv", [row]), row)
+        [stored] = RunTable(write_table(tmp_path / "runs.csv", [row]), RunRow).rows()
+        path = gallery_path(tmp_path / "runs.csv", stored)
         path.parent.mkdir()
         path.write_bytes(content)
         assert main(["report", str(tmp_path)]) == 0

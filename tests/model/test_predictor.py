@@ -20,8 +20,8 @@ from lightning.pytorch import Callback
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
 from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.data.image_files import list_image_files
-from anomalib_adaptclip.results.prediction import Result, results_of
-from anomalib_adaptclip.results.table import draft_of, read_results
+from anomalib_adaptclip.results.prediction import PredictionRow, prediction_rows
+from anomalib_adaptclip.results.table import draft_of, read_predictions
 
 REPOSITORY = Path(__file__).parents[2]
 SIZE = 56  # pixels, 4 x 4 patches
@@ -60,8 +60,8 @@ def damage(path: Path) -> Path:
     return path
 
 
-def rows_of(predictions: Any) -> list[Result]:
-    return [row for batch in predictions for row in results_of(batch.image_path, batch)]
+def rows_of(predictions: Any) -> list[PredictionRow]:
+    return [row for batch in predictions for row in prediction_rows(batch.image_path, batch)]
 
 
 def assert_same_rows(found: Any, expected: Any) -> None:
@@ -78,7 +78,7 @@ def test_the_predictor_says_what_the_engine_says(checkpoint: Path, queries: Path
     predictor = AdaptCLIPPredictor.from_checkpoint(checkpoint)
     batches = list(predictor.stream(sorted(queries.iterdir()), batch_size=3))
     assert [len(paths) for paths, _ in batches] == [3, 3, 1]
-    assert_same_rows([row for paths, output in batches for row in results_of(paths, output)], expected)
+    assert_same_rows([row for paths, output in batches for row in prediction_rows(paths, output)], expected)
     assert any(row.boxes for row in expected)
     assert {row.label for row in expected} != {None}
 
@@ -227,7 +227,7 @@ def test_the_command(
     assert "7 new rows." in capsys.readouterr().out
     predictor = AdaptCLIPPredictor.from_checkpoint(checkpoint)
     [(paths, output)] = predictor.stream(sorted(queries.iterdir()))
-    assert_same_rows(read_results(table), results_of(paths, output))
+    assert_same_rows(read_predictions(table), prediction_rows(paths, output))
 
 
 def test_a_default_that_is_given_wins_over_the_checkpoint(
@@ -247,7 +247,7 @@ def test_a_default_that_is_given_wins_over_the_checkpoint(
         main(command)
     assert "queries" in capsys.readouterr().err
     main([*command, "--unknown_category", "zero_shot"])
-    assert len(list(read_results(tmp_path / "table.csv"))) == 7
+    assert len(list(read_predictions(tmp_path / "table.csv"))) == 7
 
 
 @pytest.mark.parametrize(
@@ -301,8 +301,8 @@ def test_a_killed_command_goes_on(queries: Path, tmp_path: Path, suffix: str) ->
 
     main([*command, "--resume", "true"])
     main(["predict", str(queries), str(whole), *options])
-    assert_same_rows(read_results(table), read_results(whole))
-    assert len(list(read_results(table))) == 7
+    assert_same_rows(read_predictions(table), read_predictions(whole))
+    assert len(list(read_predictions(table))) == 7
 
 
 def test_a_damaged_image_stops_the_command_or_is_skipped(
@@ -320,7 +320,7 @@ def test_a_damaged_image_stops_the_command_or_is_skipped(
 
     main([*command, "--unreadable", "skip", "--resume", "true"])
     assert "2 new rows, 4 had one before, 1 could not be read" in capsys.readouterr().out
-    assert [Path(row.path).stem for row in read_results(table)] == ["000", "001", "002", "003", "005", "006"]
+    assert [Path(row.path).stem for row in read_predictions(table)] == ["000", "001", "002", "003", "005", "006"]
 
 
 def test_wrong_arguments_of_the_command(
@@ -378,7 +378,7 @@ def test_the_engine_streams_to_a_table(checkpoint: Path, queries: Path, tmp_path
     assert watch.held == 0
     expected = rows_of(engine.predict(tiny(), data_path=queries, ckpt_path=checkpoint))
     assert watch.held > 0
-    assert_same_rows(read_results(table), expected)
+    assert_same_rows(read_predictions(table), expected)
 
 
 def test_a_folder_in_batches(checkpoint: Path, queries: Path, engine: Engine) -> None:
@@ -393,7 +393,7 @@ def test_a_folder_without_checkpoint_and_with_damaged_images(queries: Path, engi
     damage(queries / "005.png")
     table = tmp_path / "table.csv"
     engine.predict(tiny(results=table), datamodule=PredictFolder(queries, 2, unreadable="skip"))
-    assert len(list(read_results(table))) == 6
+    assert len(list(read_predictions(table))) == 6
     with pytest.raises(ValueError, match=r"Cannot read the image .*005\.png"):
         engine.predict(tiny(results=tmp_path / "other.csv"), datamodule=PredictFolder(queries, 2))
     assert not (tmp_path / "other.csv").exists()
@@ -447,7 +447,7 @@ def test_a_wrong_table_is_told_before_clip_is_built(monkeypatch: pytest.MonkeyPa
 
 def test_two_processes_write_a_shard_each(queries: Path, tmp_path: Path) -> None:
     """An uneven number of images, none lost, none twice, by anomalib's own reader and by ours."""
-    [expected] = [results_of(*batch) for batch in AdaptCLIPPredictor(tiny()).stream(sorted(queries.iterdir()))]
+    [expected] = [prediction_rows(*batch) for batch in AdaptCLIPPredictor(tiny()).stream(sorted(queries.iterdir()))]
     model = ["AdaptCLIP", *(f"--model.{part[2:]}" if part.startswith("--") else part for part in SMALL)]
     trainer = ["accelerator", "cpu", "devices", "2", "strategy", "ddp"]
     ours = ["PredictFolder", "--data.path", str(queries), "--data.batch_size", "2"]
@@ -464,7 +464,7 @@ def test_two_processes_write_a_shard_each(queries: Path, tmp_path: Path) -> None
             check=False,
         )
         assert done.returncode == 0, done.stdout
-        shards = [list(read_results(tmp_path / f"{name}-{rank}-of-2.csv")) for rank in range(2)]
+        shards = [list(read_predictions(tmp_path / f"{name}-{rank}-of-2.csv")) for rank in range(2)]
         assert sorted(map(len, shards)) == [3, 4]
         assert_same_rows(sorted(row for shard in shards for row in shard), expected)
         assert not (tmp_path / f"{name}.csv").exists()

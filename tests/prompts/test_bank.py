@@ -24,7 +24,8 @@ from safetensors.torch import save_file
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
 from anomalib_adaptclip.cli.main import main
-from anomalib_adaptclip.prompts.bank_file import lock_bank, read_bank, write_bank
+from anomalib_adaptclip.files.locks import locked
+from anomalib_adaptclip.prompts.bank_file import read_bank, write_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of, category_of_folder
 
 SIZE = 56
@@ -513,7 +514,7 @@ def test_of_two_commands_that_write_one_waits(
     bank_file: Path, good: dict[str, Path], command: str, names: set[str]
 ) -> None:
     other = threading.Thread(target=main, args=(command.format(bank=bank_file, good=good["cable"]).split(),))
-    with lock_bank(bank_file):
+    with locked(bank_file, wait=True):
         sets, header = read_bank(bank_file)
         other.start()
         other.join(timeout=2)

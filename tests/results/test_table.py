@@ -18,13 +18,13 @@ import torch
 from anomalib.data import InferenceBatch
 from PIL import Image
 
-from anomalib_adaptclip.results.prediction import Result, boxes_of, results_of
-from anomalib_adaptclip.results.table import ResultsFile, draft_of, read_results, shard_of
+from anomalib_adaptclip.results.prediction import PredictionRow, boxes_of, prediction_rows
+from anomalib_adaptclip.results.table import PredictionTable, draft_of, read_predictions, shard_of
 
 ROWS = [
-    Result("a/1.png", 0.25, 0, []),
-    Result('a/"odd", name\udcff.png', 0.75, 1, [(0, 1, 2, 3), (4, 5, 6, 7)]),
-    Result("a/3.png", 1 / 3, None, []),
+    PredictionRow("a/1.png", 0.25, 0, []),
+    PredictionRow('a/"odd", name\udcff.png', 0.75, 1, [(0, 1, 2, 3), (4, 5, 6, 7)]),
+    PredictionRow("a/3.png", 1 / 3, None, []),
 ]
 PLAIN = [ROWS[0], ROWS[2]]
 
@@ -64,11 +64,16 @@ def test_rows_of_a_batch(shape: tuple[int, ...]) -> None:
     batch = InferenceBatch(
         pred_score=torch.tensor([0.25, 0.5]), pred_label=torch.tensor([False, True]), pred_mask=masks
     )
-    assert results_of(["a", "b"], batch) == [Result("a", 0.25, 0, []), Result("b", 0.5, 1, [(3, 2, 5, 7)])]
+    assert prediction_rows(["a", "b"], batch) == [
+        PredictionRow("a", 0.25, 0, []),
+        PredictionRow("b", 0.5, 1, [(3, 2, 5, 7)]),
+    ]
 
 
 def test_rows_without_thresholds() -> None:
-    assert results_of(["a"], InferenceBatch(pred_score=torch.tensor([[0.25]]))) == [Result("a", 0.25, None, [])]
+    assert prediction_rows(["a"], InferenceBatch(pred_score=torch.tensor([[0.25]]))) == [
+        PredictionRow("a", 0.25, None, [])
+    ]
 
 
 # The file
@@ -76,23 +81,25 @@ def test_rows_without_thresholds() -> None:
 
 def test_what_is_written_is_read(table: Path) -> None:
     rows = ROWS if table.suffix == ".csv" else PLAIN
-    with ResultsFile(table) as file:
+    with PredictionTable(table) as file:
         file.write(rows[:1])
         file.write(rows[1:])
-    assert list(read_results(table)) == rows
+    assert list(read_predictions(table)) == rows
     assert list(table.parent.iterdir()) == [table]
 
 
 def test_columns_of_csv(tmp_path: Path) -> None:
-    with ResultsFile(tmp_path / "a.csv") as file:
+    with PredictionTable(tmp_path / "a.csv") as file:
         file.write(PLAIN)
     with (tmp_path / "a.csv").open() as plain:
         assert next(csv.DictReader(plain)) == {"path": "a/1.png", "score": "0.25", "label": "0", "boxes": "[]"}
 
 
 def test_columns_of_parquet(tmp_path: Path) -> None:
-    with ResultsFile(tmp_path / "a.parquet") as file:
-        file.write([Result(str(number), number / 3000, number % 2, [(0, 0, 1, number)]) for number in range(3000)])
+    with PredictionTable(tmp_path / "a.parquet") as file:
+        file.write(
+            [PredictionRow(str(number), number / 3000, number % 2, [(0, 0, 1, number)]) for number in range(3000)]
+        )
     found = pq.read_table(tmp_path / "a.parquet")
     assert found.schema.names == ["path", "score", "label", "boxes"]
     assert found["boxes"][2999].as_py() == [[0, 0, 1, 2999]]
@@ -100,7 +107,7 @@ def test_columns_of_parquet(tmp_path: Path) -> None:
 
 
 def test_rows_are_on_disk_at_once_but_not_in_the_table(table: Path) -> None:
-    file = ResultsFile(table)
+    file = PredictionTable(table)
     file.write(PLAIN[:1])
     assert "a/1.png,0.25,0,[]" in draft_of(table).read_text().splitlines()
     assert not table.exists()
@@ -108,81 +115,81 @@ def test_rows_are_on_disk_at_once_but_not_in_the_table(table: Path) -> None:
 
 
 def test_a_broken_run_leaves_no_table_and_may_be_gone_on_with(table: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), ResultsFile(table) as file:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), PredictionTable(table) as file:  # noqa: PT012
         file.write(PLAIN[:1])
         raise KeyboardInterrupt
     assert not table.exists()
     with draft_of(table).open("a") as draft:
         draft.write("a/2.png,0.")  # killed while it wrote
-    with ResultsFile(table, resume=True) as file:
+    with PredictionTable(table, resume=True) as file:
         assert file.paths == {"a/1.png"}
         file.write(PLAIN[1:])
-    assert list(read_results(table)) == PLAIN
+    assert list(read_predictions(table)) == PLAIN
 
 
 @pytest.mark.parametrize("left", ["", "path,sc"])
 def test_a_run_killed_at_its_start(table: Path, left: str) -> None:
     draft_of(table).write_text(left)
-    with ResultsFile(table, resume=True) as file:
+    with PredictionTable(table, resume=True) as file:
         file.write(PLAIN)
-    assert list(read_results(table)) == PLAIN
+    assert list(read_predictions(table)) == PLAIN
 
 
 def test_a_table_may_be_added_to(table: Path) -> None:
-    with ResultsFile(table) as file:
+    with PredictionTable(table) as file:
         file.write(PLAIN[:1])
-    file = ResultsFile(table, resume=True)
+    file = PredictionTable(table, resume=True)
     assert file.paths == {"a/1.png"}
-    assert list(read_results(table)) == PLAIN[:1]  # until the end
+    assert list(read_predictions(table)) == PLAIN[:1]  # until the end
     file.write(PLAIN[1:])
     file.finish()
-    assert list(read_results(table)) == PLAIN
+    assert list(read_predictions(table)) == PLAIN
 
 
 def test_without_resume_it_starts_anew(table: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(KeyboardInterrupt), ResultsFile(table) as file:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), PredictionTable(table) as file:  # noqa: PT012
         file.write(PLAIN[1:])
         raise KeyboardInterrupt
-    with ResultsFile(table) as file:
+    with PredictionTable(table) as file:
         file.write(PLAIN)
     assert "a run that was broken off is replaced" in caplog.text
     caplog.clear()
-    with ResultsFile(table) as file:
+    with PredictionTable(table) as file:
         file.write(PLAIN[1:])
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert list(read_results(table)) == PLAIN[1:]
+    assert list(read_predictions(table)) == PLAIN[1:]
 
 
 def test_a_run_that_fails_before_its_first_rows_leaves_the_draft(table: Path) -> None:
-    file = ResultsFile(table)
+    file = PredictionTable(table)
     file.write(PLAIN[:1])
     file.abandon()
-    ResultsFile(table).abandon()
-    with ResultsFile(table, resume=True) as file:
+    PredictionTable(table).abandon()
+    with PredictionTable(table, resume=True) as file:
         assert file.paths == {"a/1.png"}
-    assert list(read_results(table)) == PLAIN[:1]
+    assert list(read_predictions(table)) == PLAIN[:1]
 
 
 def test_a_table_that_is_empty(table: Path) -> None:
-    with ResultsFile(table):
+    with PredictionTable(table):
         pass
-    assert list(read_results(table)) == []
+    assert list(read_predictions(table)) == []
 
 
 def test_parquet_refuses_names_that_are_not_utf8(tmp_path: Path) -> None:
     """With the first row, not when all is done."""
-    file = ResultsFile(tmp_path / "a.parquet")
+    file = PredictionTable(tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"UTF-8, and that of the file 'a/.*name\\udcff.png' is not. Rename it, or"):
         file.write(ROWS)
     file.write(PLAIN)
     file.finish()
-    assert list(read_results(tmp_path / "a.parquet")) == PLAIN
+    assert list(read_predictions(tmp_path / "a.parquet")) == PLAIN
 
 
 OTHER_WRITER = """
 import sys
-from anomalib_adaptclip.results.table import ResultsFile
-file = ResultsFile(sys.argv[1])
+from anomalib_adaptclip.results.table import PredictionTable
+file = PredictionTable(sys.argv[1])
 print("open", flush=True)
 input()
 """
@@ -196,56 +203,56 @@ def test_a_table_has_one_writer(table: Path, resume: bool) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
         with pytest.raises(ValueError, match=rf"Another run is writing .*{table.name}\. Wait .* or name another file"):
-            ResultsFile(table, resume)
+            PredictionTable(table, resume)
         other.kill()
-    with ResultsFile(table, resume) as file:
+    with PredictionTable(table, resume) as file:
         file.write(PLAIN)
-    assert list(read_results(table)) == PLAIN
+    assert list(read_predictions(table)) == PLAIN
     assert list(table.parent.iterdir()) == [table]
 
 
 def test_a_writer_that_is_done_with_leaves_the_next_one_alone(table: Path) -> None:
-    first = ResultsFile(table)
+    first = PredictionTable(table)
     first.write(PLAIN)
     first.finish()
-    second = ResultsFile(table)
+    second = PredictionTable(table)
     first.abandon()
     with pytest.raises(ValueError, match="Another run"):
-        ResultsFile(table)
+        PredictionTable(table)
     second.finish()
 
 
 @pytest.mark.parametrize("cut", range(1, 36))
 def test_a_torn_row_whose_path_has_several_lines(tmp_path: Path, cut: int) -> None:
-    rows = [Result('a "1"\n\n\r2.png', 0.5, 1, []), Result("b\n,\rc", 0.5, 1, [(0, 0, 1, 1)])]
+    rows = [PredictionRow('a "1"\n\n\r2.png', 0.5, 1, []), PredictionRow("b\n,\rc", 0.5, 1, [(0, 0, 1, 1)])]
     table = tmp_path / "a.csv"
-    file = ResultsFile(table)
+    file = PredictionTable(table)
     file.write(rows)
     file.abandon()
     draft_of(table).write_bytes(draft_of(table).read_bytes()[:-cut])
-    with ResultsFile(table, resume=True) as file:
+    with PredictionTable(table, resume=True) as file:
         assert file.paths == {rows[0].path}
         file.write(rows[1:])
-    assert list(read_results(table)) == rows
+    assert list(read_predictions(table)) == rows
 
 
 def test_another_table_is_not_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("name,age\nx,1\n")
     with pytest.raises(ValueError, match=r"its columns are \['name', 'age'\], not \['path', 'score'"):
-        ResultsFile(tmp_path / "a.csv", resume=True)
+        PredictionTable(tmp_path / "a.csv", resume=True)
     assert (tmp_path / "a.csv").read_text() == "name,age\nx,1\n"
     assert list(tmp_path.iterdir()) == [tmp_path / "a.csv"]
 
 
 def test_wrong_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"a file named \*.csv or \*.parquet; got results.txt"):
-        ResultsFile("results.txt")
+        PredictionTable("results.txt")
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(ValueError, match="is a folder"):
-        ResultsFile(tmp_path / "a.csv")
+        PredictionTable(tmp_path / "a.csv")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ValueError, match="needs pyarrow: pip install"):
-        ResultsFile(tmp_path / "a.parquet")
+        PredictionTable(tmp_path / "a.parquet")
 
 
 def test_names_of_shards() -> None:

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from anomalib_adaptclip.clip import ClipIdentity
-from anomalib_adaptclip.files.tensors import State, read_safetensors, sha256_of, write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
+from anomalib_adaptclip.files.tensors import State, read_safetensors, sha256_of
 
 from .header import AdapterHeader
 from .options import AdapterOptions

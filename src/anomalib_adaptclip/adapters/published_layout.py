@@ -15,7 +15,8 @@ from torch import nn
 
 from anomalib_adaptclip.clip import TextTower
 from anomalib_adaptclip.clip.text_encoder import tokenize
-from anomalib_adaptclip.files.tensors import State, read_torch_file, write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
+from anomalib_adaptclip.files.tensors import State, read_torch_file
 
 # Ours, published. The misspelling is theirs. In the heads every layer repeats the same tensors.
 SECTIONS = {"textual": "textual_learner", "visual": "visual_learner", "prompt_query": "pq_learner"}

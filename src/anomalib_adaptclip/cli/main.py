@@ -19,33 +19,34 @@ from anomalib_adaptclip.adapters.adapter_file import AdapterFile, read_adapter_f
 from anomalib_adaptclip.adapters.published_layout import export_published
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.comparison import (
-    Executor,
+    ExecutorName,
     Run,
-    finished_runs,
+    RunOutcome,
+    RunRow,
+    RunTable,
     in_words,
     list_runs,
-    lock_table,
     missing_data,
     read_sweep,
     require_ray,
     run_all,
-    store_row,
 )
 from anomalib_adaptclip.comparison.ablation import build_table, find_configs, read_rows, run_rows
 from anomalib_adaptclip.comparison.report import write_report
 from anomalib_adaptclip.data import QueryPromptDataModule
 from anomalib_adaptclip.data.check import check_data_set
 from anomalib_adaptclip.data.image_files import Unreadable, list_image_files, require_batch_size
+from anomalib_adaptclip.files.locks import locked
 from anomalib_adaptclip.model.frozen_clip import build_model
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.model.options import ModelOptions
 from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor, require_device
 from anomalib_adaptclip.prompts.bank import PromptBank, without
-from anomalib_adaptclip.prompts.bank_file import lock_bank, read_bank, read_header, write_bank
+from anomalib_adaptclip.prompts.bank_file import read_bank, read_header, write_bank
 from anomalib_adaptclip.prompts.memory import Precision
 from anomalib_adaptclip.prompts.selection import prompts_from_folder
-from anomalib_adaptclip.results.prediction import results_of
-from anomalib_adaptclip.results.table import ResultsFile, require_names, require_results
+from anomalib_adaptclip.results.prediction import prediction_rows
+from anomalib_adaptclip.results.table import PredictionTable, require_names, require_results
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ def predict(
     require_device(device)
     files = list_image_files(images)
     require_names(results, files)
-    with ResultsFile(results, resume) as file:
+    with PredictionTable(results, resume) as file:
         predictor = (
             AdaptCLIPPredictor(AdaptCLIP(**model), device)
             if ckpt_path is None
@@ -151,7 +152,7 @@ def predict(
         with Progress(*_COLUMNS, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Images", total=len(left))
             for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
-                file.write(results_of(paths, predictions))
+                file.write(prediction_rows(paths, predictions))
                 rows += len(paths)
                 progress.advance(task, len(paths))
     Console().print(_summary(results, rows, len(left), len(files)), markup=False, highlight=False, soft_wrap=True)
@@ -225,7 +226,7 @@ def compare(
     dry_run: bool = False,
     workers: int = 1,
     accelerator: str = "auto",
-    executor: Executor = "processes",
+    executor: ExecutorName = "processes",
     ray_address: str | None = None,
 ) -> int:
     """Test models on data sets, and store a row for each run as soon as it is through.
@@ -259,19 +260,19 @@ def compare(
         msg = f"ray_address={ray_address} is of no use with executor={executor!r}. Give executor: ray."
         raise ValueError(msg)
     runs = list_runs(read_sweep(config))
-    table = (output or Path("results/compare") / config.stem) / "runs.csv"
+    table = RunTable((output or Path("results/compare") / config.stem) / "runs.csv", RunRow)
     console = Console()
     if dry_run:
         console.print(_table_of_runs(runs, _unfinished(runs, table)))
         for problem in missing_data(runs):
             console.print(f"Missing: {problem}", markup=False, highlight=False, soft_wrap=True)
         return 0
-    with lock_table(table):
+    with table.locked():
         left = _unfinished(runs, table)
-        rows = run_all(left, workers, accelerator, executor, ray_address)
-        failed = _store(rows, len(left), len(runs), table)
+        outcomes = run_all(left, workers, accelerator, executor, ray_address)
+        failed = _store(outcomes, len(left), len(runs), table)
     console.print(
-        f"{table}: {len(runs) - failed} of {len(runs)} runs are finished, {failed} failed.",
+        f"{table.path}: {len(runs) - failed} of {len(runs)} runs are finished, {failed} failed.",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -293,24 +294,24 @@ def report(results: Path) -> None:
         Console().print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
-def _unfinished(runs: Sequence[Run], table: Path) -> list[Run]:
-    finished = finished_runs(table)
+def _unfinished(runs: Sequence[Run], table: RunTable[RunRow]) -> list[Run]:
+    finished = table.finished()
     return [run for run in runs if run.configuration not in finished]
 
 
-def _store(rows: Iterable[dict[str, Any]], left: int, total: int, table: Path) -> int:
+def _store(outcomes: Iterable[RunOutcome], left: int, total: int, table: RunTable[RunRow]) -> int:
     """Store what comes, with a progress bar. Returns the number of failures."""
     failed = 0
     with Progress(*_COLUMNS, TextColumn("left"), TimeRemainingColumn()) as progress:
         task = progress.add_task("Runs", total=total, completed=total - left)
-        for row in rows:
-            store_row(table, row)
-            failed += bool(row["error"])
+        for outcome in outcomes:
+            outcome.store(table)
+            row = outcome.row
+            failed += bool(row.error)
             progress.advance(task)
-            if row["error"]:
-                what = in_words(row["model"], row["data_set"], row["category"], row["shots"])
-                what += f", seed {row['seed']}"
-                progress.console.print(f"{what} failed: {row['error']}", markup=False, highlight=False, soft_wrap=True)
+            if row.error:
+                what = f"{in_words(row.model, row.data_set, row.category, row.shots)}, seed {row.seed}"
+                progress.console.print(f"{what} failed: {row.error}", markup=False, highlight=False, soft_wrap=True)
     return failed
 
 
@@ -388,7 +389,7 @@ def bank_add(
         prompt_budget=prompt_budget,
     )
     images = model.read_images(files)
-    with lock_bank(bank):  # read again here, for another command may have added to it
+    with locked(bank, wait=True):  # read again here, for another command may have added to it
         prompts = (
             PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size, as_stored=True)
             if bank.exists()
@@ -411,7 +412,7 @@ def bank_remove(bank: Path, name: str) -> None:
         FileNotFoundError: If there is no such file.
     """
     read_header(bank)  # before a lock is put beside what is no bank
-    with lock_bank(bank):
+    with locked(bank, wait=True):
         sets, header = read_bank(bank)
         write_bank(bank, without(sets, name), header)
 

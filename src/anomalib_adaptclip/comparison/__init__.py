@@ -3,34 +3,36 @@
 
 """Comparisons: models x data sets x categories x shots x seeds, one row a run, all by the same metrics.
 
-Data flows down this list: ``parts`` (classes named in YAML), ``sweep`` (what to run), ``ranking`` and ``evaluation``
-(metrics), ``winclip``, ``views``, ``gallery`` (pictures) and its ``gallery_file``, ``stopwatch``, ``run`` (one run),
-``on_ray`` and ``runner`` (all of them), ``table`` (on disk), ``report``.
+Data flows down this list: ``components`` (classes named in YAML), ``sweep`` (what to run), ``evaluation`` (metrics),
+``winclip``, ``views``, ``gallery`` (pictures) and its ``gallery_file``, ``stopwatch``, ``run`` (one run), which gives
+an ``outcome`` with a ``run_row``, ``executors`` and ``runner`` (all runs), ``run_table`` (on disk), ``report``.
+``ablation`` runs the rows of the paper's Table 5, and has a ``run_table`` too.
 """
 
 from .evaluation import METRICS, ComparisonEvaluator
-from .ray_executor import require_ray
-from .runner import Executor, missing_data, run_all
+from .executors import require_ray
+from .outcome import RunOutcome
+from .run_row import RunRow
+from .run_table import RunTable
+from .runner import ExecutorName, missing_data, run_all
 from .sweep import Run, Sweep, in_words, list_runs, read_sweep
-from .table import finished_runs, lock_table, read_table, store_row
 from .winclip import NormalizedWinClip, UntrainedWinClip
 
 __all__ = [
     "METRICS",
     "ComparisonEvaluator",
-    "Executor",
+    "ExecutorName",
     "NormalizedWinClip",
     "Run",
+    "RunOutcome",
+    "RunRow",
+    "RunTable",
     "Sweep",
     "UntrainedWinClip",
-    "finished_runs",
     "in_words",
     "list_runs",
-    "lock_table",
     "missing_data",
     "read_sweep",
-    "read_table",
     "require_ray",
     "run_all",
-    "store_row",
 ]

@@ -3,10 +3,11 @@
 
 """The ablations of the paper's Table 5 on any base and target: one file a row, one table for all."""
 
-import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from rich.table import Table
 
 from anomalib_adaptclip.data import QueryPromptDataModule
-from anomalib_adaptclip.files.tensors import write_atomically
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
+
+from .run_table import RunTable
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ class Row(NamedTuple):
         return int("prompt_query" in self.adapters)
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True)
+class AblationRow:
     """A row of the table, as it is stored.
 
     Attributes:
@@ -107,7 +110,7 @@ def read_rows(folder: Path, numbers: Sequence[int] | None = None) -> list[Row]:
     return [Row(number, files[number].stem.split("_", 1)[1], _read_config(files[number])) for number in chosen]
 
 
-def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **trainer: Any) -> list[Result]:  # noqa: ANN401
+def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **trainer: Any) -> list[AblationRow]:  # noqa: ANN401
     """Run rows one after the other, and store each result at once.
 
     Finished rows with the same configuration are not run again. A row that fails does not stop the others.
@@ -122,29 +125,37 @@ def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **train
         One result a row.
 
     Raises:
-        ValueError: If the file of the table holds something else.
+        ValueError: If the file of the table holds something else, or another run is writing it.
     """
-    path, results = output / TABLE_FILE, []
-    for row in rows:
-        configuration = configuration_of(row, data, trainer.get("precision"))
-        finished = [
-            result
-            for result in read_results(path)
-            if (result.number, result.configuration) == (row.number, configuration) and not result.error
-        ]
-        if finished:
-            logger.info("Row %d is finished already.", row.number)
-            results += finished
-            continue
-        scores, problem = {}, ""
-        try:
-            scores = run_row(row, QueryPromptDataModule(**data), output / f"{row.number}_{row.method}", **trainer)
-        except Exception as error:  # whatever it is, the other rows go on
-            logger.warning("Row %d failed.", row.number, exc_info=True)
-            problem = f"{type(error).__name__}: {error}"
-        results.append(result_of(row, configuration, scores, problem))
-        store_result(path, results[-1])
+    table = ablation_table(output)
+    results = []
+    with table.locked():
+        finished = table.finished()
+        for row in rows:
+            configuration = configuration_of(row, data, trainer.get("precision"))
+            result = finished.get(configuration)
+            if result:
+                logger.info("Row %d is finished already.", row.number)
+            else:
+                result = _try_row(row, configuration, data, output, **trainer)
+                table.store(result)
+            results.append(result)
     return results
+
+
+def ablation_table(output: Path) -> RunTable[AblationRow]:
+    """The table in the folder of an ablation, its rows by number."""
+    return RunTable(output / TABLE_FILE, AblationRow, attrgetter("number"))
+
+
+def _try_row(row: Row, configuration: str, data: Mapping[str, Any], output: Path, **trainer: Any) -> AblationRow:  # noqa: ANN401
+    scores, problem = {}, ""
+    try:
+        scores = run_row(row, QueryPromptDataModule(**data), output / f"{row.number}_{row.method}", **trainer)
+    except Exception as error:  # whatever it is, the other rows go on
+        logger.warning("Row %d failed.", row.number, exc_info=True)
+        problem = f"{type(error).__name__}: {error}"
+    return result_of(row, configuration, scores, problem)
 
 
 def run_row(row: Row, datamodule: QueryPromptDataModule, folder: Path, **trainer: Any) -> dict[str, float]:  # noqa: ANN401
@@ -187,13 +198,13 @@ def configuration_of(row: Row, data: Mapping[str, Any], precision: str | None) -
     """What the figures of a row depend on, as JSON: a finished row with the same need not run again."""
     model = row.config.model.init_args.as_dict()
     model, used = ({k: v for k, v in part.items() if k not in _UNIMPORTANT} for part in (model, data))
-    parts = {"version": __version__, "precision": precision, "data": used, "model": model}
+    parts = {"row": row.number, "version": __version__, "precision": precision, "data": used, "model": model}
     return json.dumps(parts, sort_keys=True, default=str)
 
 
-def result_of(row: Row, configuration: str, scores: Mapping[str, float], error: str = "") -> Result:
+def result_of(row: Row, configuration: str, scores: Mapping[str, float], error: str = "") -> AblationRow:
     """The row of the table for a row that was run."""
-    return Result(
+    return AblationRow(
         row.number,
         row.method,
         row.shots,
@@ -207,41 +218,7 @@ def result_of(row: Row, configuration: str, scores: Mapping[str, float], error: 
     )
 
 
-def read_results(path: Path) -> list[Result]:
-    """Read the results that are stored, none if there is no file.
-
-    Raises:
-        ValueError: If it is no such file.
-    """
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="") as file:
-            return [_parse_result(line) for line in csv.DictReader(file, strict=True)]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        msg = f"{path} is no table of ablations ({error!r}). Move it away, or choose another output folder."
-        raise ValueError(msg) from error
-
-
-def store_result(path: Path, result: Result) -> None:
-    """Put a result into the file, in place of an earlier one of the same row and configuration. Others are kept."""
-
-    def is_earlier(other: Result) -> bool:
-        return (other.number, other.configuration) == (result.number, result.configuration)
-
-    results = [result, *(other for other in read_results(path) if not is_earlier(other))]
-    results.sort(key=lambda other: other.number)
-
-    def write(draft: Path) -> None:
-        with draft.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(Result._fields)
-            writer.writerows(results)
-
-    write_atomically(path, write)
-
-
-def build_table(results: Sequence[Result], title: str) -> Table:
+def build_table(results: Sequence[AblationRow], title: str) -> Table:
     """Table 5 with our figures, in percent."""
     table = Table("No.", "Method", "Shots", "TA", "VA", "PQA", "image AUROC / pixel AUPR", title=title)
     for result in results:
@@ -266,21 +243,6 @@ def _read_config(path: Path) -> Namespace:
     except (ArgumentError, TypeError) as error:
         msg = f"{path} should hold a section `model` for AdaptCLIPTraining and nothing else: {error}"
         raise ValueError(msg) from error
-
-
-def _parse_result(line: Mapping[str, str]) -> Result:
-    return Result(
-        int(line["number"]),
-        line["method"],
-        int(line["shots"]),
-        line["textual"] == "True",
-        line["visual"] == "True",
-        line["prompt_query"] == "True",
-        float(line["image_AUROC"]) if line["image_AUROC"] else None,
-        float(line["pixel_AUPR"]) if line["pixel_AUPR"] else None,
-        line["error"],
-        line["configuration"],
-    )
 
 
 def _percent(score: float | None) -> str:

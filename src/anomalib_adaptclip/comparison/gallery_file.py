@@ -7,10 +7,12 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from .run_row import RunRow
 
 INDEX = "index.json"
 LEAST_RANGE = 0.01  # of a map's colours, so that noise does not look like a defect
@@ -55,15 +57,15 @@ class Pictures(NamedTuple):
     panels: list[Panel]
 
 
-def gallery_path(table: Path, row: Mapping[str, Any]) -> Path:
+def gallery_path(table: Path, row: RunRow) -> Path:
     """File for the pictures of a run.
 
     Args:
         table: Of the sweep.
-        row: Of the run, with its names and its configuration.
+        row: Of the run.
     """
-    names = "_".join(str(row.get(name, "")) for name in ("data_set", "category", "model", "shots"))
-    digest = hashlib.sha256(str(row["configuration"]).encode()).hexdigest()[:12]
+    names = f"{row.data_set}_{row.category}_{row.model}_{row.shots}"
+    digest = hashlib.sha256(row.configuration.encode(errors="surrogateescape")).hexdigest()[:12]
     return table.parent / "gallery" / f"{re.sub(r'[^A-Za-z0-9-]+', '_', names)[:100]}-{digest}.zip"
 
 

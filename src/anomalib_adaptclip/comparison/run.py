@@ -30,6 +30,8 @@ from anomalib_adaptclip.version import __version__
 from .components import build, class_of, relative_path, takes
 from .evaluation import ComparisonEvaluator
 from .gallery import GalleryCallback
+from .outcome import RunOutcome
+from .run_row import RunRow
 from .stopwatch import Stopwatch
 from .sweep import Run
 from .views import by_view
@@ -40,7 +42,7 @@ _PACKAGES = ("anomalib", "torch", "open_clip_torch", "lightning")
 _MEBIBYTE = 1 << 20
 
 
-def execute(run: Run, accelerator: str = "auto", device: int = 0) -> dict[str, Any]:
+def execute(run: Run, accelerator: str = "auto", device: int = 0) -> RunOutcome:
     """Run, whatever happens.
 
     Args:
@@ -49,32 +51,42 @@ def execute(run: Run, accelerator: str = "auto", device: int = 0) -> dict[str, A
         device: Which GPU, where there are some.
 
     Returns:
-        The row of the table: metrics, or the error.
+        Metrics, or the error.
     """
     try:
         cells = fit_and_test(run, accelerator, device)
+        gallery = cells.pop("gallery", b"")
+        return RunOutcome(describe(run, **cells), gallery)
     except Exception as error:  # whatever it is, the other runs go on
-        cells = {"error": f"{type(error).__name__}: {error}"}
-        logger.warning("Failed: %s: %s", run, cells["error"])
+        message = f"{type(error).__name__}: {error}"
+        logger.warning("Failed: %s: %s", run, message)
         logger.debug("Where it failed:", exc_info=True)
-    return describe(run) | cells
+        return RunOutcome(describe(run, error=message))
 
 
-def describe(run: Run) -> dict[str, Any]:
-    """The cells of a row that are known without figures."""
+def describe(run: Run, **cells: Any) -> RunRow:  # noqa: ANN401
+    """The row of a run.
+
+    Args:
+        run: The run.
+        **cells: What was found: metrics and costs, or the error.
+
+    Raises:
+        ValueError: If a metric is not in [0, 1].
+    """
     versions = {"anomalib-adaptclip": __version__} | {name: version(name) for name in _PACKAGES}
-    return {
-        "model": run.model,
-        "data_set": run.data_set,
-        "category": run.category,
-        "shots": run.shots,
-        "seed": run.seed,
-        "error": "",
-        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": " ".join(f"{name}={number}" for name, number in versions.items()),
-        "categories": json.dumps(run.categories) if run.categories else "",
-        "configuration": run.configuration,
-    }
+    return RunRow(
+        model=run.model,
+        data_set=run.data_set,
+        category=run.category,
+        shots=str(run.shots),
+        seed=run.seed,
+        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        versions=" ".join(f"{name}={number}" for name, number in versions.items()),
+        categories=json.dumps(run.categories) if run.categories else "",
+        configuration=run.configuration,
+        **cells,
+    )
 
 
 def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
@@ -119,7 +131,7 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         "image_seconds": _seconds_per_image(done),
         "peak_memory_mb": _peak_memory(),
         "device": torch.cuda.get_device_name(device) if uses_gpu else "cpu",
-        **({"gallery": done[0].pictures} if done[0].pictures else {}),
+        "gallery": done[0].pictures or b"",
     }
 
 

@@ -5,14 +5,9 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal
 
-import torch
 from anomalib.data import AnomalibDataModule
 from anomalib.models.components import AnomalibModule
 
@@ -25,36 +20,22 @@ from anomalib_adaptclip.data.messages import abbreviate
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 
 from .components import build, class_of
-from .ray_executor import ray_cluster, run_on_cluster
-from .run import describe, execute
+from .executors import Executor, InProcess, ProcessPool, RayCluster
+from .outcome import RunOutcome
 from .sweep import Run
 
 logger = logging.getLogger(__name__)
 
-Executor = Literal["processes", "ray"]
-
-
-class _Worker(NamedTuple):
-    """A process that runs what it is sent.
-
-    Attributes:
-        process: The process.
-        device: Its GPU.
-        run: What it is at.
-    """
-
-    process: SpawnProcess
-    device: int
-    run: Run
+ExecutorName = Literal["processes", "ray"]
 
 
 def run_all(
     runs: Sequence[Run],
     workers: int = 1,
     accelerator: str = "auto",
-    executor: Executor = "processes",
+    executor: ExecutorName = "processes",
     ray_address: str | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[RunOutcome]:
     """Run a sweep.
 
     Args:
@@ -62,10 +43,10 @@ def run_all(
         workers: Runs at a time. Each has a GPU of its own in turn, where there are some.
         accelerator: Lightning's accelerator.
         executor: Where to run: ``"processes"`` of this machine, this one if one will do, or ``"ray"``.
-        ray_address: Of the Ray cluster. By default that of ``RAY_ADDRESS``, else one is started on this machine.
+        ray_address: Address of the Ray cluster. By default ``RAY_ADDRESS``, else Ray is started on this machine.
 
     Yields:
-        The row of each run as soon as it is through, its error included if it failed.
+        The outcome of each run as soon as it is through, with its error if it failed.
 
     Raises:
         ConnectionError: If there is no Ray cluster at the address.
@@ -73,17 +54,17 @@ def run_all(
     """
     if not runs:
         return
+    chosen = choose_executor(workers, accelerator, executor, ray_address)
+    with chosen.connect():  # tells what is wrong before data is downloaded
+        _prepare(runs)
+        yield from chosen.run(runs)
+
+
+def choose_executor(workers: int, accelerator: str, executor: ExecutorName, ray_address: str | None = None) -> Executor:
+    """The executor for arguments as those of :func:`run_all`."""
     if executor == "ray":
-        with ray_cluster(workers, accelerator, ray_address):  # tells what is wrong before data is downloaded
-            _prepare(runs)
-            yield from run_on_cluster(runs, workers, accelerator)
-        return
-    _prepare(runs)
-    if workers == 1:
-        for run in runs:
-            yield execute(run, accelerator)
-    else:
-        yield from _run_in_processes(runs, workers, accelerator)
+        return RayCluster(workers, accelerator, ray_address)
+    return InProcess(accelerator) if workers == 1 else ProcessPool(workers, accelerator)
 
 
 def missing_data(runs: Sequence[Run]) -> Iterator[str]:
@@ -142,64 +123,3 @@ def _prepare(runs: Sequence[Run]) -> None:
         except Exception as error:  # noqa: PERF203
             logger.warning("The data of %s cannot be prepared: %s", run.data_set, error)
             logger.debug("Where it failed:", exc_info=True)
-
-
-def _run_in_processes(runs: Sequence[Run], workers: int, accelerator: str) -> Iterator[dict[str, Any]]:
-    left = iter(runs)
-    busy: dict[Connection, _Worker] = {}
-    devices = max(1, torch.cuda.device_count())
-    try:
-        for number, run in zip(range(workers), left, strict=False):
-            connection, process = _start(accelerator, number % devices)
-            _send(connection, run)
-            busy[connection] = _Worker(process, number % devices, run)
-        while busy:
-            for ready in wait(list(busy)):
-                connection = cast("Connection", ready)
-                yield from _collect(connection, busy.pop(connection), left, busy, accelerator)
-    finally:
-        for worker in busy.values():
-            worker.process.terminate()
-
-
-def _collect(
-    connection: Connection, worker: _Worker, left: Iterator[Run], busy: dict[Connection, _Worker], accelerator: str
-) -> Iterator[dict[str, Any]]:
-    """Take what a worker found, and give it, or its successor if it died, the next run."""
-    process = worker.process
-    try:
-        row, dead = connection.recv(), False
-    except (EOFError, OSError):
-        process.join()
-        row, dead = describe(worker.run) | {"error": f"The worker ended with exit code {process.exitcode}."}, True
-        logger.warning("A worker ended with exit code %s: %s.", process.exitcode, worker.run)
-    run = next(left, None)
-    if run is None:
-        connection.close()
-    else:
-        if dead:
-            connection, process = _start(accelerator, worker.device)
-        _send(connection, run)
-        busy[connection] = _Worker(process, worker.device, run)
-    yield row
-
-
-def _send(connection: Connection, run: Run) -> None:
-    with suppress(OSError):  # a worker that has just died is noticed when its answer is awaited
-        connection.send(run)
-
-
-def _start(accelerator: str, device: int) -> tuple[Connection, SpawnProcess]:
-    context = get_context("spawn")
-    own, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, accelerator, device))
-    process.start()
-    theirs.close()  # so that its end is noticed here
-    return own, process
-
-
-def _serve(connection: Connection, accelerator: str, device: int) -> None:
-    """Run what comes until nothing does, or the sweep is gone."""
-    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
-        while True:
-            connection.send(execute(connection.recv(), accelerator, device))

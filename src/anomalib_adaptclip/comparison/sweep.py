@@ -119,7 +119,7 @@ class Run(NamedTuple):
 
 def in_words(model: str, data_set: str, category: str, shots: int | str) -> str:
     """A run for logs and messages, such as ``"PatchCore on MVTecAD bottle, 2 shots"``."""
-    how = {0: "zero-shot", 1: "1 shot", "full": "full"}.get(shots, f"{shots} shots")
+    how = {"0": "zero-shot", "1": "1 shot", "full": "full"}.get(str(shots), f"{shots} shots")
     return f"{model} on {' '.join(filter(None, (data_set, category)))}, {how}"
 
 

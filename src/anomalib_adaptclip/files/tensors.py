@@ -1,16 +1,14 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files of weights: read without running anything that they may hold, written whole or not at all."""
+"""Files of weights, read without running anything that they may hold."""
 
 import hashlib
 import pickle
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -71,22 +69,3 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file so that whoever reads it finds the old or the new content, never half of it.
-
-    Args:
-        path: File to make or replace. Its folder is made if need be.
-        write: Writes the content to the path that it is given.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}-{uuid4().hex}")
-    draft.touch(exist_ok=False)
-    try:
-        permissions = stat.S_IMODE(draft.stat().st_mode)  # of new files; reading the umask would set it for all threads
-        write(draft)
-        draft.chmod(permissions)  # safetensors makes files private
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

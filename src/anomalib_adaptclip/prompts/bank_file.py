@@ -7,16 +7,15 @@ Letters: K normal prompt images (shots), S layers, L patches, D joint embedding 
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from safetensors.torch import save_file
 
-from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header, write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
+from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header
 from anomalib_adaptclip.version import __version__
 
 FORMAT = "adaptclip-prompt-bank-1"
@@ -80,18 +79,6 @@ class BankHeader:
 
 def _text(value: object) -> str:
     return json.dumps(value) if isinstance(value, tuple) else str(value)
-
-
-@contextmanager
-def lock_bank(path: Path) -> Iterator[None]:
-    """Wait until no other process changes a bank, and keep others from it. The lock ends with its process.
-
-    Args:
-        path: The bank's file, which need not exist. The lock is a file beside it, and stays there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        yield
 
 
 def write_bank(path: Path, sets: Mapping[str, torch.Tensor], header: BankHeader) -> None:

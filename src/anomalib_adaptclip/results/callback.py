@@ -11,8 +11,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from .prediction import results_of
-from .table import ResultsFile, require_results, shard_of
+from .prediction import prediction_rows
+from .table import PredictionTable, require_results, shard_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class ResultsCallback(Callback):
 
     def __init__(self, path: Path | str | None) -> None:
         self.path = None if path is None else require_results(path)
-        self._file: ResultsFile | None = None
+        self._file: PredictionTable | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that several processes can share the images.
@@ -50,7 +50,7 @@ class ResultsCallback(Callback):
         if self.path is None:
             return
         trainer.predict_loop.return_predictions = False
-        self._file = ResultsFile(shard_of(self.path, trainer.global_rank, trainer.world_size))
+        self._file = PredictionTable(shard_of(self.path, trainer.global_rank, trainer.world_size))
 
     def on_predict_batch_end(
         self,
@@ -71,7 +71,7 @@ class ResultsCallback(Callback):
         if outputs.image_path is None:
             msg = "A table of results names its images, and these have no image_path. Leave results out."
             raise ValueError(msg)
-        self._file.write(results_of(outputs.image_path, outputs))
+        self._file.write(prediction_rows(outputs.image_path, outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the table complete."""

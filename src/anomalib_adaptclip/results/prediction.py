@@ -17,7 +17,7 @@ from PIL import Image
 Box = tuple[int, int, int, int]
 
 
-class Result(NamedTuple):
+class PredictionRow(NamedTuple):
     """One row.
 
     Attributes:
@@ -34,7 +34,7 @@ class Result(NamedTuple):
     boxes: list[Box]
 
 
-def results_of(paths: Sequence[str], predictions: Any) -> list[Result]:  # noqa: ANN401
+def prediction_rows(paths: Sequence[str], predictions: Any) -> list[PredictionRow]:  # noqa: ANN401
     """Rows of a batch.
 
     Args:
@@ -51,7 +51,7 @@ def results_of(paths: Sequence[str], predictions: Any) -> list[Result]:  # noqa:
     boxes: Iterable[list[Box]] = [[]] * len(paths)
     if masks is not None:
         boxes = map(boxes_of, masks.cpu().flatten(0, -3), paths)
-    return [Result(*row) for row in zip(map(str, paths), scores, labels, boxes, strict=True)]
+    return [PredictionRow(*row) for row in zip(map(str, paths), scores, labels, boxes, strict=True)]
 
 
 def boxes_of(mask: torch.Tensor, path: str) -> list[Box]:

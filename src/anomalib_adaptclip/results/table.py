@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A table of results on disk, CSV or Parquet: written row by row, complete or not there.
+"""A table of predictions on disk, CSV or Parquet: written row by row, complete or not there.
 
 While a run goes on its rows stand in a draft, ``NAME.part``, which is CSV whatever the table is. The table appears when
 the run is through, all at once. A run that was broken off leaves the draft, and another may go on from it. A table has
@@ -14,17 +14,17 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from anomalib_adaptclip.files.atomic import write_atomically
+from anomalib_adaptclip.files.csv_rows import open_csv, write_rows
+from anomalib_adaptclip.files.locks import locked
 
-from anomalib_adaptclip.files.tensors import write_atomically
-
-from .prediction import Result
+from .prediction import PredictionRow
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,11 +33,10 @@ logger = logging.getLogger(__name__)
 
 FORMATS = (".csv", ".parquet")
 _ROWS_AT_A_TIME = 1024
-_ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # any file name
 
 
-class ResultsFile:
-    """Writes results to a table.
+class PredictionTable:
+    """Writes predictions to a table.
 
     Args:
         path: Table to make or replace, ``.csv`` or ``.parquet``.
@@ -51,22 +50,22 @@ class ResultsFile:
             writing the table.
 
     Example:
-        >>> with ResultsFile("results.csv") as file:  # doctest: +SKIP
+        >>> with PredictionTable("results.csv") as file:  # doctest: +SKIP
         ...     for paths, predictions in predictor.stream(images):
-        ...         file.write(results_of(paths, predictions))
+        ...         file.write(prediction_rows(paths, predictions))
     """
 
     def __init__(self, path: Path | str, resume: bool = False) -> None:
         self.path = require_results(path)
         self.draft = draft_of(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path)
+        self._lock = ExitStack()
+        self._lock.enter_context(locked(self.path))
         self._resume = resume
         self._file: IO[str] | None = None
         try:
             self.paths = frozenset(self._paths_of_before() if resume else ())
         except BaseException:
-            self._release()
+            self._lock.close()
             raise
         if self.draft.exists() and not resume:
             logger.warning(
@@ -77,30 +76,30 @@ class ResultsFile:
     def _paths_of_before(self) -> Iterator[str]:
         if self.draft.exists():
             _cut_half_a_row(self.draft)
-            yield from (result.path for result in _read_csv(self.draft))
+            yield from (row.path for row in _read_csv(self.draft))
         elif self.path.exists():
-            yield from (result.path for result in read_results(self.path))
+            yield from (row.path for row in read_predictions(self.path))
 
     def _opened(self) -> IO[str]:
         """The draft. A run that fails before its first rows leaves that of an earlier one as it was."""
         if self._file is None:
             if self._resume and self.path.exists() and not self.draft.exists():
-                write_atomically(self.draft, lambda draft: _write_csv(draft, read_results(self.path)))
-            self._file = self.draft.open("a" if self._resume else "w", **_ENCODING)
+                write_atomically(self.draft, lambda draft: _write_csv(draft, read_predictions(self.path)))
+            self._file = open_csv(self.draft, "a" if self._resume else "w")
             if self._file.tell() == 0:
-                _write_columns(self._file)
+                write_rows(self._file, [PredictionRow._fields])
         return self._file
 
-    def write(self, results: Iterable[Result]) -> None:
+    def write(self, rows: Iterable[PredictionRow]) -> None:
         """Append rows; they are on disk when this returns.
 
         Raises:
             ValueError: If the table cannot hold the name of an image.
         """
-        rows = list(results)
+        rows = list(rows)
         require_names(self.path, (row.path for row in rows))
         file = self._opened()
-        _write_rows(file, rows)
+        write_rows(file, map(_cells, rows))
         file.flush()
 
     def finish(self) -> None:
@@ -114,20 +113,13 @@ class ResultsFile:
             else:
                 self.draft.replace(self.path)
         finally:
-            self._release()
+            self._lock.close()
 
     def abandon(self) -> None:
         """Stop in between. The draft stays, and there is no table."""
         if self._file is not None:
             self._file.close()
-        self._release()
-
-    def _release(self) -> None:
-        """Let others write, and leave no file of the lock."""
-        if self._lock.is_locked:
-            with suppress(OSError):  # Windows removes no open files
-                Path(self._lock.lock_file).unlink()
-            self._lock.release()
+        self._lock.close()
 
     def __enter__(self) -> "Self":
         """Nothing more to do."""
@@ -196,11 +188,11 @@ def shard_of(path: Path | str, rank: int, count: int) -> Path:
     return path if count == 1 else path.with_name(f"{path.stem}-{rank}-of-{count}{path.suffix}")
 
 
-def read_results(path: Path | str) -> Iterator[Result]:
+def read_predictions(path: Path | str) -> Iterator[PredictionRow]:
     """Rows of a table, one at a time.
 
     Args:
-        path: Table that :class:`ResultsFile` made.
+        path: Table that :class:`PredictionTable` made.
 
     Raises:
         ValueError: If it is something else.
@@ -209,80 +201,53 @@ def read_results(path: Path | str) -> Iterator[Result]:
     return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
 
 
-def _lock(path: Path) -> FileLock:
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        msg = (
-            f"Another run is writing {path}. Wait until it is through, or name another file. If it was killed, its "
-            "workers hold the table for some seconds more."
-        )
-        raise ValueError(msg) from error
-    return lock
+def _cells(row: PredictionRow) -> Sequence[object]:
+    return row.path, row.score, row.label, json.dumps(row.boxes)
 
 
-def _cells(result: Result) -> Sequence[object]:
-    label = "" if result.label is None else result.label
-    return result.path, result.score, label, json.dumps(result.boxes)
+def _write_csv(path: Path, rows: Iterable[PredictionRow]) -> None:
+    with open_csv(path, "w") as file:
+        write_rows(file, [PredictionRow._fields])
+        write_rows(file, map(_cells, rows))
 
 
-def _write_columns(file: IO[str]) -> None:
-    csv.writer(file, lineterminator="\n").writerow(Result._fields)
-
-
-def _write_rows(file: IO[str], results: Iterable[Result]) -> None:
-    plain, quoted = (
-        csv.writer(file, lineterminator="\n", quoting=quoting) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
-    )
-    for result in results:
-        # Python before 3.13 quotes no carriage return, and reads it as the end of a row
-        (quoted if "\r" in result.path else plain).writerow(_cells(result))
-
-
-def _write_csv(path: Path, results: Iterable[Result]) -> None:
-    with path.open("w", **_ENCODING) as file:
-        _write_columns(file)
-        _write_rows(file, results)
-
-
-def _read_csv(path: Path) -> Iterator[Result]:
-    with path.open(**_ENCODING) as file:
+def _read_csv(path: Path) -> Iterator[PredictionRow]:
+    with open_csv(path) as file:
         rows = csv.reader(file)
-        _require_columns(path, next(rows, list(Result._fields)))  # a draft may have been left empty
+        _require_columns(path, next(rows, list(PredictionRow._fields)))  # a draft may have been left empty
         for name, score, label, boxes in rows:
-            yield _result(name, float(score), int(label) if label else None, json.loads(boxes))
+            yield _prediction_row(name, float(score), int(label) if label else None, json.loads(boxes))
 
 
-def _write_parquet(path: Path, results: Iterator[Result]) -> None:
+def _write_parquet(path: Path, rows: Iterator[PredictionRow]) -> None:
     import pyarrow as pa  # noqa: PLC0415  an extra
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     columns = {"path": pa.string(), "score": pa.float64(), "label": pa.int8(), "boxes": pa.list_(pa.list_(pa.int32()))}
     schema = pa.schema(list(columns.items()))
     with pq.ParquetWriter(path, schema) as writer:
-        while rows := [result._asdict() for result in islice(results, _ROWS_AT_A_TIME)]:
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema))
+        while batch := [row._asdict() for row in islice(rows, _ROWS_AT_A_TIME)]:
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
 
 
-def _read_parquet(path: Path) -> Iterator[Result]:
+def _read_parquet(path: Path) -> Iterator[PredictionRow]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     with pq.ParquetFile(path) as file:
         _require_columns(path, file.schema_arrow.names)
         for batch in file.iter_batches(_ROWS_AT_A_TIME):
             for row in batch.to_pylist():
-                yield _result(row["path"], row["score"], row["label"], row["boxes"])
+                yield _prediction_row(row["path"], row["score"], row["label"], row["boxes"])
 
 
 def _require_columns(path: Path, found: list[str]) -> None:
-    if found != list(Result._fields):
-        msg = f"{path} holds no results: its columns are {found}, not {list(Result._fields)}. Name another file."
+    if found != (expected := list(PredictionRow._fields)):
+        msg = f"{path} holds no predictions: its columns are {found}, not {expected}. Name another file."
         raise ValueError(msg)
 
 
-def _result(path: str, score: float, label: int | None, boxes: list[Any]) -> Result:
-    return Result(path, score, label, [(left, top, right, bottom) for left, top, right, bottom in boxes])
+def _prediction_row(path: str, score: float, label: int | None, boxes: list[Any]) -> PredictionRow:
+    return PredictionRow(path, score, label, [(left, top, right, bottom) for left, top, right, bottom in boxes])
 
 
 def _cut_half_a_row(draft: Path) -> None:

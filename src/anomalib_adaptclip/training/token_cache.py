@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import nn
 
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.files.tensors import write_atomically
+from anomalib_adaptclip.files.atomic import write_atomically
 
 logger = logging.getLogger(__name__)
 

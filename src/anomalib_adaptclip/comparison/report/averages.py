@@ -7,38 +7,13 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from .published import Group, Published, groups_of, known_categories, published
-from .runs import Result, distinct
+import numpy as np
+import pandas as pd
 
+from anomalib_adaptclip.comparison.evaluation import METRICS
 
-class Figure(NamedTuple):
-    """A mean.
-
-    Attributes:
-        mean: In percent, None where there is nothing to average.
-        std: Standard deviation over seeds, None with fewer than two.
-        found: Parts of the mean that there are: runs, or for groups data sets.
-        expected: Parts that it should have.
-        finished: Whether every run that it depends on is through, perhaps with an undefined metric.
-        leakage: Whether a run that it depends on is of a model that was trained on what it was tested on.
-    """
-
-    mean: float | None
-    std: float | None
-    found: int
-    expected: int
-    finished: bool = True
-    leakage: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is missing."""
-        return self.mean is not None and self.found == self.expected
-
-    @property
-    def comparable(self) -> bool:
-        """Whether it may be set against others: nothing is missing, and nothing was seen in training."""
-        return self.complete and not self.leakage
+from .published import AVERAGE, Group, Published, groups_of, known_categories, published
+from .runs import ENTRY, PLACE
 
 
 class Entry(NamedTuple):
@@ -48,54 +23,90 @@ class Entry(NamedTuple):
     model: str
 
 
-def over_seeds(values: Sequence[Sequence[float | None]], finished: bool = True) -> Figure:
+def over_seeds(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Average over categories within each seed, then over seeds.
 
     Args:
-        values: In [0, 1], by seed and category. None for what is missing; it counts as nothing.
-        finished: Whether all those runs are through.
+        cells: A row for each metric of each run that should be there, with the columns ``by`` and these: ``seed``,
+            ``value`` in [0, 1] or ``NaN``, ``through``, whether the run is, and ``leakage``, whether its model was
+            trained on what it was tested on.
+        by: Columns to group by.
 
     Returns:
-        Mean, and standard deviation of a sample.
+        A row for each group, with these columns:
+
+        - ``mean`` and ``std``, that of a sample, ``NaN`` where there is nothing to average, or just one seed,
+        - ``found`` and ``expected``, the values that there are, and that there should be,
+        - ``finished``, whether all runs are through, perhaps with an undefined metric, and ``leakage`` of any.
     """
-    known = [[value for value in seed if value is not None] for seed in values]
-    means = [100 * fmean(seed) for seed in known if seed]
-    return Figure(
-        mean=fmean(means) if means else None,
-        std=stdev(means) if len(means) > 1 else None,
-        found=sum(map(len, known)),
-        expected=sum(map(len, values)),
-        finished=finished,
+    by = list(by)
+    seeds = cells.dropna(subset=["value"]).groupby([*by, "seed"], sort=False).value.agg(fmean) * 100
+    groups = cells.groupby(by)  # sorted: a sorted index is fast to look up in
+    figures = groups.agg(
+        found=("value", "count"), expected=("value", "size"), finished=("through", "all"), leakage=("leakage", "any")
     )
+    means = seeds.groupby(by, sort=False)
+    figures.insert(0, "mean", means.agg(fmean))
+    figures.insert(1, "std", means.agg(lambda values: stdev(values) if len(values) > 1 else float("nan")))
+    return _judged(figures)
+
+
+def _judged(figures: pd.DataFrame) -> pd.DataFrame:
+    """Add whether nothing is missing, and whether a figure may be set against others: it was not seen in training."""
+    complete = figures["mean"].notna() & (figures.found == figures.expected)
+    return figures.assign(complete=complete, comparable=complete & ~figures.leakage)
 
 
 class Comparison:
     """Figures of a sweep.
 
     Args:
-        runs: Of the sweep, at least one.
+        runs: Runs that count, as :func:`read_runs` gives them, at least one.
 
     Attributes:
         models: Names, in order of appearance.
         data_sets: Names, those of the paper first and in its order.
         entries: Models with their numbers of shots, zero-shot first.
+        averages: Figures of data sets, as of :func:`over_seeds`, by metric, data set, shots and model.
+        by_category: Figures of categories, by data set, category, shots, model and metric.
+        beside_paper: For each metric figures of data sets and of their groups, whose names begin with ``AVG``, by name,
+            shots and model, in the order of the report's tables. To the columns of :func:`over_seeds` come ``paper``,
+            ``paper_std`` and ``difference``, ours minus the paper's, ``NaN`` where there is none or ours is not
+            comparable.
     """
 
-    def __init__(self, runs: Sequence[Result]) -> None:
-        self.runs = list(runs)
-        self._by_place: dict[tuple[str, str, str], dict[tuple[str, str], Result]] = {}
-        for run in runs:
-            place = (run.model, run.shots, run.data_set)
-            self._by_place.setdefault(place, {})[run.category, run.seed] = run
-        self.models = distinct(run.model for run in runs)
-        found = distinct(run.data_set for run in runs)
-        order = distinct(
-            name for metric in ("image", "pixel") for group in groups_of(metric) for name in group.data_sets
-        )
-        self.data_sets = [name for name in order if name in found] + [name for name in found if name not in order]
+    def __init__(self, runs: pd.DataFrame) -> None:
+        self.runs = runs
+        self.models: list[str] = list(runs.model.unique())
+        found = set(runs.data_set)
+        paper = [name for metric in ("image", "pixel") for group in groups_of(metric) for name in group.data_sets]
+        self.data_sets = [name for name in dict.fromkeys([*paper, *runs.data_set]) if name in found]
+        self._known = {name: self._find_known(name) for name in self.data_sets}
         self._categories = {name: self._find_categories(name) for name in self.data_sets}
-        entries = {Entry(run.shots, run.model) for run in runs}
-        self.entries = sorted(entries, key=lambda entry: (shots_order(entry.shots), self.models.index(entry.model)))
+        self.entries = sorted(
+            {Entry(*names) for names in runs[ENTRY].itertuples(index=False)},
+            key=lambda entry: (shots_order(entry.shots), self.models.index(entry.model)),
+        )
+        self._any_run = {(run.shots, run.model, run.data_set): run for run in runs.drop_duplicates(PLACE).itertuples()}
+        cells = self._cells()
+        self.averages = over_seeds(cells, ["metric", "data_set", *ENTRY])
+        self.by_category = over_seeds(cells, ["data_set", "category", *ENTRY, "metric"])
+        self.beside_paper = {metric: self._beside_paper(metric) for metric in METRICS if self.groups(metric)}
+
+    def _cells(self) -> pd.DataFrame:
+        """A row for each metric of each run that should be there: seeds x categories where there is any run."""
+        key = [*PLACE, "seed", "category"]
+        wanted = pd.DataFrame(
+            [(data_set, name) for data_set, names in self._categories.items() for name in names],
+            columns=["data_set", "category"],
+            dtype=object,
+        )
+        present = self.runs.drop_duplicates(key, keep="last")[[*key, *METRICS]].assign(
+            through=self.runs.error == "", leakage=self.runs.leakage == "yes"
+        )
+        cells = present[[*PLACE, "seed"]].drop_duplicates().merge(wanted, on="data_set").merge(present, "left", on=key)
+        cells[["through", "leakage"]] = cells[["through", "leakage"]].eq(True)  # False if there is no run
+        return cells.melt([*key, "through", "leakage"], list(METRICS), "metric")
 
     def categories(self, data_set: str) -> list[str]:
         """Categories of a data set that the sweep asks for; all that are known where the table does not tell."""
@@ -103,81 +114,84 @@ class Comparison:
 
     def left_out(self, data_set: str) -> list[str]:
         """Categories of a data set of the paper that the sweep does not ask for."""
-        return [name for name in self._known(data_set) if name not in self._categories.get(data_set, [name])]
+        return [name for name in self._known.get(data_set, []) if name not in self._categories[data_set]]
 
-    def _known(self, data_set: str) -> list[str]:
-        runs = (run for run in self.runs if run.data_set == data_set)
-        return distinct(name for run in runs for name in known_categories(data_set, run.data_class))
+    def _find_known(self, data_set: str) -> list[str]:
+        classes = self.runs[self.runs.data_set == data_set].data_class.unique()
+        return list(dict.fromkeys(name for kind in classes for name in known_categories(data_set, kind)))
 
     def _find_categories(self, data_set: str) -> list[str]:
-        runs = [run for run in self.runs if run.data_set == data_set]
-        asked = {name for run in runs for name in run.asked}
-        known = [name for name in self._known(data_set) if not asked or name in asked]
-        return distinct([*known, *(name for run in runs for name in (*run.asked, run.category))])
+        runs = self.runs[self.runs.data_set == data_set]
+        asked = {name for names in runs.asked for name in names}
+        known = [name for name in self._known[data_set] if not asked or name in asked]
+        present = [name for run in runs.itertuples() for name in (*run.asked, run.category)]
+        return list(dict.fromkeys([*known, *present]))
 
-    def run_of(self, entry: Entry, data_set: str | None = None) -> Result | None:
-        """Any run of a model with a number of shots, on a data set if one is named."""
-        wanted = ((entry.model, entry.shots, name) for name in (self.data_sets if data_set is None else [data_set]))
-        return next((run for place in wanted for run in self._by_place.get(place, {}).values()), None)
-
-    def category(self, entry: Entry, data_set: str, category: str, metric: str) -> Figure:
-        """A metric on a category, over seeds."""
-        return self._over(entry, data_set, [category], metric)
-
-    def average(self, entry: Entry, data_set: str, metric: str) -> Figure:
-        """A metric on a data set: over categories within each seed, then over seeds."""
-        return self._over(entry, data_set, self.categories(data_set), metric)
-
-    def _over(self, entry: Entry, data_set: str, categories: Sequence[str], metric: str) -> Figure:
-        runs = self._by_place.get((entry.model, entry.shots, data_set), {})
-        seeds = distinct(seed for _, seed in runs)
-        table = [[runs.get((category, seed)) for category in categories] for seed in seeds]
-        finished = all(run is not None and not run.error for row in table for run in row)
-        figure = over_seeds([[run.metrics[metric] if run else None for run in row] for row in table], finished)
-        return figure._replace(leakage=any(run is not None and run.leakage for row in table for run in row))
+    def entries_on(self, data_set: str) -> list[Entry]:
+        """Entries that have runs on a data set."""
+        return [entry for entry in self.entries if (*entry, data_set) in self._any_run]
 
     def groups(self, metric: str) -> list[Group]:
         """Groups of data sets that are in the sweep; those that the paper lacks are the last, without a name."""
-        paper = groups_of(metric)
         known = {name for level in ("image", "pixel") for group in groups_of(level) for name in group.data_sets}
         others = Group("", [name for name in self.data_sets if name not in known])
-        present = [Group(name, [one for one in members if one in self.data_sets]) for name, members in paper]
+        present = [
+            Group(name, [one for one in members if one in self.data_sets]) for name, members in groups_of(metric)
+        ]
         return [group for group in [*present, others] if group.data_sets]
 
-    def group_average(self, entry: Entry, group: Group, metric: str) -> Figure:
-        """Mean of the averages of a group's data sets; all that the paper has in it are expected."""
+    def _group_averages(self, group: Group, metric: str) -> pd.DataFrame:
+        """Means of the averages of a group's data sets, by shots and model; all that the paper has are expected."""
         members = next((one.data_sets for one in groups_of(metric) if one.name == group.name), group.data_sets)
-        figures = [self.average(entry, name, metric) for name in members]
-        means = [figure.mean for figure in figures if figure.mean is not None]
-        complete = sum(figure.complete for figure in figures)
-        finished = all(figure.finished and figure.expected for figure in figures)
-        leakage = any(figure.leakage for figure in figures)
-        return Figure(fmean(means) if means else None, None, complete, len(members), finished, leakage)
+        places = pd.MultiIndex.from_tuples([(name, *entry) for entry in self.entries for name in members])
+        parts = self.averages.loc[metric].reindex(places.set_names(["data_set", *ENTRY]))
+        flags = ["finished", "leakage", "complete"]
+        parts[flags] = parts[flags].eq(True)  # False if there is no run
+        groups = parts.groupby(ENTRY)
+        figures = groups.agg(found=("complete", "sum"), finished=("finished", "all"), leakage=("leakage", "any"))
+        means = parts["mean"].dropna().groupby(ENTRY).agg(fmean)
+        return _judged(figures.assign(mean=means, std=float("nan"), expected=len(members)))
+
+    def _group_figures(self, group: Group, metric: str) -> pd.DataFrame:
+        """Figures of a group's data sets, and of the group where it has several, by name, shots and model."""
+        averages = self.averages.loc[metric]
+        parts = {name: averages.loc[name] for name in group.data_sets}
+        parts |= {name: self._group_averages(group, metric) for name in columns_of(group) if name not in parts}
+        figures = pd.concat(parts, names=["data_set"])
+        order = [(name, *entry) for entry in self.entries for name in parts]
+        return figures.loc[[place for place in order if place in figures.index]]
+
+    def _beside_paper(self, metric: str) -> pd.DataFrame:
+        figures = pd.concat([self._group_figures(group, metric) for group in self.groups(metric)])
+        places = [(Entry(shots, model), name.removeprefix(AVERAGE)) for name, shots, model in figures.index]
+        papers = [self.published(entry, name, metric) or (None, None) for entry, name in places]
+        figures[["paper", "paper_std"]] = np.array(papers, dtype=float)
+        return figures.assign(difference=(figures["mean"] - figures.paper).where(figures.comparable))
 
     def published(self, entry: Entry, data_set: str, metric: str) -> Published | None:
         """The paper's figure on a data set or a group; None where the sweep leaves out categories."""
         members = next((group.data_sets for group in groups_of(metric) if group.name == data_set), [data_set])
         if any(map(self.left_out, members)):
             return None
-        run = self.run_of(entry, data_set if data_set in self.data_sets else None)
-        return published(run, data_set, metric) if run else None
+        places = [(*entry, name) for name in ([data_set] if data_set in self.data_sets else self.data_sets)]
+        run = next((self._any_run[place] for place in places if place in self._any_run), None)
+        if run is None:
+            return None
+        return published(run.model_class, run.model_spec.get("init_args") or {}, run.shots, data_set, metric)
 
     def common_data_sets(self, metric: str) -> tuple[list[Entry], list[str]]:
         """Models, and the data sets on which all of them have a complete figure."""
-        complete = {
-            entry: [name for name in self.data_sets if self.average(entry, name, metric).complete]
-            for entry in self.entries
-        }
-        complete = {entry: names for entry, names in complete.items() if names}
-        common = [name for name in self.data_sets if all(name in names for names in complete.values())]
-        return list(complete), common if complete else []
+        complete = self.averages.loc[metric].query("complete").reset_index()
+        entries = [entry for entry in self.entries if (complete[ENTRY] == list(entry)).all(axis=1).any()]
+        counts = complete.data_set.value_counts()
+        return entries, [name for name in self.data_sets if entries and counts.get(name) == len(entries)]
+
+
+def columns_of(group: Group) -> list[str]:
+    """Names of a group's columns: its data sets, and their average where there are several."""
+    return [*group.data_sets, *([f"{AVERAGE}{group.name or 'others'}"] if len(group.data_sets) > 1 else [])]
 
 
 def shots_order(shots: str) -> tuple[bool, int]:
     """Sort key: numbers, then ``"full"``."""
     return not shots.isdigit(), int(shots) if shots.isdigit() else 0
-
-
-def difference(figure: Figure, paper: Published | None) -> float | None:
-    """Ours minus the paper's, None where one is missing or ours is not comparable."""
-    return figure.mean - paper.value if paper and figure.mean is not None and figure.comparable else None

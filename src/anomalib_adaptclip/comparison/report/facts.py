@@ -4,14 +4,16 @@
 """What was run, what it cost, and what must be known to read the figures."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from .averages import Comparison, Entry
 from .grids import SEEN
 from .published import display_name
-from .runs import Result, Results, distinct
+from .runs import Runs
 
 LEGEND = (
     "All figures are in percent: the mean over categories within each seed, then mean and sample standard deviation "
@@ -59,7 +61,7 @@ class Facts(NamedTuple):
     Attributes:
         name: Of the sweep's folder.
         finished: Runs with figures.
-        failed: Runs without.
+        failed: Runs without, as rows of the frame.
         superseded: Rows of earlier configurations, which are left out.
         began: When the first run was through, in UTC.
         ended: When the last one was.
@@ -74,7 +76,7 @@ class Facts(NamedTuple):
 
     name: str
     finished: int
-    failed: list[Result]
+    failed: list[Any]
     superseded: int
     began: str
     ended: str
@@ -87,36 +89,36 @@ class Facts(NamedTuple):
     leakage: str
 
 
-def gather_facts(results: Results, comparison: Comparison) -> Facts:
+def gather_facts(runs: Runs, comparison: Comparison) -> Facts:
     """Tell what was run.
 
     Args:
-        results: Table.
-        comparison: Its figures.
+        runs: Of the table.
+        comparison: Their figures.
     """
-    runs = results.runs
-    dates = sorted(run.row["finished"] for run in runs)
+    frame = runs.frame
+    failed = frame.error != ""
     return Facts(
-        name=results.path.absolute().parent.name,
-        finished=sum(not run.error for run in runs),
-        failed=[run for run in runs if run.error],
-        superseded=len(results.superseded),
-        began=_date(dates[0]),
-        ended=_date(dates[-1]),
-        devices=_filled(run.row["device"] for run in runs),
-        versions=_filled(run.row["versions"] for run in runs),
-        models=[_model(name, [run for run in runs if run.model == name]) for name in comparison.models],
+        name=runs.path.absolute().parent.name,
+        finished=int((~failed).sum()),
+        failed=[*frame[failed].itertuples()],
+        superseded=runs.superseded,
+        began=_date(frame.finished.min()),
+        ended=_date(frame.finished.max()),
+        devices=[name for name in frame.device.unique() if name],
+        versions=[text for text in frame.versions.unique() if text],
+        models=[_model(name, frame[frame.model == name]) for name in comparison.models],
         data_sets=[_data_set(name, comparison) for name in comparison.data_sets],
-        costs=[_cost(entry, runs) for entry in comparison.entries],
-        notes=[*_subset_notes(comparison), *winclip_notes(runs)],
-        leakage=_leakage(runs),
+        costs=[_cost(entry, frame) for entry in comparison.entries],
+        notes=[*_subset_notes(comparison), *winclip_notes(frame)],
+        leakage=_leakage(frame[~failed & (frame.leakage == "yes")]),
     )
 
 
-def _leakage(runs: Sequence[Result]) -> str:
-    names = distinct(f"{run.model} on {display_name(run.data_set)}" for run in runs if run.leakage and not run.error)
-    if not names:
+def _leakage(runs: pd.DataFrame) -> str:
+    if runs.empty:
         return ""
+    names = dict.fromkeys(f"{run.model} on {display_name(run.data_set)}" for run in runs.itertuples())
     return (
         f"LEAKAGE: {'; '.join(names)}: the adapters were trained on the images under test. Such figures are too good, "
         f"say nothing about new data, are marked “{SEEN}” and are compared with nothing."
@@ -136,65 +138,59 @@ def _subset_notes(comparison: Comparison) -> list[str]:
     return notes
 
 
-def winclip_notes(runs: Sequence[Result]) -> list[str]:
+def winclip_notes(runs: pd.DataFrame) -> list[str]:
     """What anomalib's WinCLIP does with reference images, where a WinCLIP was run."""
-    normalised = distinct(run.model for run in runs if run.model_class == "NormalizedWinClip")
-    plain = distinct(run.model for run in runs if run.model_class == "WinClip")
+    normalised, plain = (runs[runs.model_class == name].model.unique() for name in ("NormalizedWinClip", "WinClip"))
     notes = []
-    if normalised or plain:
+    if len(normalised) or len(plain):
         notes.append(
             "anomalib's own few-shot path of WinCLIP takes the reference images without normalising them, unlike the "
             "images under test."
         )
-    if normalised:
+    if len(normalised):
         notes.append(f"{' and '.join(normalised)} normalises them here, as the paper of WinCLIP means it.")
-    if plain:
+    if len(plain):
         notes.append(f"{' and '.join(plain)} is anomalib's, which does not; zero-shot there is no difference.")
-    if normalised and plain:
+    if len(normalised) and len(plain):
         notes.append("The figures of both stand in the tables.")
     return notes
 
 
-def _model(name: str, runs: Sequence[Result]) -> ModelFact:
-    spec = runs[-1].model_spec
-    adapters: dict[str, list[str]] = {}
-    for run in runs:
-        if run.row["adapters"]:
-            adapters.setdefault(run.row["adapters"], []).append(display_name(run.data_set))
+def _model(name: str, runs: pd.DataFrame) -> ModelFact:
+    spec = runs.model_spec.iloc[-1]
+    data_sets = runs[runs.adapters != ""].groupby("adapters", sort=False).data_set.unique()
     return ModelFact(
         name,
         str(spec.get("class_path", "")),
         json.dumps(spec.get("init_args") or {}, ensure_ascii=False),
-        "; ".join(f"{source} on {', '.join(distinct(names))}" for source, names in adapters.items()),
+        "; ".join(f"{source} on {', '.join(map(display_name, names))}" for source, names in data_sets.items()),
     )
 
 
 def _data_set(name: str, comparison: Comparison) -> DataFact:
-    runs = [run for run in comparison.runs if run.data_set == name]
-    found, known = {run.category for run in runs}, comparison.categories(name)
+    runs = comparison.runs[comparison.runs.data_set == name]
+    found, known = runs.category.nunique(), len(comparison.categories(name))
     return DataFact(
         display_name(name),
-        f"{len(found)} of {len(known)}" if len(found) < len(known) else str(len(known)),
-        ", ".join(distinct(run.seed for run in runs)),
+        f"{found} of {known}" if found < known else str(known),
+        ", ".join(map(str, runs.seed.unique())),
     )
 
 
-def _cost(entry: Entry, runs: Sequence[Result]) -> CostFact:
-    own = [run for run in runs if (run.shots, run.model) == (entry.shots, entry.model) and not run.error]
-    seconds = [run.seconds for run in own if run.seconds is not None]
-    fits = [float(run.row["fit_seconds"]) for run in own if run.row["fit_seconds"]]
-    memory = [float(run.row["peak_memory_mb"]) for run in own if run.row["peak_memory_mb"]]
+def _cost(entry: Entry, runs: pd.DataFrame) -> CostFact:
+    own = runs[(runs.shots == entry.shots) & (runs.model == entry.model) & (runs.error == "")]
     return CostFact(
         entry,
-        f"{fmean(seconds):.3g}" if seconds else "",
-        f"{fmean(fits):.1f}" if fits else "",
-        f"{max(memory):.0f}" if memory else "",
+        _text(own.seconds, fmean, ".3g"),
+        _text(own.fit_seconds, fmean, ".1f"),
+        _text(own.peak_memory_mb, max, ".0f"),
     )
+
+
+def _text(values: pd.Series, summary: Callable[[list[float]], float], digits: str) -> str:
+    known = values.dropna().tolist()
+    return format(summary(known), digits) if known else ""
 
 
 def _date(text: str) -> str:
     return text.replace("T", " ").replace("+00:00", " UTC")
-
-
-def _filled(values: Iterable[str]) -> list[str]:
-    return [value for value in distinct(values) if value]

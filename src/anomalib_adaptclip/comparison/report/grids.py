@@ -3,13 +3,17 @@
 
 """Tables as the report shows them, whatever its format: a row for each number of shots and model."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from math import isnan, nan
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from anomalib_adaptclip.comparison.evaluation import METRICS
 
-from .averages import Comparison, Entry, Figure, difference
-from .published import TABLES, Published, display_name
+from .averages import Comparison, Entry, columns_of
+from .published import AVERAGE, TABLES, display_name
+from .runs import ENTRY
 
 SEEN = "seen in training"
 MINUS = "\N{MINUS SIGN}"
@@ -65,108 +69,72 @@ class Grid(NamedTuple):
     lines: list[Line]
 
 
-class _Column(NamedTuple):
-    head: str
-    figures: list[Figure]
-    papers: list[Published | None]
-
-
 def main_grids(comparison: Comparison) -> list[Grid]:
     """Tables of data sets, one a metric, those that the paper has first. Metrics without any figure are left out."""
     order = [*TABLES, *(metric for metric in METRICS if metric not in TABLES)]
-    grids = [_main_grid(comparison, metric) for metric in order]
-    return [grid for grid in grids if _has_content(grid)]
+    grids = [_main_grid(comparison, metric) for metric in order if metric in comparison.beside_paper]
+    return [grid for grid in grids if any(cell.ours for line in grid.lines for cell in line.cells)]
 
 
 def _main_grid(comparison: Comparison, metric: str) -> Grid:
-    entries = comparison.entries
-    groups: list[tuple[str, int]] = []
-    columns: list[_Column] = []
-    for group in comparison.groups(metric):
-        before = len(columns)
-        for name in group.data_sets:
-            figures = [comparison.average(entry, name, metric) for entry in entries]
-            papers = [comparison.published(entry, name, metric) for entry in entries]
-            columns.append(_Column(display_name(name), figures, papers))
-        if len(group.data_sets) > 1:
-            figures = [comparison.group_average(entry, group, metric) for entry in entries]
-            papers = [comparison.published(entry, group.name, metric) for entry in entries]
-            columns.append(_Column("Average", figures, papers))
-        groups.append((group.name or "others", len(columns) - before))
+    figures = comparison.beside_paper[metric]
+    groups = [(group.name or "others", len(columns_of(group))) for group in comparison.groups(metric)]
+    labels = [label for group in comparison.groups(metric) for label in columns_of(group)]
+    heads = ["Average" if label.startswith(AVERAGE) else display_name(label) for label in labels]
     title = TITLES[metric]
-    if any(paper for column in columns for paper in column.papers):
+    if figures.paper.notna().any():
         title += f", and the paper's Table {TABLES[metric]}"
-    return _grid(title, groups if len(groups) > 1 or groups[0][0] != "others" else [], columns, entries)
+    named = groups if len(groups) > 1 or groups[0][0] != "others" else []
+    return Grid(title, heads, named, _lines(figures, labels, comparison.entries))
 
 
 def data_set_grid(comparison: Comparison, data_set: str) -> Grid:
     """Averages of a data set, a column a metric."""
-    entries = [entry for entry in comparison.entries if comparison.run_of(entry, data_set)]
-    columns = [
-        _Column(title, [comparison.average(entry, data_set, metric) for entry in entries], [None] * len(entries))
-        for metric, title in TITLES.items()
-    ]
-    return _grid(f"{display_name(data_set)}, mean over categories", [], columns, entries)
+    figures = comparison.averages.xs(data_set, level="data_set")
+    title = f"{display_name(data_set)}, mean over categories"
+    return Grid(title, [*TITLES.values()], [], _lines(figures, TITLES, comparison.entries_on(data_set)))
 
 
 def category_grid(comparison: Comparison, data_set: str, category: str) -> Grid:
     """Figures of a category, a column a metric."""
-    entries = [entry for entry in comparison.entries if comparison.run_of(entry, data_set)]
-    columns = [
-        _Column(
-            title, [comparison.category(entry, data_set, category, metric) for entry in entries], [None] * len(entries)
-        )
-        for metric, title in TITLES.items()
-    ]
-    return _grid(f"{display_name(data_set)}, {category}", [], columns, entries)
+    figures = comparison.by_category.loc[data_set, category].reorder_levels(["metric", *ENTRY])
+    title = f"{display_name(data_set)}, {category}"
+    return Grid(title, [*TITLES.values()], [], _lines(figures, TITLES, comparison.entries_on(data_set)))
 
 
-def _grid(title: str, groups: list[tuple[str, int]], columns: Sequence[_Column], entries: Sequence[Entry]) -> Grid:
-    best = [_best(column.figures, entries) for column in columns]
-    lines = [
-        Line(
-            entry,
-            [
-                _cell(column.figures[row], column.papers[row], row in rows)
-                for column, rows in zip(columns, best, strict=True)
-            ],
-        )
-        for row, entry in enumerate(entries)
-    ]
-    return Grid(title, [column.head for column in columns], groups, lines)
+def _lines(figures: pd.DataFrame, columns: Iterable[str], entries: Sequence[Entry]) -> list[Line]:
+    """Rows of a table out of figures by column, shots and model."""
+    figures = figures.assign(best=_best(figures))
+    cells = dict(zip(figures.index, map(_cell, figures.itertuples()), strict=True))
+    return [Line(entry, [cells.get((column, *entry), Cell()) for column in columns]) for entry in entries]
 
 
-def _best(figures: Sequence[Figure], entries: Sequence[Entry]) -> set[int]:
-    """Rows with the best comparable figure of their number of shots, as shown; none where there is no choice."""
-    rows: dict[str, dict[int, float]] = {}
-    for row, (figure, entry) in enumerate(zip(figures, entries, strict=True)):
-        if figure.mean is not None and figure.comparable:
-            rows.setdefault(entry.shots, {})[row] = round(figure.mean, 1)
-    return {
-        row for block in rows.values() if len(block) > 1 for row, mean in block.items() if mean == max(block.values())
-    }
+def _best(figures: pd.DataFrame) -> pd.Series:
+    """Which figures are the best comparable ones of a column and number of shots, as shown, where there is a choice."""
+    shown = figures["mean"].where(figures.comparable).map(lambda mean: round(mean, 1), na_action="ignore")
+    rivals = shown.groupby([figures.index.get_level_values(0), figures.index.get_level_values("shots")])
+    return (rivals.transform("count") > 1) & (shown == rivals.transform("max"))
 
 
-def _cell(figure: Figure, paper: Published | None, best: bool) -> Cell:
-    gap = difference(figure, paper)
-    incomplete = figure.expected > 0 and not figure.complete and (figure.mean is not None or not figure.finished)
-    notes = [f"{figure.found} of {figure.expected}"] if incomplete else []
-    notes += [SEEN] if figure.leakage and figure.mean is not None else []
+def _cell(figure: Any) -> Cell:  # noqa: ANN401
+    has_mean = not isnan(figure.mean)
+    gap = getattr(figure, "difference", nan)
+    notes = []
+    if not figure.complete and (has_mean or not figure.finished):
+        notes.append(f"{figure.found} of {figure.expected}")
+    if figure.leakage and has_mean:
+        notes.append(SEEN)
     return Cell(
         ours=with_deviation(figure.mean, figure.std),
-        paper=with_deviation(paper.value, paper.std) if paper else "",
-        difference="" if gap is None else f"{gap:+.1f}".replace("-", MINUS),
+        paper=with_deviation(getattr(figure, "paper", nan), getattr(figure, "paper_std", nan)),
+        difference="" if isnan(gap) else f"{gap:+.1f}".replace("-", MINUS),
         note=", ".join(notes),
-        best=best,
+        best=figure.best,
     )
 
 
-def with_deviation(mean: float | None, std: float | None) -> str:
-    """A figure with one decimal, and its deviation where there is one."""
-    if mean is None:
+def with_deviation(mean: float, std: float) -> str:
+    """A figure with one decimal, and its deviation where there is one; empty where it is ``NaN``."""
+    if isnan(mean):
         return ""
-    return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
-
-
-def _has_content(grid: Grid) -> bool:
-    return any(cell.ours for line in grid.lines for cell in line.cells)
+    return f"{mean:.1f}" if isnan(std) else f"{mean:.1f} ± {std:.1f}"

@@ -6,11 +6,11 @@
 import logging
 from base64 import b64encode
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from anomalib_adaptclip.comparison.gallery_file import MIME_TYPES, Panel, Pictures, gallery_path, unpack
 
-from .runs import Result, Results
+from .runs import Runs
 
 logger = logging.getLogger(__name__)
 
@@ -53,28 +53,28 @@ class Gallery(NamedTuple):
     """Pictures of a run.
 
     Attributes:
-        run: The run.
+        run: The run, a row of the frame of runs.
         heads: Of the columns.
         strips: Best, median and worst.
     """
 
-    run: Result
+    run: Any
     heads: list[str]
     strips: list[Strip]
 
 
-def read_galleries(results: Results) -> tuple[list[Gallery], list[str]]:
+def read_galleries(runs: Runs) -> tuple[list[Gallery], list[str]]:
     """Pictures that stand beside a table.
 
     Args:
-        results: The table.
+        runs: Of the table.
 
     Returns:
         One gallery for each run with pictures, and what is wrong with other files.
     """
     galleries, problems = [], []
-    for run in results.runs:
-        path = gallery_path(results.path, run.row)
+    for run in runs.frame.itertuples():
+        path = gallery_path(runs.path, run)
         if not run.error and path.is_file():
             try:
                 galleries.append(_gallery(run, unpack(path)))
@@ -84,7 +84,7 @@ def read_galleries(results: Results) -> tuple[list[Gallery], list[str]]:
     return galleries, problems
 
 
-def _gallery(run: Result, pictures: list[Pictures]) -> Gallery:
+def _gallery(run: Any, pictures: list[Pictures]) -> Gallery:  # noqa: ANN401
     present = {panel.name for entry in pictures for panel in entry.panels}
     columns = [name for name in NAMES if name in present]
     strips = [

@@ -18,9 +18,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from .averages import Comparison, Entry, shots_order
 from .published import display_name
-from .runs import distinct
+from .runs import ENTRY
 
-METRICS = {"image_AUROC": "image AUROC, %", "pixel_AP": "pixel AP, %"}
+AXIS_LABELS = {"image_AUROC": "image AUROC, %", "pixel_AP": "pixel AP, %"}
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")  # of Okabe and Ito, for the colour-blind
 MARKERS = ("o", "^", "s", "D", "P", "X", "v")
 DASHES = ("-", "--", ":")  # when there are more models than colours
@@ -64,7 +64,7 @@ def cost_plot(comparison: Comparison) -> Plot | None:
     def draw(ax: Axes, metric: str, entries: Sequence[Entry], data_sets: Sequence[str]) -> None:
         ax.set(xscale="log", xlabel="seconds per image")
         spots = {entry: _spot(comparison, entry, data_sets, metric) for entry in entries}
-        for model in distinct(entry.model for entry in entries):
+        for model in dict.fromkeys(entry.model for entry in entries):
             own = [spot for entry, spot in spots.items() if entry.model == model and spot]
             style = _line_style(comparison, model)
             ax.plot([x for x, _ in own], [y for _, y in own], linewidth=1, alpha=0.6, **style)
@@ -90,7 +90,7 @@ def shots_plot(comparison: Comparison) -> Plot | None:
 
     def draw(ax: Axes, metric: str, entries: Sequence[Entry], data_sets: Sequence[str]) -> None:
         shots = sorted({entry.shots for entry in entries}, key=shots_order)
-        models = distinct(entry.model for entry in entries)
+        models = list(dict.fromkeys(entry.model for entry in entries))
         for number, model in enumerate(models):
             own = [entry for entry in entries if entry.model == model]
             shift = 0.05 * (number - (len(models) - 1) / 2)  # so that bars of errors do not cover each other
@@ -133,7 +133,7 @@ def _plot_of_panels(
         for ax, (metric, entries, data_sets) in zip(axes, panels, strict=True):
             _grid(ax)
             draw(ax, metric, entries, data_sets)
-            ax.set_ylabel(METRICS[metric])
+            ax.set_ylabel(AXIS_LABELS[metric])
             ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))  # markers at 100 % reach over the edge
         _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries], shots=shots)
         return Plot(title, description + _of(panels), _svg(canvas, name))
@@ -142,18 +142,12 @@ def _plot_of_panels(
 def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
     """Bars for each category of a data set, for one number of shots; None where it has just one category."""
     categories = [name for name in comparison.categories(data_set) if name]
-    entries = [entry for entry in comparison.entries if comparison.run_of(entry, data_set)]
+    entries = comparison.entries_on(data_set)
     shots = _usual_shots(entries)
     entries = [entry for entry in entries if entry.shots == shots]
-    values = {
-        metric: [[comparison.category(entry, data_set, name, metric) for name in categories] for entry in entries]
-        for metric in METRICS
-    }
-    values = {
-        metric: rows
-        for metric, rows in values.items()
-        if any(figure.mean is not None for row in rows for figure in row)
-    }
+    figures = comparison.by_category.loc[data_set]
+    values = {metric: figures.xs(metric, level="metric") for metric in AXIS_LABELS}
+    values = {metric: rows for metric, rows in values.items() if rows["mean"].xs(shots, level="shots").notna().any()}
     if len(categories) < 2 or not values:
         return None
     with rc_context(_STYLE):
@@ -161,24 +155,19 @@ def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
         canvas, axes = _canvas(len(values), 1 + len(categories) * (0.12 + 0.13 * len(entries)), sharey=True)
         for ax, (metric, rows) in zip(axes, values.items(), strict=True):
             _grid(ax, "x")
-            for number, (entry, row) in enumerate(zip(entries, rows, strict=True)):
-                places = [place + (number - (len(entries) - 1) / 2) * thickness for place in range(len(categories))]
-                known = [
-                    (y, figure.mean, figure.std or 0)
-                    for y, figure in zip(places, row, strict=True)
-                    if figure.mean is not None
-                ]
+            for number, entry in enumerate(entries):
+                known = rows.xs(entry, level=ENTRY).reindex(categories).reset_index().dropna(subset=["mean"])
                 index = comparison.models.index(entry.model)
                 ax.barh(
-                    [y for y, _, _ in known],
-                    [mean for _, mean, _ in known],
+                    known.index + (number - (len(entries) - 1) / 2) * thickness,
+                    known["mean"],
                     thickness * 0.9,
-                    xerr=[deviation for _, _, deviation in known],
+                    xerr=known["std"].fillna(0),
                     color=COLOURS[index % len(COLOURS)],
                     hatch=HATCHES[index // len(COLOURS) % len(HATCHES)],
                     error_kw={"ecolor": _INK, "elinewidth": 0.8},
                 )
-            ax.set(xlabel=METRICS[metric], xlim=(0, 100))
+            ax.set(xlabel=AXIS_LABELS[metric], xlim=(0, 100))
             ax.set_yticks(range(len(categories)), [_plain(name) for name in categories])
             ax.set_ylim(len(categories) - 0.4, -0.6)
             ax.tick_params(axis="y", length=0)
@@ -194,14 +183,14 @@ def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
 
 def _panels(comparison: Comparison) -> list[tuple[str, list[Entry], list[str]]]:
     """For each metric models and the data sets that are complete for all of them, where there are such."""
-    panels = [(metric, *comparison.common_data_sets(metric)) for metric in METRICS]
+    panels = [(metric, *comparison.common_data_sets(metric)) for metric in AXIS_LABELS]
     return [panel for panel in panels if panel[2]]
 
 
 def _of(panels: Sequence[tuple[str, list[Entry], list[str]]]) -> str:
     """Which data sets a plot is of."""
     parts = [
-        f"{METRICS[metric].removesuffix(', %')} over {', '.join(map(display_name, data_sets))}"
+        f"{AXIS_LABELS[metric].removesuffix(', %')} over {', '.join(map(display_name, data_sets))}"
         for metric, _, data_sets in panels
     ]
     return f"Means are over the data sets on which all models are complete: {'; '.join(parts)}."
@@ -209,17 +198,15 @@ def _of(panels: Sequence[tuple[str, list[Entry], list[str]]]) -> str:
 
 def _spot(comparison: Comparison, entry: Entry, data_sets: Sequence[str], metric: str) -> tuple[float, float] | None:
     """Seconds per image, and a metric."""
-    seconds = [
-        run.seconds
-        for run in comparison.runs
-        if (run.shots, run.model) == (entry.shots, entry.model) and run.data_set in data_sets and run.seconds
-    ]
-    return (fmean(seconds), _mean_over(comparison, entry, data_sets, metric)[0]) if seconds else None
+    runs = comparison.runs
+    own = runs[(runs.shots == entry.shots) & (runs.model == entry.model) & runs.data_set.isin(data_sets)]
+    seconds = own.seconds[own.seconds > 0]
+    return None if seconds.empty else (fmean(seconds), _mean_over(comparison, entry, data_sets, metric)[0])
 
 
 def _mean_over(comparison: Comparison, entry: Entry, data_sets: Sequence[str], metric: str) -> tuple[float, float]:
-    figures = [comparison.average(entry, name, metric) for name in data_sets]
-    return fmean(figure.mean or 0 for figure in figures), fmean(figure.std or 0 for figure in figures)
+    figures = comparison.averages.loc[[(metric, name, *entry) for name in data_sets]]
+    return fmean(figures["mean"]), fmean(figures["std"].fillna(0))
 
 
 def _usual_shots(entries: Sequence[Entry]) -> str:

@@ -4,18 +4,17 @@
 """The figures of the paper's Tables 1 and 2, by the names of a sweep."""
 
 import math
+from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from anomalib_adaptclip.data.catalogue import categories_of_data_set, data_set_names, find_data_configs
 from anomalib_adaptclip.paper import read_table
 
-from .runs import Result
-
 TABLES = {"image_AUROC": 1, "pixel_AP": 2}  # the paper calls the latter AUPR
-_AVERAGE = "AVG "
+AVERAGE = "AVG "  # begins the names of groups
 # Arguments that leave a model what it is in the paper; with others it has no figure there.
 _SAME_MODEL = ("adapters", "class_name", "pretrained", "prompt_precision", "revision")
 _METHODS = {
@@ -60,8 +59,8 @@ def groups_of(metric: str) -> list[Group]:
     groups: list[Group] = []
     members: list[str] = []
     for name in names:
-        if name.startswith(_AVERAGE):
-            groups.append(Group(name.removeprefix(_AVERAGE), members))
+        if name.startswith(AVERAGE):
+            groups.append(Group(name.removeprefix(AVERAGE), members))
             members = []
         else:
             members.append(name.lower())
@@ -75,22 +74,26 @@ def display_name(data_set: str) -> str:
     return str(names.get(data_set, data_set))
 
 
-def published(run: Result, data_set: str, metric: str) -> Published | None:
+def published(
+    model_class: str, arguments: Mapping[str, Any], shots: str, data_set: str, metric: str
+) -> Published | None:
     """The paper's figure of a model.
 
     Args:
-        run: Any run of it with the number of shots.
+        model_class: Name of the model's class, without its packages.
+        arguments: Its arguments.
+        shots: Number of normal images, as text.
         data_set: Name of the data set, or of a group.
         metric: Name out of ``METRICS``.
 
     Returns:
         None where the paper has none, for this model as it is configured.
     """
-    arguments = dict(run.model_spec.get("init_args") or {})
-    if arguments.pop("backbone", "ViT-L-14-336") != "ViT-L-14-336" or not arguments.keys() <= set(_SAME_MODEL):
+    others = {name: value for name, value in arguments.items() if name != "backbone"}
+    if arguments.get("backbone", "ViT-L-14-336") != "ViT-L-14-336" or not others.keys() <= set(_SAME_MODEL):
         return None
-    methods = _METHODS.get(run.model_class)
-    return _figures(metric).get((methods[run.shots != "0"], run.shots, data_set)) if methods else None
+    methods = _METHODS.get(model_class)
+    return _figures(metric).get((methods[shots != "0"], shots, data_set)) if methods else None
 
 
 @cache
@@ -99,7 +102,7 @@ def _figures(metric: str) -> dict[tuple[str, str, str], Published]:
         return {}
     table = read_table(TABLES[metric])
     return {
-        (row.method, row.shots, row.dataset.removeprefix(_AVERAGE).lower()): Published(
+        (row.method, row.shots, row.dataset.removeprefix(AVERAGE).lower()): Published(
             row.value, None if math.isnan(row.std) else row.std
         )
         for row in table.itertuples()

@@ -1,0 +1,111 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Makes runs in several processes of this machine."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import cast
+
+import torch
+
+from anomalib_adaptclip.comparison.outcome import RunOutcome
+from anomalib_adaptclip.comparison.run import describe, execute
+from anomalib_adaptclip.comparison.sweep import Run
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProcessPool:
+    """An executor whose workers are processes with a pipe each. A worker that dies costs only the run it was at.
+
+    ``concurrent.futures.ProcessPoolExecutor`` would lose all runs when a worker is killed, tells no exit code, cannot
+    stop a worker in the midst of a run, and leaves its workers behind when the sweep itself is killed.
+
+    Args:
+        workers: Runs at a time. Each has a GPU of its own in turn, where there are some.
+        accelerator: Lightning's accelerator.
+    """
+
+    workers: int
+    accelerator: str = "auto"
+
+    def connect(self) -> AbstractContextManager[None]:
+        """Nothing is needed: a worker is started when it gets its first run."""
+        return nullcontext()
+
+    def run(self, runs: Sequence[Run]) -> Iterator[RunOutcome]:
+        """Make the runs, started in order. See :meth:`Executor.run`."""
+        left = iter(runs)
+        devices = max(1, torch.cuda.device_count())
+        busy: dict[Connection, _Worker] = {}
+        try:
+            for number, run in zip(range(self.workers), left, strict=False):
+                worker = _Worker(self.accelerator, number % devices)
+                busy[worker.send(run)] = worker
+            while busy:
+                for ready in wait(list(busy)):
+                    worker = busy.pop(cast("Connection", ready))
+                    outcome = worker.receive()
+                    if (following := next(left, None)) is None:
+                        worker.connection.close()
+                    else:
+                        busy[worker.send(following)] = worker
+                    yield outcome
+        finally:
+            for worker in busy.values():
+                worker.process.terminate()
+
+
+class _Worker:
+    """A process that runs what it is sent, and its successor when it has died.
+
+    Args:
+        accelerator: Lightning's accelerator.
+        device: Its GPU.
+    """
+
+    def __init__(self, accelerator: str, device: int) -> None:
+        self._arguments = accelerator, device
+        self._run: Run | None = None
+        self._start()
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, *self._arguments))
+        self.process.start()
+        theirs.close()  # so that its end is noticed here
+
+    def send(self, run: Run) -> Connection:
+        """Give it a run. Returns the connection to wait for."""
+        if self.connection.closed:
+            self._start()
+        self._run = run
+        with suppress(OSError):  # a worker that has just died is noticed when its answer is awaited
+            self.connection.send(run)
+        return self.connection
+
+    def receive(self) -> RunOutcome:
+        """What became of its run."""
+        try:
+            return cast("RunOutcome", self.connection.recv())
+        except (EOFError, OSError):
+            self.connection.close()
+            self.process.join()
+            run = cast("Run", self._run)
+            message = f"The worker ended with exit code {self.process.exitcode}."
+            logger.warning("Failed: %s: %s", run, message)
+            return RunOutcome(describe(run, error=message))
+
+
+def _serve(connection: Connection, accelerator: str, device: int) -> None:
+    """Run what comes until nothing does, or the sweep is gone."""
+    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        while True:
+            connection.send(execute(connection.recv(), accelerator, device))

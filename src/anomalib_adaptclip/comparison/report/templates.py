@@ -1,0 +1,105 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The report as Markdown, and as one HTML page that needs nothing else: no network, no other file."""
+
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from anomalib_adaptclip.comparison.gallery_file import LEAST_RANGE
+
+from .facts import LEGEND, PAPER, Facts
+from .grids import Cell, Grid
+from .pictures import Gallery
+from .plots import Plot
+
+
+class DataSection(NamedTuple):
+    """What the report shows of a data set.
+
+    Attributes:
+        name: Name of the data set.
+        average: Table of its averages.
+        plot: Bars of its categories, None where it has one.
+        categories: Tables of its categories, none where it has one.
+        galleries: Pictures of runs on it.
+    """
+
+    name: str
+    average: Grid
+    plot: Plot | None
+    categories: Sequence[Grid]
+    galleries: Sequence[Gallery]
+
+
+def to_markdown(facts: Facts, main: Sequence[Grid], data_sets: Sequence[DataSection]) -> str:
+    """The report as Markdown, without plots and pictures.
+
+    Args:
+        facts: What was run.
+        main: Tables of data sets.
+        data_sets: What there is of each data set.
+    """
+    return _render("report.md", main, facts=facts, data_sets=data_sets)
+
+
+def to_page(
+    facts: Facts, main: Sequence[Grid], plots: Sequence[Plot], data_sets: Sequence[DataSection], problems: Sequence[str]
+) -> str:
+    """The report as a page.
+
+    Args:
+        facts: What was run.
+        main: Tables of data sets.
+        plots: Plots over all data sets.
+        data_sets: What there is of each data set.
+        problems: What is wrong with files of pictures.
+    """
+    folder = files(__package__)
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    return _render(
+        "page.html",
+        main,
+        facts=facts,
+        plots=plots,
+        data_sets=data_sets,
+        with_pictures=[data for data in data_sets if data.galleries],
+        problems=problems,
+        least_range=LEAST_RANGE,
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _render(template: str, main: Sequence[Grid], **values: Any) -> str:  # noqa: ANN401
+    environment = Environment(  # Markdown is escaped by a filter
+        loader=PackageLoader(__package__, ""),
+        autoescape=template.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"md": escape_markdown, "figure": _figure}
+    has_paper = any(cell.paper for grid in main for line in grid.lines for cell in line.cells)
+    return environment.get_template(template).render(
+        main=main, has_paper=has_paper, legend=LEGEND, paper=PAPER, **values
+    )
+
+
+def escape_markdown(text: object) -> str:
+    """Text that means itself in Markdown, on one line."""
+    return re.sub(r"([\\`*_|<>\[\]#~&])", r"\\\1", " ".join(str(text).split()))
+
+
+def _figure(cell: Cell) -> str:
+    """A cell in Markdown."""
+    ours = f"**{cell.ours}**" if cell.best else cell.ours
+    paper = ", ".join(filter(None, (f"paper {cell.paper}" if cell.paper else "", cell.difference)))
+    return " ".join(filter(None, (ours, f"[{cell.note}]" if cell.note else "", f"({paper})" if paper else "")))
