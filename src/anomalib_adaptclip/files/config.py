@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
-from itertools import accumulate
+from itertools import accumulate, repeat
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -16,7 +16,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .yaml_text import INTERPOLATION, MAX_VALUES, Source, check_text, join, read_text, shown
+from .yaml_text import INTERPOLATION, MAX_DEPTH, MAX_VALUES, Source, check_text, join, read_text, shown
 
 Schema = TypeVar("Schema")
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "null"}
@@ -59,18 +59,23 @@ def read_config(path: Path, schema: type[Schema], overrides: Sequence[str] = ())
         tree = _load(OmegaConf.create(text), schema, places)
         for override in overrides:
             own_places = _check_override(override, str(path))
-            tree = _merge(tree, _load(OmegaConf.from_dotlist([override]), schema, own_places))
+            content = _load(OmegaConf.from_dotlist([override]), schema, own_places)
+            tree = _merge(tree, content, "", own_places)
             key = override.partition("=")[0]  # sections above it keep their lines
             places |= {name: at for name, at in own_places.items() if name.startswith(key) or name not in places}
         _require_resolvable(tree, places)  # before OmegaConf sees it, which would not end
+        _require_type(tree, schema, "", places, tree)
         config = OmegaConf.merge(OmegaConf.structured(schema), tree)
         for key in sorted(OmegaConf.missing_keys(config)):
             _fail(places, key, "must be given")
         OmegaConf.resolve(config)
-        _require_type(OmegaConf.to_container(config), schema, "", places)
         return cast("Schema", OmegaConf.to_object(config))
     except (OmegaConfBaseException, TypeError, yaml.YAMLError) as error:
-        _fail(places, getattr(error, "full_key", None) or "", f"cannot be read: {str(error).splitlines()[0]}")
+        _fail(
+            places,
+            getattr(error, "full_key", None) or "",
+            f"cannot be read: {str(error).partition(chr(10))[0].rstrip('.')}",
+        )
 
 
 def _load(content: DictConfig | ListConfig, schema: type[Any], places: Mapping[str, str]) -> Any:  # noqa: ANN401
@@ -80,17 +85,20 @@ def _load(content: DictConfig | ListConfig, schema: type[Any], places: Mapping[s
     return tree
 
 
-def _merge(tree: Any, other: Any) -> Any:  # noqa: ANN401
-    """Put one tree over another. Only mappings are merged."""
+def _merge(tree: Any, other: Any, key: str, places: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """Put an override over a tree. Only mappings are merged."""
+    if isinstance(other, dict) and isinstance(tree, str) and "${" in tree:
+        _fail(places, key, f"is {shown(tree)} in the file, which cannot be merged with. Override what that stands for")
     if not (isinstance(tree, dict) and isinstance(other, dict)):
         return other
-    return tree | {name: _merge(tree.get(name), part) for name, part in other.items()}
+    return tree | {name: _merge(tree.get(name), part, join(key, name), places) for name, part in other.items()}
 
 
 def _check_override(override: str, name: str) -> dict[str, str]:
     source = Source(f"{name}, override {override!r}", has_lines=False)
     key, equals, value = override.partition("=")
-    if not (equals and value.strip() and re.fullmatch(r"[^\s.\[\]{}$]+(\.[^\s.\[\]{}$]+)*", key)):
+    is_key = re.fullmatch(r"[^\s.\[\]{}$]+(\.[^\s.\[\]{}$]+)*", key) and key.count(".") < MAX_DEPTH
+    if not (equals and value.strip() and is_key):
         msg = f"{source.name}: expected KEY=VALUE, such as seeds=[10]; the parts of a key are separated by dots."
         raise ValueError(msg)
     sections = accumulate(key.split("."), join)
@@ -106,36 +114,57 @@ def _fail(places: Mapping[str, str], key: str, problem: str) -> NoReturn:
     raise ValueError(msg)
 
 
-def _require_type(value: Any, hint: Any, key: str, places: Mapping[str, str]) -> None:  # noqa: ANN401
+def _require_type(
+    value: Any,  # noqa: ANN401
+    hint: Any,  # noqa: ANN401
+    key: str,
+    places: Mapping[str, str],
+    tree: Any = None,  # noqa: ANN401
+) -> None:
     """Check a value, and all below it, against the type of a field. Nothing is converted, unlike in OmegaConf.
 
-    Interpolations pass: what they stand for is checked when they are resolved.
+    Args:
+        value: Value.
+        hint: Type of the field.
+        key: Full key of the value.
+        places: Places of the keys, for messages.
+        tree: Whole configuration, in which to look up what ``${key}`` stands for. Without it such a value passes.
+            Text out of the environment passes for any scalar: OmegaConf converts and checks it.
     """
-    if isinstance(value, str) and "${" in value:
-        return
     kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    fitting = [kind for kind in kinds if _fits(value, kind)]
+    if isinstance(value, str) and "${" in value:
+        found = INTERPOLATION.fullmatch(value)
+        if found and found["key"]:
+            if tree is not None:
+                _require_type(_look_up(found["key"], key, tree, places), hint, key, places, tree)
+            return
+        fitting = [kind for kind in kinds if kind is Any or kind in _WORDS]
+    else:
+        fitting = [kind for kind in kinds if _fits(value, kind)]
     if not fitting:
         quotes = ". Put quotes around it" if str in kinds and type(value) in {int, float, bool} else ""
         _fail(places, key, f"must be {' or '.join(map(_in_words, kinds))}, got {shown(value)}{quotes}")
-    kind = fitting[0]
-    if is_dataclass(kind):
-        fields = get_type_hints(kind)
-        for name, part in value.items():
-            if name not in fields:
-                _fail(places, join(key, name), f"is no known key. Expected here: {', '.join(fields)}")
-            _require_type(part, fields[name], join(key, name), places)
-    elif get_origin(kind) is dict:
-        for name, part in value.items():
-            _require_type(part, get_args(kind)[1], join(key, name), places)
-    elif get_origin(kind) is list:
-        for number, part in enumerate(value):
-            _require_type(part, get_args(kind)[0], f"{key}[{number}]", places)
+    for inner, part, inner_hint in _parts(value, fitting[0], key, places):
+        _require_type(part, inner_hint, inner, places, tree)
 
 
 def _fits(value: Any, kind: Any) -> bool:  # noqa: ANN401
     expected = dict if is_dataclass(kind) else get_origin(kind) or kind
     return expected is Any or type(value) is expected or (expected is float and type(value) is int)
+
+
+def _parts(value: Any, kind: Any, key: str, places: Mapping[str, str]) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
+    """Full keys, values and types of what a container holds; nothing for a scalar."""
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        for name, part in value.items():
+            if name not in hints:
+                _fail(places, join(key, name), f"is no known key. Expected here: {', '.join(hints)}")
+            yield join(key, name), part, hints[name]
+    elif get_origin(kind) is dict:
+        yield from ((join(key, name), part, get_args(kind)[1]) for name, part in value.items())
+    elif get_origin(kind) is list:
+        yield from ((f"{key}[{number}]", part, get_args(kind)[0]) for number, part in enumerate(value))
 
 
 def _in_words(kind: Any) -> str:  # noqa: ANN401
@@ -151,11 +180,11 @@ def _in_words(kind: Any) -> str:  # noqa: ANN401
 
 def _require_resolvable(tree: Any, places: Mapping[str, str]) -> None:  # noqa: ANN401
     """Check that all interpolations lead somewhere, and that they do not multiply without bound."""
-    size = 0
-    for key, cost in _expand(tree, "", tree, (), places):
-        size += cost
-        if size > MAX_VALUES:
+    for count, (key, depth) in enumerate(_expand(tree, "", tree, (), 0, places)):
+        if count >= MAX_VALUES:
             _fail(places, key, f"makes more than {MAX_VALUES} values of this file, interpolations included. Shorten it")
+        if depth > MAX_DEPTH:
+            _fail(places, key, f"is nested more than {MAX_DEPTH} deep, interpolations included. Flatten it")
 
 
 def _expand(
@@ -163,25 +192,28 @@ def _expand(
     key: str,
     tree: Any,  # noqa: ANN401
     chain: tuple[str, ...],
+    depth: int,
     places: Mapping[str, str],
 ) -> Iterator[tuple[str, int]]:
-    """Walk through a value and what its interpolations stand for; each step is told with its cost.
+    """Walk through a value and what its interpolations stand for, and tell the key and the depth of each step.
 
     Args:
         value: Any part of the tree.
-        key: Its full key.
-        tree: The whole.
+        key: Full key of the value.
+        tree: Whole configuration.
         chain: Keys whose interpolation led here.
-        places: Of the keys, for messages.
+        depth: Depth of the value.
+        places: Places of the keys, for messages.
     """
-    yield key, 1 + (len(value) // 100 if isinstance(value, str) else 0)
+    yield key, depth
     if isinstance(value, dict):
         for name, part in value.items():
-            yield from _expand(part, key if chain else join(key, str(name)), tree, chain, places)
+            yield from _expand(part, key if chain else join(key, str(name)), tree, chain, depth + 1, places)
     elif isinstance(value, list):
-        for part in value:
-            yield from _expand(part, key, tree, chain, places)
+        for number, part in enumerate(value):
+            yield from _expand(part, key if chain else f"{key}[{number}]", tree, chain, depth + 1, places)
     elif isinstance(value, str):
+        yield from repeat((key, depth), len(value) // 100)  # text multiplies too
         for found in INTERPOLATION.finditer(value):
             if found["variable"]:
                 _require_variable(found, key, places)
@@ -189,7 +221,7 @@ def _expand(
                 _fail(places, key, f"refers to itself: {' -> '.join([*chain, found['key']])}. Give a value")
             else:
                 target = _look_up(found["key"], key, tree, places)
-                yield from _expand(target, key, tree, (*chain, found["key"]), places)
+                yield from _expand(target, key, tree, (*chain, found["key"]), depth + 1, places)
 
 
 def _require_variable(found: re.Match[str], key: str, places: Mapping[str, str]) -> None:

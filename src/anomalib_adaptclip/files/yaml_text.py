@@ -12,7 +12,7 @@ import yaml
 
 MAX_BYTES = 32 * 1024
 MAX_VALUES = 2_000
-_MAX_DEPTH = 20
+MAX_DEPTH = 20
 _MAX_SHOWN = 200
 _TAG = "tag:yaml.org,2002:"
 INTERPOLATION = re.compile(
@@ -91,7 +91,7 @@ def check_text(text: str, source: Source, prefix: str = "") -> dict[str, str]:
             f"{source.name} should hold a mapping, `key: value`; got {'nothing' if node is None else 'something else'}."
         )
         raise ValueError(msg)
-    return {prefix: source.name} | dict(_places(node, node.start_mark, prefix, source))
+    return dict(_places(node, node.start_mark, prefix, source)) | ({} if prefix else {"": source.name})
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
@@ -106,8 +106,8 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
             problem = "anchors and aliases (&, *) are not read; to repeat a value write ${key.of.the.value}"
         elif event.tag:
             problem = f"tags such as {event.tag} are not read; leave it out"
-        elif self._depth >= _MAX_DEPTH:
-            problem = f"this is nested more than {_MAX_DEPTH} deep"
+        elif self._depth >= MAX_DEPTH:
+            problem = f"this is nested more than {MAX_DEPTH} deep"
         elif self._count >= MAX_VALUES:
             problem = f"these are more than {MAX_VALUES} keys and values"
         if problem:
