@@ -258,10 +258,31 @@ def test_wrong_arguments_end_the_command_at_once(
     assert re.search(message, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("text", ["model: [", "trainer: {max_epochs: 3}", "model: {class_path: AdaptCLIP}"])
-def test_files_that_are_no_rows(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: [", r", line 1, column 9: this should be YAML"),
+        ("trainer: {max_epochs: 3}", r", line 1: trainer is no known key\. Expected here: model\."),
+        ("{}", r": model must be given\."),
+        ("model: {init_args: {}}", r", line 1: model\.class_path must be given\."),
+        ("model: {class_path: AdaptCLIP}", " should hold a section `model` for AdaptCLIPTraining and nothing else"),
+        (
+            "model: {class_path: AdaptCLIPTraining, init_args: {epoch: 1}}",
+            " should hold a section `model` for AdaptCLIPTraining and nothing else: .*epoch",
+        ),
+    ],
+)
+def test_files_that_are_no_rows(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "1_wrong.yaml").write_text(text)
-    with pytest.raises(ValueError, match=r"1_wrong\.yaml should hold a section `model` for AdaptCLIPTraining"):
+    with pytest.raises(ValueError, match=rf"(?s)1_wrong\.yaml{message}"):
+        ablation.read_rows(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["1_b.yaml", "01_b.yaml", "1a_b.yaml"])
+def test_each_row_has_a_number_of_its_own(tmp_path: Path, other: str) -> None:
+    for name in ("1_z.yaml", other):
+        (tmp_path / name).write_text("model: {class_path: AdaptCLIPTraining}")
+    with pytest.raises(ValueError, match="should begin with a number of its own, got 1"):
         ablation.read_rows(tmp_path)
 
 

@@ -37,6 +37,7 @@ from anomalib_adaptclip.comparison.outcome import RunOutcome
 from anomalib_adaptclip.comparison.run import execute
 from anomalib_adaptclip.comparison.stopwatch import Stopwatch
 from anomalib_adaptclip.comparison.winclip import build_small_clip
+from anomalib_adaptclip.files.config import ClassSpec
 from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
 
 from .command import CONFIGS, SMOKE, WARNINGS, Part, figures, generated, read_runs, run, smoke_models, write_sweep
@@ -294,9 +295,10 @@ def test_winclip_with_and_without_normalised_references(
     ("old", "new", "message"),
     [
         ("[marble, gear]", "[marbel]", r"generated has no categories \['marbel'\], and .* there are .*gear, hex_nut"),
-        ("[marble, gear]", "marble", "categories of generated should be a list of names, .* got 'marble'"),
-        ("shots: [1, 2]", "shots: 1", "PatchCore cannot have the shots 1. It takes a list of numbers from 1, or full."),
-        ("seeds: [10, 20]", "seeds: 10", "1 data sets and the seeds 10. Give some"),
+        ("[marble, gear]", "marble", r"line \d+: data_sets\.generated\.categories must be a list .* got 'marble'"),
+        ("shots: [1, 2]", "shots: 1", r"line \d+: models\.PatchCore\.shots must be a list \(\[a, b\]\), got 1\."),
+        ("shots: [1, 2]", "shots: [some]", "cannot have the shots .* It takes a list of numbers from 1, or full."),
+        ("seeds: [10, 20]", "seeds: 10", r"line \d+: seeds must be a list \(\[a, b\]\), got 10\."),
         (
             "shots: [1, 2]",
             "shots: [0, 2]",
@@ -310,14 +312,30 @@ def test_winclip_with_and_without_normalised_references(
         ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built: Expected a dot"),
         ("backbone: tiny", "backbones: tiny", "can be built: Problem .* Option 'backbones' is not accepted\n"),
         ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
-        ("models:", "model:", r"line \d+: the sweep .* models, data_sets, seeds, gallery, .* no key 'model'"),
+        ("models:", "model:", r"line 5: model is no known key.* models, data_sets, seeds, gallery\."),
         (
             "    shots: [1, 2]",
             "    shoots: [1, 2]",
-            r"line \d+: models PatchCore .* shots, trainer, .* 'shoots'",
+            r"line 31: models\.PatchCore\.shoots is no known key.* shots, trainer\.",
         ),
-        ("    shots: [1, 2]", "", r"line \d+: models PatchCore should hold .*; shots must be given"),
+        ("    shots: [1, 2]", "", r"line 17: models\.PatchCore\.shots must be given\."),
         ("shots: [1, 2]", "shots: [1, 2", r"wrong\.yaml, line \d+, column \d+: this should be YAML: "),
+        ("seeds: [10, 20]", "seeds: [10, 10]", "seeds names something twice"),
+        ("seeds: [10, 20]", "seeds: [-1]", "seeds must be from 0 to 4294967295, got -1"),
+        ("shots: [1, 2]", "shots: [1, 1]", r"models\.PatchCore\.shots names something twice, got \[1, 1\]"),
+        ("[marble, gear]", "[gear, gear]", r"data_sets\.generated\.categories names something twice"),
+        ("[marble, gear]", "[]", r"data_sets\.generated\.categories is empty\. .* leave the key out for all"),
+        ("[marble, gear]", "[01]", r"line \d+: data_sets\.generated\.categories\[0\] is '01', a number .* quotes"),
+        ("[marble, gear]", "[1]", r"generated\.categories\[0\] must be text, got 1\. Put quotes around it"),
+        ("    categories:", "    pixel_size: 0\n    categories:", r"generated\.pixel_size must be at least 1, got 0"),
+        ("image_size: 64", "image_size: 64\n        category: gear", "init_args have a category, .* `categories: "),
+        ("backbone: tiny", "backbone: tiny\n        k_shot: 4", "AdaptCLIP has the init_args .*k_shot.* `shots`"),
+        ("backbone: tiny", "backbone: tiny\n        seed: 4", "AdaptCLIP has the init_args .*seed.* `seeds`"),
+        (
+            "root: datasets/smoke",
+            "root: ${oc.env:NO_SUCH_DATA}",
+            "init_args.root needs the environment .* NO_SUCH_DATA",
+        ),
         ("seeds: [10, 20]", "seeds: []", r"1 data sets and the seeds \[\]. Give some"),
         ("data_sets:\n  generated:", "data_sets:\n  nothing: {}\n  generated:", "There is no data set 'nothing'"),
     ],
@@ -333,9 +351,55 @@ def test_wrong_files_end_the_command_at_once(
     assert re.search(message, capsys.readouterr().err)
 
 
+def test_overrides_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMOKE", str(tmp_path))
+    overrides = [
+        "seeds=[7]",
+        "models.PatchCore.shots=[]",
+        "models.AdaptCLIP.shots=[1]",
+        "models.WinCLIP-untrained.shots=[]",
+    ]
+    root = "data_sets.generated.data.init_args.root=${oc.env:SMOKE}/data"
+    runs = list_runs(read_sweep(SMOKE, [*overrides, root]))
+    assert [(run.model, run.category, run.shots, run.seed) for run in runs] == [
+        ("AdaptCLIP", "marble", 1, 7),
+        ("AdaptCLIP", "gear", 1, 7),
+    ]
+    assert {run.data_spec.init_args["root"] for run in runs} == {f"{tmp_path}/data"}
+    assert {run.data_spec.init_args["image_size"] for run in runs} == {64}
+
+
+def test_a_wrong_override_is_named() -> None:
+    with pytest.raises(ValueError, match=r"smoke\.yaml, override 'seeds=ten': seeds must be a list"):
+        read_sweep(SMOKE, ["seeds=ten"])
+
+
+def test_a_sweep_without_runs_is_refused() -> None:
+    names = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
+    with pytest.raises(ValueError, match=r"3 models with the shots \[\[\], \[\], \[\]\], 1 data sets .* Give some"):
+        read_sweep(SMOKE, [f"models.{name}.shots=[]" for name in names])
+
+
+def test_categories_of_a_data_set_that_has_none_are_refused(tmp_path: Path) -> None:
+    sweep = write_sweep(
+        tmp_path / "sweep.yaml", smoke_models({"AdaptCLIP": [0]}), {"kvasir": {"categories": ["polyp"]}}
+    )
+    with pytest.raises(ValueError, match=r"kvasir has no categories, got \['polyp'\]"):
+        list_runs(read_sweep(sweep))
+
+
+def test_the_configuration_of_a_run_holds_class_and_arguments() -> None:
+    run = Run(
+        "A", "tiles", "", 0, 10, ClassSpec("A", {"k": 1}), ClassSpec("B", {"num_workers": 2, "root": "x"}), {}, None
+    )
+    parts = json.loads(run.configuration)
+    assert parts["model_spec"] == {"class_path": "A", "init_args": {"k": 1}}
+    assert parts["data_spec"] == {"class_path": "B", "init_args": {"root": "x"}}  # no figure depends on workers
+
+
 @pytest.mark.parametrize(("shots", "words"), [(0, "zero-shot"), (1, "1 shot"), (2, "2 shots"), ("full", "full")])
 def test_runs_are_named_in_plain_words(shots: Any, words: str) -> None:
-    named = Run("A", "tiles", "", shots, 10, {}, {}, {}, None)
+    named = Run("A", "tiles", "", shots, 10, ClassSpec("A"), ClassSpec("B"), {}, None)
     assert str(named) == f"A on tiles, {words}"
 
 
@@ -367,7 +431,7 @@ def test_an_output_that_is_a_file_is_refused(
 )
 def test_what_cannot_be_built_is_told_in_a_line(arguments: Part, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        build(AnomalibModule, {"class_path": "AdaptCLIP", "init_args": arguments})  # type: ignore[type-abstract]
+        build(AnomalibModule, ClassSpec("AdaptCLIP", arguments))  # type: ignore[type-abstract]
     assert not re.search(r"\n|Union subtypes|Namespace", str(caught.value))
 
 

@@ -6,7 +6,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from rich.table import Table
 
 from anomalib_adaptclip.data import QueryPromptDataModule
+from anomalib_adaptclip.files.config import ClassSpec, read_config
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
 
@@ -24,6 +25,17 @@ logger = logging.getLogger(__name__)
 
 TABLE_FILE = "ablation.csv"
 _UNIMPORTANT = ("cache_dir", "num_workers")  # arguments that no figure depends on
+
+
+@dataclass
+class RowConfig:
+    """The file of a row.
+
+    Attributes:
+        model: AdaptCLIPTraining, and its arguments.
+    """
+
+    model: ClassSpec
 
 
 class Row(NamedTuple):
@@ -96,9 +108,15 @@ def read_rows(folder: Path, numbers: Sequence[int] | None = None) -> list[Row]:
         Rows in order.
 
     Raises:
-        ValueError: If a file cannot be understood, or a number has no file.
+        ValueError: If a file cannot be understood, two have the same number, or a number has no file.
     """
-    files = {int(path.stem.split("_")[0]): path for path in folder.glob("[0-9]*_*.yaml")}
+    files: dict[int, Path] = {}
+    for path in sorted(folder.glob("[0-9]*_*.yaml")):
+        number = path.stem.split("_")[0]
+        if not number.isdecimal() or int(number) in files:
+            msg = f"{path} should begin with a number of its own, got {number}, as in 4_alternating.yaml. Rename it."
+            raise ValueError(msg)
+        files[int(number)] = path
     absent = sorted({*(numbers if numbers is not None else files)} - {*files})
     if absent or not files:
         msg = (
@@ -238,8 +256,9 @@ def _model_parser() -> ArgumentParser:
 
 
 def _read_config(path: Path) -> Namespace:
+    row = read_config(path, RowConfig)
     try:
-        return _model_parser().parse_path(path)
+        return _model_parser().parse_object(asdict(row))
     except (ArgumentError, TypeError) as error:
         msg = f"{path} should hold a section `model` for AdaptCLIPTraining and nothing else: {error}"
         raise ValueError(msg) from error

@@ -4,7 +4,7 @@
 """Models and data modules named as in anomalib's YAML, by ``class_path`` and ``init_args``."""
 
 import re
-from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TypeVar, cast
@@ -13,18 +13,18 @@ from anomalib.data import AnomalibDataModule
 from jsonargparse import ArgumentError, ArgumentParser
 
 from anomalib_adaptclip.data.constructor_arguments import constructor_arguments
+from anomalib_adaptclip.files.config import ClassSpec
 
 _UNION = "Does not validate against any of the Union subtypes"
-Spec = dict[str, Any]
 Part = TypeVar("Part")
 
 
-def class_of(kind: type[Part], spec: Mapping[str, Any]) -> type[Part]:
+def class_of(kind: type[Part], spec: ClassSpec) -> type[Part]:
     """Class that a part names.
 
     Args:
         kind: Base class.
-        spec: With ``class_path``, a name or dotted path, and ``init_args``.
+        spec: Name or dotted path of the class, and arguments.
 
     Returns:
         The class.
@@ -36,13 +36,13 @@ def class_of(kind: type[Part], spec: Mapping[str, Any]) -> type[Part]:
     return cast("type[Part]", resolve_name(parsed.part.class_path))
 
 
-def build(kind: type[Part], spec: Mapping[str, Any], **arguments: Any) -> Part:  # noqa: ANN401
+def build(kind: type[Part], spec: ClassSpec, **arguments: Any) -> Part:  # noqa: ANN401
     """Build a part.
 
     Args:
         kind: Base class.
-        spec: As for :func:`class_of`.
-        **arguments: That win over ``init_args``.
+        spec: Name or dotted path of the class, and arguments.
+        **arguments: Arguments that win over those of ``spec``.
 
     Returns:
         The instance.
@@ -50,7 +50,7 @@ def build(kind: type[Part], spec: Mapping[str, Any], **arguments: Any) -> Part: 
     Raises:
         ValueError: If there is no such class, its arguments are wrong, or it cannot be built of them.
     """
-    parser, parsed = _parse(kind, {**spec, "init_args": {**spec.get("init_args", {}), **arguments}})
+    parser, parsed = _parse(kind, replace(spec, init_args=spec.init_args | arguments))
     try:
         return cast("Part", parser.instantiate_classes(parsed).part)
     except ValueError as error:
@@ -69,13 +69,14 @@ def relative_path(path: str, datamodule: AnomalibDataModule) -> str:
     return (resolved.relative_to(root) if resolved.is_relative_to(root) else Path(path).absolute()).as_posix()
 
 
-def _parse(kind: type[Part], spec: Mapping[str, Any]) -> tuple[ArgumentParser, Any]:
+def _parse(kind: type[Part], spec: ClassSpec) -> tuple[ArgumentParser, Any]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "part", required=True)
     try:
-        return parser, parser.parse_object({"part": dict(spec)})
+        return parser, parser.parse_object({"part": asdict(spec)})
     except (ArgumentError, TypeError, ValueError) as error:
-        msg = f"{spec} names no {kind.__name__} that can be built: {innermost(str(error))}"
+        what = f"{spec.class_path} with {spec.init_args}"
+        msg = f"{what} names no {kind.__name__} that can be built: {innermost(str(error))}"
         raise ValueError(msg) from error
 
 

@@ -237,7 +237,7 @@ def build_model(run: Run) -> AnomalibModule:
     model_class = class_of(AnomalibModule, run.model_spec)  # type: ignore[type-abstract]
     arguments: dict[str, Any] = {"k_shot": run.shots} if takes(model_class, "k_shot") else {}
     if takes(model_class, "class_name") and not run.category:  # WinCLIP would put the empty name into its texts
-        arguments["class_name"] = run.model_spec.get("init_args", {}).get("class_name", "object")
+        arguments["class_name"] = run.model_spec.init_args.get("class_name", "object")
     if issubclass(model_class, AdaptCLIP):
         arguments["seed"] = run.seed
     return build(AnomalibModule, run.model_spec, **arguments)  # type: ignore[type-abstract]

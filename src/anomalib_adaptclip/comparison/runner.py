@@ -102,7 +102,7 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
 
 def _missing_adapters(runs: Sequence[Run]) -> Iterator[str]:
     for model, spec in {run.model: run.model_spec for run in runs}.items():
-        source = spec.get("init_args", {}).get("adapters", AUTO)
+        source = spec.init_args.get("adapters", AUTO)
         known = {AUTO, NONE, TINY_WEIGHTS, *PUBLISHED_ADAPTERS}
         is_ours = issubclass(class_of(AnomalibModule, spec), AdaptCLIP)  # type: ignore[type-abstract]
         if is_ours and source not in known and not Path(source).is_file():

@@ -8,6 +8,8 @@ from pathlib import Path
 from anomalib.data import AnomalibDataModule
 from jsonargparse import ArgumentParser
 
+from anomalib_adaptclip.files.config import ClassSpec, read_config
+
 from .data_source import listed_categories
 
 
@@ -20,6 +22,21 @@ def find_data_configs() -> Path:
 def data_set_names() -> list[str]:
     """List the names of the data sets, which are the names of their files."""
     return sorted(path.stem for path in find_data_configs().glob("*.yaml"))
+
+
+def read_data_spec(name: str) -> ClassSpec:
+    """Read the data module's class and arguments of a data set.
+
+    Args:
+        name: Name of the data set, such as ``"mvtec"``.
+
+    Raises:
+        ValueError: If there is no such data set.
+    """
+    if name not in data_set_names():
+        msg = f"There is no data set {name!r}; there are {', '.join(data_set_names())}."
+        raise ValueError(msg)
+    return read_config(find_data_configs() / f"{name}.yaml", ClassSpec)
 
 
 def build_data_set(name: str, root: Path | str | None = None, category: str | None = None) -> AnomalibDataModule:
@@ -36,15 +53,13 @@ def build_data_set(name: str, root: Path | str | None = None, category: str | No
     Raises:
         ValueError: If there is no such data set.
     """
-    if name not in data_set_names():
-        msg = f"There is no data set {name!r}; there are {', '.join(data_set_names())}."
-        raise ValueError(msg)
-    arguments = ["--data", str(find_data_configs() / f"{name}.yaml")]
-    arguments += [] if root is None else ["--data.init_args.root", str(root)]
-    arguments += [] if category is None else ["--data.init_args.category", category]
+    spec = read_data_spec(name)
+    given = {"root": root and str(root), "category": category}
+    arguments = spec.init_args | {argument: value for argument, value in given.items() if value is not None}
     parser = ArgumentParser()
     parser.add_subclass_arguments(AnomalibDataModule, "data")
-    module: AnomalibDataModule = parser.instantiate_classes(parser.parse_args(arguments)).data
+    parsed = parser.parse_object({"data": {"class_path": spec.class_path, "init_args": arguments}})
+    module: AnomalibDataModule = parser.instantiate_classes(parsed).data
     return module
 
 

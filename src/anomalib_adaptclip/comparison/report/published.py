@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-import yaml
-
-from anomalib_adaptclip.data.catalogue import categories_of_data_set, data_set_names, find_data_configs
+from anomalib_adaptclip.data.catalogue import categories_of_data_set, data_set_names, read_data_spec
 from anomalib_adaptclip.paper import read_table
 
 TABLES = {"image_AUROC": 1, "pixel_AP": 2}  # the paper calls the latter AUPR
@@ -119,7 +117,6 @@ def known_categories(data_set: str, data_class: str) -> tuple[str, ...]:
     """
     if data_set not in data_set_names():
         return ()
-    spec = yaml.safe_load((find_data_configs() / f"{data_set}.yaml").read_text(encoding="utf-8"))
-    if spec["class_path"].rpartition(".")[2] != data_class:
+    if read_data_spec(data_set).class_path.rpartition(".")[2] != data_class:
         return ()
     return tuple(categories_of_data_set(data_set))
