@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.comparison import METRICS
 from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, gallery_path, pack
 from anomalib_adaptclip.comparison.report.averages import Comparison, Entry, Figure, over_seeds
@@ -22,6 +21,7 @@ from anomalib_adaptclip.comparison.report.markdown import escape
 from anomalib_adaptclip.comparison.report.runs import read_results
 from anomalib_adaptclip.comparison.table import COLUMNS
 from anomalib_adaptclip.paper import read_table
+from anomalib_adaptclip_cli.main import main
 
 from .browser import look_at, open_page
 from .made_up import MODELS, Row, made_up_row, made_up_rows, write_table

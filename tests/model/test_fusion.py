@@ -10,7 +10,7 @@ import torch
 
 from anomalib_adaptclip.adapters import AdapterOutput, Alignment
 from anomalib_adaptclip.model.anomaly_map import smooth
-from anomalib_adaptclip.model.fusion import Prediction, alignment_map, fuse, average_layers, harmonic_mean
+from anomalib_adaptclip.model.fusion import Prediction, alignment_map, average_layers, fuse, harmonic_mean
 
 
 def constant(score: float, value: float) -> Prediction:
