@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-import anomalib_adaptclip.clip
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file, write_adapter_file
 from anomalib_adaptclip.clip import Backbone, LoadedClip, fingerprint, load_clip
@@ -30,8 +29,7 @@ def load_golden(golden_clip: Any, golden_config: dict[str, Any], monkeypatch: py
         golden_clip, Backbone("golden", tuple(golden_config["features"]), first_vv_block, 84, 14), "golden"
     )
     monkeypatch.setattr(
-        anomalib_adaptclip.clip,
-        "load_clip",
+        "anomalib_adaptclip.clip.load_clip",
         lambda name, pretrained=None: golden if name == "golden" else load_clip(name, pretrained),
     )
 
