@@ -1,13 +1,18 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the start-up files cost each Python process: starts of a bare interpreter with and without them, in turn.
+"""What starting costs.
 
-Run it with ``python benchmarks/startup.py``; it takes a few seconds and installs nothing.
+First the start-up files, which each Python process reads: starts of a bare interpreter with and without them, in turn.
+Then the help and the completion of ``anomalib-adaptclip``, in CPU time, beside what a command that runs has to import.
+
+Run it with ``python benchmarks/startup.py``; it takes a minute and installs nothing.
 """
 
 import compileall
+import resource
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import time
@@ -15,9 +20,24 @@ import venv
 from pathlib import Path
 from statistics import median
 
+from anomalib_adaptclip_cli.main import COMMANDS
+
 SOURCE = Path(__file__).parents[1] / "src"
 FILES = ("anomalib_adaptclip.pth", "anomalib_adaptclip.start", "_anomalib_adaptclip_startup.py")
 STARTS = 200
+RUNS = 3
+SUBCOMMANDS = (
+    "predict",
+    "ablation",
+    "compare",
+    "report",
+    "export-adapters",
+    "bank-add",
+    "bank-remove",
+    "bank-list",
+    "data",
+)
+COMMAND = ("-m", "anomalib_adaptclip_cli.main")
 
 
 def create_environment(root: Path, files: tuple[str, ...]) -> Path:
@@ -40,7 +60,30 @@ def report(what: str, without: float, with_files: float) -> None:
     print(f"{what}: {without:.2f} ms without, {with_files:.2f} ms with: {added:+.2f} ms, {ratio:.3f} times")
 
 
+def cpu_time(*arguments: str) -> float:
+    """Seconds of CPU time that an interpreter takes, the least of a few runs."""
+    times = []
+    for _ in range(RUNS):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(times)
+
+
+def report_command() -> None:
+    whole = cpu_time("-c", "import anomalib_adaptclip")
+    calls = {"python -c pass": ("-c", "pass"), "anomalib-adaptclip --help": (*COMMAND, "--help")}
+    calls |= {f"anomalib-adaptclip {name} --help": (*COMMAND, name, "--help") for name in COMMANDS}
+    calls |= {"anomalib-adaptclip --print_shtab bash": (*COMMAND, "--print_shtab", "bash")}
+    print(f"import anomalib_adaptclip: {whole:.2f} s CPU time")
+    for what, arguments in calls.items():
+        seconds = cpu_time(*arguments)
+        print(f"{what}: {seconds:.2f} s, {seconds / whole:.3f} times that")
+
+
 def main() -> None:
+    report_command()
     with tempfile.TemporaryDirectory() as folder:
         pythons = create_environment(Path(folder, "plain"), ()), create_environment(Path(folder, "plugin"), FILES)
         rounds = [[start_time(python) for python in pythons] for _ in range(STARTS)]

@@ -14,8 +14,8 @@ from torch import nn
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file, write_adapter_file
 from anomalib_adaptclip.adapters.header import AdapterHeader
-from anomalib_adaptclip.cli import main as cli
 from anomalib_adaptclip.clip import Backbone, LoadedClip, fingerprint, load_clip
+from anomalib_adaptclip_cli.main import main
 from tests.conftest import GOLDEN
 
 TRAINED = GOLDEN / "adapters_after_training.pth"
@@ -29,7 +29,8 @@ def load_golden(golden_clip: Any, golden_config: dict[str, Any], monkeypatch: py
         golden_clip, Backbone("golden", tuple(golden_config["features"]), first_vv_block, 84, 14), "golden"
     )
     monkeypatch.setattr(
-        cli, "load_clip", lambda name, pretrained=None: golden if name == "golden" else load_clip(name, pretrained)
+        "anomalib_adaptclip.clip.load_clip",
+        lambda name, pretrained=None: golden if name == "golden" else load_clip(name, pretrained),
     )
 
 
@@ -47,7 +48,7 @@ def ours(golden_model: AdaptCLIPModel, tmp_path: Path) -> Path:
 
 
 def export(*arguments: object) -> int:
-    return cli.main(["export-adapters", *map(str, arguments)])
+    return main(["export-adapters", *map(str, arguments)])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.comparison import METRICS, RunRow, RunTable
+from anomalib_adaptclip_cli.main import main
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "compare"
 SMOKE = CONFIGS / "smoke.yaml"

@@ -18,8 +18,8 @@ from anomalib.cli.cli import AnomalibCLI
 
 from anomalib_adaptclip import AdaptCLIPTraining, QueryPromptDataModule
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
-from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.comparison import ablation
+from anomalib_adaptclip_cli.main import main
 
 FILES = sorted(ablation.find_configs().rglob("*.yaml"))
 FEW = json.dumps({"image_size": 64, "num_train_images": 2, "num_normal_test_images": 2, "num_images_per_defect": 1})

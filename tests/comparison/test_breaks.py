@@ -27,7 +27,7 @@ def start(sweep: Path, output: Path) -> subprocess.Popen[bytes]:
     """The command with two workers, in a process group of its own."""
     options = ["--config", sweep, "--output", output, "--accelerator", "cpu", "--workers", "2"]
     return subprocess.Popen(
-        [sys.executable, "-m", "anomalib_adaptclip.cli.main", "compare", *map(str, options)],
+        [sys.executable, "-m", "anomalib_adaptclip_cli.main", "compare", *map(str, options)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

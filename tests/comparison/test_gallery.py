@@ -15,11 +15,11 @@ from anomalib.data import ImageBatch
 from PIL import Image
 
 from anomalib_adaptclip import SyntheticDefects
-from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.comparison import gallery, list_runs, read_sweep
 from anomalib_adaptclip.comparison.gallery import Ranked, choose, rank
 from anomalib_adaptclip.comparison.gallery_file import Pictures, gallery_path, unpack
 from anomalib_adaptclip.comparison.run import execute
+from anomalib_adaptclip_cli.main import main
 
 from .command import read_runs
 

@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.comparison import METRICS, RunRow, RunTable
 from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, gallery_path, pack
 from anomalib_adaptclip.comparison.report.averages import Comparison, Entry, over_seeds
@@ -23,6 +22,7 @@ from anomalib_adaptclip.comparison.report.grids import category_grid, main_grids
 from anomalib_adaptclip.comparison.report.runs import read_runs
 from anomalib_adaptclip.comparison.report.templates import escape_markdown
 from anomalib_adaptclip.paper import read_table
+from anomalib_adaptclip_cli.main import main
 
 from .browser import look_at, open_page
 from .made_up import COLUMNS, MODELS, Row, made_up_row, made_up_rows, write_table

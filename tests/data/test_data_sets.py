@@ -14,12 +14,12 @@ from anomalib.data.utils import LabelName
 from PIL import Image
 
 from anomalib_adaptclip.adapters.sources import is_base
-from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.data import DTDSynthetic
 from anomalib_adaptclip.data.catalogue import build_data_set, categories_of_data_set, data_set_names, find_data_configs
 from anomalib_adaptclip.data.check import Counts, check_category, check_data_set
 from anomalib_adaptclip.paper import read_table
 from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
+from anomalib_adaptclip_cli.main import main
 
 from .miniatures import COUNTS, HEIGHT, LAYOUTS, STAIN, WIDTH, mvtec_layout
 

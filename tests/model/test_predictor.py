@@ -18,10 +18,10 @@ from anomalib.engine import Engine
 from lightning.pytorch import Callback
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
-from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.data.image_files import list_image_files
 from anomalib_adaptclip.results.prediction import PredictionRow, prediction_rows
 from anomalib_adaptclip.results.table import draft_of, read_predictions
+from anomalib_adaptclip_cli.main import main
 
 REPOSITORY = Path(__file__).parents[2]
 SIZE = 56  # pixels, 4 x 4 patches
@@ -273,7 +273,7 @@ def test_a_checkpoint_without_prompts_takes_some(tmp_path: Path, engine: Engine,
 KILLED_AT_THE_FIFTH = """
 import os, signal, sys
 from anomalib_adaptclip import AdaptCLIPPredictor
-from anomalib_adaptclip.cli.main import main
+from anomalib_adaptclip_cli.main import main
 stream = AdaptCLIPPredictor.stream
 def killed(*args, **options):
     for paths, predictions in stream(*args, **options):
@@ -326,7 +326,7 @@ def test_a_damaged_image_stops_the_command_or_is_skipped(
 def test_wrong_arguments_of_the_command(
     queries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anomalib_adaptclip.cli.main.AdaptCLIP", lambda **_: pytest.fail("too late"))
+    monkeypatch.setattr("anomalib_adaptclip.AdaptCLIP", lambda **_: pytest.fail("too late"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "latin").mkdir()
     (tmp_path / "latin" / "\udcff.png").touch()
@@ -350,7 +350,7 @@ def test_the_command_is_stopped_without_a_traceback(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("anomalib_adaptclip.cli.main.AdaptCLIP", stop)
+    monkeypatch.setattr("anomalib_adaptclip.AdaptCLIP", stop)
     with pytest.raises(SystemExit) as left:
         main(["predict", str(queries), str(tmp_path / "table.csv")])
     assert left.value.code == 130

@@ -23,10 +23,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
-from anomalib_adaptclip.cli.main import main
 from anomalib_adaptclip.files.locks import locked
 from anomalib_adaptclip.prompts.bank_file import read_bank, write_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of, category_of_folder
+from anomalib_adaptclip_cli.main import main
 
 SIZE = 56
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .environments import REPOSITORY, START_UP_FILES, Environment
+from .environments import REPOSITORY, START_UP_FILES, Environment, finish
 
 # All ways anomalib finds a model or a data module by name, each without importing the plugin by hand.
 RESOLVE = """
@@ -93,6 +93,14 @@ def test_a_wheel_brings_data_sets_and_figures(wheel_environment: Environment) ->
     assert sorted(path.stem for path in (package / "paper").glob("*.csv")) == [
         f"table{number}" for number in range(1, 6)
     ]
+
+
+def test_a_wheel_brings_the_command(wheel_environment: Environment) -> None:
+    package = wheel_environment.site_packages / "anomalib_adaptclip_cli"
+    expected = {path.name for path in (REPOSITORY / "src" / "anomalib_adaptclip_cli").glob("*.py")}
+    assert {path.name for path in package.glob("*.py")} == expected != set()
+    command = [str(wheel_environment.root / "bin" / "anomalib-adaptclip"), "--help"]
+    assert finish(command).stdout.startswith("usage: anomalib-adaptclip ")
 
 
 def test_the_command_of_a_wheel_brings_its_rows(wheel_environment: Environment, tmp_path: Path) -> None:

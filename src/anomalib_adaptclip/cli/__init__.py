@@ -1,4 +1,0 @@
-# Copyright (C) 2026 The anomalib-adaptclip authors
-# SPDX-License-Identifier: Apache-2.0
-
-"""The command ``anomalib-adaptclip``."""

@@ -1,0 +1,79 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command ``ablation``."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from rich.console import Console
+
+from .console import say
+
+
+def ablation(
+    configs: Path | None = None,
+    rows: str | None = None,
+    output: Path = Path("results/ablation"),
+    backbone: str | None = None,
+    pretrained: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    epochs: int | None = None,
+    cache_dir: Path | None = None,
+    accelerator: str = "auto",
+    precision: str | None = None,
+    *,
+    options: dict[str, Any],
+) -> int:
+    """Train and test the rows of the paper's Table 5 on a base and a target, and print the table.
+
+    The table is stored after each row. Finished rows with the same configuration are not run again. Backbone,
+    pretrained, image_size, epochs and cache_dir are by default what the file of the row says.
+
+    Args:
+        configs: Folder of the rows' files, by default the eight that come with the package.
+        rows: Numbers of the rows to run, separated by commas. All by default.
+        output: Folder for the table ablation.csv and for the results of each row.
+        backbone: Backbone of CLIP.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file.
+        image_size: Height and width of the input in pixels.
+        epochs: Number of epochs to train.
+        cache_dir: Folder for CLIP's tokens, which the rows that train share.
+        accelerator: Lightning's accelerator. One device is used.
+        precision: Lightning's precision.
+        options: Values of DataOptions.
+
+    Returns:
+        0, or 1 if a row failed.
+
+    Raises:
+        ValueError: If arguments or files are wrong.
+    """
+    from anomalib_adaptclip import QueryPromptDataModule
+    from anomalib_adaptclip.comparison.ablation import build_table, find_configs, read_rows, run_rows
+
+    datamodule = QueryPromptDataModule(**options)  # wrong arguments are told before the first row
+    if datamodule.target is None:
+        msg = "There is nothing to test on. Give --target Visa, for instance, or --holdout_categories."
+        raise ValueError(msg)
+    given: dict[str, Any] = {"backbone": backbone, "pretrained": pretrained, "image_size": image_size}
+    given |= {"epochs": epochs, "cache_dir": cache_dir}
+    chosen = read_rows(configs or find_configs(), _numbers(rows))
+    overrides = Namespace(**{key: value for key, value in given.items() if value is not None})  # type: ignore[no-untyped-call]
+    for row in chosen:
+        row.config.model.init_args.update(overrides)
+    results = run_rows(chosen, options, output, accelerator=accelerator, precision=precision)
+    Console().print(build_table(results, f"{datamodule.name}, in percent"))
+    failed = [result for result in results if result.error]
+    for result in failed:
+        say(f"Row {result.number} failed: {result.error}")
+    return int(bool(failed))
+
+
+def _numbers(rows: str | None) -> list[int] | None:
+    try:
+        return None if rows is None else [int(number) for number in rows.split(",")]
+    except ValueError as error:
+        msg = f"rows must be numbers separated by commas, such as 0,4,7; got {rows!r}."
+        raise ValueError(msg) from error

@@ -1,0 +1,70 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command ``export-adapters``."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anomalib_adaptclip.adapters.adapter_file import AdapterFile
+
+logger = logging.getLogger(__name__)
+
+PUBLISHED_TOPK = 10
+
+
+def export_adapters(adapters: Path, published: Path, pretrained: str | None = None) -> None:
+    """Convert adapters trained here to the layout of the published files, for other implementations.
+
+    Args:
+        adapters: File adapters.safetensors of a training.
+        published: File to write, a .pth.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default those that the adapters were trained
+            with.
+
+    Raises:
+        ValueError: If the layout cannot hold these adapters, or the weights are others.
+        FileNotFoundError: If there is no such file.
+        ConnectionError: If CLIP's weights cannot be downloaded.
+    """
+    from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
+    from anomalib_adaptclip.adapters.published_layout import export_published
+    from anomalib_adaptclip.clip import load_clip
+    from anomalib_adaptclip.model.frozen_clip import build_model
+    from anomalib_adaptclip.model.options import ModelOptions
+
+    file = read_adapter_file(adapters)
+    _require_expressible(file, published)
+    loaded = load_clip(file.header.backbone, pretrained or file.header.weights)
+    file.require_same_clip(loaded.identity())
+    model = build_model(loaded.clip, loaded.backbone, file.applied_to(ModelOptions()))
+    model.load_adapters(file)
+    export_published(published, model.adapters, model.text_tower)
+    logger.info("Adapters of %s written to %s in the published layout.", adapters, published)
+
+
+def _require_expressible(file: "AdapterFile", published: Path) -> None:
+    """Check that the published layout can say what the adapters are."""
+    from anomalib_adaptclip.adapters import ADAPTERS, AdapterOptions
+
+    missing = [name for name in ADAPTERS if name not in file.adapters]
+    options = file.applied_to(AdapterOptions(topk=PUBLISHED_TOPK))
+    problem = ""
+    if published.suffix == ".safetensors":
+        problem = f"The published layout is no safetensors file; name {published} otherwise, such as epoch_15.pth"
+    elif file.published or not file.header.backbone:
+        problem = f"{file.path} is no adapters.safetensors of a training: its header names no backbone. Give that file"
+    elif missing:
+        problem = f"The published layout holds all three adapters, and {file.path} lacks {missing}. Train all three"
+    elif options.mode != "alternating" or not options.context:
+        problem = (
+            f"{file.path} was trained with mode={options.mode!r} and context={options.context}. The published "
+            "layout cannot say so and would be misread: it means 'alternating' and True. Keep the safetensors file"
+        )
+    if problem:
+        msg = f"{problem}."
+        raise ValueError(msg)
+    if options.topk != PUBLISHED_TOPK:
+        logger.warning("The layout cannot say topk=%d: others will take %d.", options.topk, PUBLISHED_TOPK)

@@ -1,0 +1,132 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The commands ``compare`` and ``report``."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .console import progress_bar, say
+from .options import Executor
+
+if TYPE_CHECKING:
+    from anomalib_adaptclip.comparison import Run, RunOutcome, RunRow, RunTable
+
+
+def compare(
+    config: Path,
+    output: Path | None = None,
+    dry_run: bool = False,
+    workers: int = 1,
+    accelerator: str = "auto",
+    executor: Executor = "processes",
+    ray_address: str | None = None,
+    overrides: Sequence[str] = (),
+) -> int:
+    """Test models on data sets, and store a row for each run as soon as it is through.
+
+    Finished runs with the same configuration are not run again; failed ones are.
+
+    Args:
+        config: YAML file of models, data sets and seeds, such as configs/compare/smoke.yaml.
+        output: Folder for runs.csv. By default results/compare/NAME, after the file.
+        dry_run: Only list the runs, and what data is missing.
+        workers: Number of runs at a time, each with a GPU where there are some.
+        accelerator: Lightning's accelerator.
+        executor: Where to run: processes of this machine, or ray, a Ray cluster, which needs the extra ray.
+        ray_address: Address of the Ray cluster. By default that of RAY_ADDRESS, else Ray is started on this machine.
+        overrides: Values that replace those of the file, such as seeds=[10] or data_sets.visa.init_args.root=/data.
+
+    Returns:
+        0, or 1 if a run failed.
+
+    Raises:
+        ValueError: If arguments or files are wrong, another sweep writes to the table, or Ray or what its workers need
+            is missing.
+        FileNotFoundError: If there is no such file.
+        ConnectionError: If there is no Ray cluster at the address.
+    """
+    from anomalib_adaptclip.comparison import RunRow, RunTable, list_runs, missing_data, read_sweep, run_all
+
+    _require_workers(workers, executor, ray_address)
+    runs = list_runs(read_sweep(config, overrides))
+    table = RunTable((output or Path("results/compare") / config.stem) / "runs.csv", RunRow)
+    if dry_run:
+        Console().print(_table_of_runs(runs, _unfinished(runs, table)))
+        for problem in missing_data(runs):
+            say(f"Missing: {problem}")
+        return 0
+    with table.locked():
+        left = _unfinished(runs, table)
+        outcomes = run_all(left, workers, accelerator, executor, ray_address)
+        failed = _store(outcomes, len(left), len(runs), table)
+    say(f"{table.path}: {len(runs) - failed} of {len(runs)} runs are finished, {failed} failed.")
+    return int(failed > 0)
+
+
+def report(results: Path) -> None:
+    """Write the report of a comparison beside its table: HTML, Markdown and CSV.
+
+    Args:
+        results: Folder that compare wrote, or its runs.csv.
+
+    Raises:
+        ValueError: If the table is no table of runs, or has no rows.
+        FileNotFoundError: If there is no table.
+    """
+    from anomalib_adaptclip.comparison.report import write_report
+
+    for path in write_report(results):
+        say(str(path))
+
+
+def _require_workers(workers: int, executor: Executor, ray_address: str | None) -> None:
+    from anomalib_adaptclip.comparison import require_ray
+
+    if workers < 1:
+        msg = f"workers must be at least 1, got {workers}."
+        raise ValueError(msg)
+    if executor == "ray":
+        require_ray()
+    elif ray_address:
+        msg = f"ray_address={ray_address} is of no use with executor={executor!r}. Give executor: ray."
+        raise ValueError(msg)
+
+
+def _unfinished(runs: Sequence["Run"], table: "RunTable[RunRow]") -> list["Run"]:
+    finished = table.finished()
+    return [run for run in runs if run.configuration not in finished]
+
+
+def _store(outcomes: Iterable["RunOutcome"], left: int, total: int, table: "RunTable[RunRow]") -> int:
+    """Store what comes, with a progress bar. Returns the number of failures."""
+    from anomalib_adaptclip.comparison import in_words
+
+    failed = 0
+    with progress_bar(TextColumn("left"), TimeRemainingColumn()) as progress:
+        task = progress.add_task("Runs", total=total, completed=total - left)
+        for outcome in outcomes:
+            outcome.store(table)
+            row = outcome.row
+            failed += bool(row.error)
+            progress.advance(task)
+            if row.error:
+                what = in_words(row.model, row.data_set, row.category, row.shots)
+                say(f"{what}, seed {row.seed} failed: {row.error}", progress.console)
+    return failed
+
+
+def _table_of_runs(runs: Sequence["Run"], left: Sequence["Run"]) -> Table:
+    """Runs of a sweep, a line for each model, data set and number of shots."""
+    table = Table("model", "data set", "shots", "categories", "seeds", "runs", "left", title=f"{len(runs)} runs")
+    for model, data_set, shots in dict.fromkeys((run.model, run.data_set, run.shots) for run in runs):
+        own = [run for run in runs if (run.model, run.data_set, run.shots) == (model, data_set, shots)]
+        categories, seeds = len({run.category for run in own}), ",".join(map(str, dict.fromkeys(r.seed for r in own)))
+        ahead = sum((run.model, run.data_set, run.shots) == (model, data_set, shots) for run in left)
+        table.add_row(model, data_set, str(shots), str(categories), seeds, str(len(own)), str(ahead))
+    return table

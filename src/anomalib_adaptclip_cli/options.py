@@ -1,0 +1,104 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Options that constructors of ``anomalib_adaptclip`` take, written out so that help does not import them.
+
+A test compares them with the constructors. Left out on purpose: what only code can give, such as a pre-processor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+AdapterName = Literal["visual", "textual", "prompt_query"]
+Calibration = Literal["labels", "normal"]
+Executor = Literal["processes", "ray"]
+Fusion = Literal["published", "paper"]
+Precision = Literal["float32", "float16"]
+UnknownCategory = Literal["zero_shot", "error"]
+Unreadable = Literal["error", "skip"]
+
+
+@dataclass
+class ModelOptions:
+    """Options of the model.
+
+    Args:
+        k_shot: Number of normal images that serve as prompts; 0 is zero-shot.
+        few_shot_source: Folder of normal images. The first k_shot in file-name order are taken.
+        class_name: What the images show, for the texts.
+        backbone: ViT-L-14-336, ViT-B-16-plus-240, tiny or another standard ViT of open_clip.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual ones.
+        adapters: auto, mvtec, visa, generated, none or a file.
+        seed: Seed for drawing the prompt images.
+        image_size: Height and width of the input in pixels. By default the backbone's usual size.
+        revision: Branch, tag or commit of the published adapters.
+        adapter_names: Adapters in use, such as [visual,textual]. By default all three.
+        context: Let the prompt-query adapter see the query itself, not only the aligned residual.
+        topk: Number of largest positions that the image head of the prompt-query adapter pools.
+        fusion: How scores are fused: as in the published code, or plain averages as in the paper.
+        prompt_precision: Precision of the prompts in memory.
+        prompt_budget: Number of patches to keep at most of all prompts together.
+        prompt_bank: File of a prompt bank, instead of k_shot.
+        unknown_category: What to do with images that the bank has no prompts for.
+        calibration: What sets the thresholds: labelled validation data, or the normal images alone.
+        false_positive_rate: Share of normal images that may exceed the thresholds of calibration=normal.
+    """
+
+    k_shot: int = 0
+    few_shot_source: Path | str | None = None
+    class_name: str = "object"
+    backbone: str = "ViT-L-14-336"
+    pretrained: Path | str | None = None
+    adapters: str | Path = "auto"
+    seed: int = 10
+    image_size: int | tuple[int, int] | None = None
+    revision: str | None = None
+    adapter_names: Sequence[AdapterName] = ("visual", "textual", "prompt_query")
+    context: bool = True
+    topk: int = 10
+    fusion: Fusion = "published"
+    prompt_precision: Precision = "float32"
+    prompt_budget: int | None = None
+    prompt_bank: Path | str | None = None
+    unknown_category: UnknownCategory = "zero_shot"
+    calibration: Calibration = "labels"
+    false_positive_rate: float = 0.1
+
+
+@dataclass
+class DataOptions:
+    """Options of the data.
+
+    Args:
+        base: Data set to train on, by its data module in anomalib, such as MVTecAD, Visa or Folder.
+        base_root: Folder of the base. By default the data module's usual one.
+        base_categories: Categories to train on. By default all that the folder holds.
+        base_args: Further arguments of the base's data module.
+        target: Data set to test on, named the same way.
+        target_root: Folder of the target. By default the base's folder if both are of one kind.
+        target_categories: Categories to test on. By default all that the folder holds.
+        target_args: Further arguments of the target's data module.
+        holdout_categories: Categories of the base to test on and not to train on, instead of a target.
+        allow_leakage: Name of the base, to allow that it is the target too. The figures then say nothing.
+        train_batch_size: Queries in a training batch of one process. All processes together need at least two.
+        eval_batch_size: Images in a test batch.
+        num_workers: Worker processes that load images.
+        seed: Seed for the order of the queries and for drawing their prompts.
+    """
+
+    base: str
+    base_root: Path | str | None = None
+    base_categories: Sequence[str] | None = None
+    base_args: dict[str, Any] | None = None
+    target: str | None = None
+    target_root: Path | str | None = None
+    target_categories: Sequence[str] | None = None
+    target_args: dict[str, Any] | None = None
+    holdout_categories: Sequence[str] | None = None
+    allow_leakage: str | None = None
+    train_batch_size: int = 8
+    eval_batch_size: int = 8
+    num_workers: int = 8
+    seed: int = 10

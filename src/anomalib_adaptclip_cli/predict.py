@@ -1,0 +1,87 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command ``predict``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from .console import progress_bar, say
+from .options import Unreadable
+
+if TYPE_CHECKING:
+    from anomalib_adaptclip import AdaptCLIPPredictor
+
+
+def predict(
+    images: Path,
+    results: Path,
+    ckpt_path: Path | None = None,
+    batch_size: int = 8,
+    num_workers: int = 0,
+    unreadable: Unreadable = "error",
+    resume: bool = False,
+    device: str = "cpu",
+    *,
+    options: dict[str, Any],
+) -> None:
+    """Predict the images of a folder, any number of them, and write a table: path, score, label, boxes.
+
+    The table appears when all is done. Until then the rows stand in a draft beside it, which resume goes on from.
+    Options of the model that are given win over the checkpoint's. Those that the checkpoint decides are refused:
+    adapters, fusion, image size, class name, and prompts if it has some.
+
+    Args:
+        images: Folder, searched with all folders below it, or a single image.
+        results: Table to make or replace, .csv or .parquet.
+        ckpt_path: Checkpoint with adapters, prompts and thresholds.
+        batch_size: Number of images in a batch.
+        num_workers: Worker processes that read images.
+        unreadable: What to do with damaged images: error, or skip them with a warning that names them.
+        resume: Go on with a run that was broken off, or predict what the table lacks. The arguments must be the same.
+        device: Where to compute: cpu, cuda, cuda:1 and so on.
+        options: Those of ModelOptions that are given.
+
+    Raises:
+        ValueError: If an argument or a file is wrong, or another run is writing the table.
+        FileNotFoundError: If a file or folder does not exist.
+        ConnectionError: If weights cannot be downloaded.
+    """
+    from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
+    from anomalib_adaptclip.model.predictor import require_device
+    from anomalib_adaptclip.results.prediction import prediction_rows
+    from anomalib_adaptclip.results.table import PredictionTable, require_names, require_results
+
+    require_results(results)
+    require_batch_size(batch_size)
+    require_device(device)
+    files = list_image_files(images)
+    require_names(results, files)
+    with PredictionTable(results, resume) as file:
+        predictor = _build_predictor(ckpt_path, device, options)
+        left = [path for path in files if path not in file.paths]
+        rows = 0
+        with progress_bar(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("Images", total=len(left))
+            for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
+                file.write(prediction_rows(paths, predictions))
+                rows += len(paths)
+                progress.advance(task, len(paths))
+    say(_summary(results, rows, len(left), len(files)))
+
+
+def _build_predictor(ckpt_path: Path | None, device: str, options: dict[str, Any]) -> "AdaptCLIPPredictor":
+    from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor
+
+    if ckpt_path is None:
+        return AdaptCLIPPredictor(AdaptCLIP(**options), device)
+    return AdaptCLIPPredictor.from_checkpoint(ckpt_path, device, **options)
+
+
+def _summary(results: Path, rows: int, left: int, found: int) -> str:
+    """What a prediction did: ``rows`` of ``left`` images, of the ``found`` that are there."""
+    before = f", {found - left} had one before" if left < found else ""
+    skipped = f", {left - rows} could not be read" if rows < left else ""
+    return f"{results}: {rows} new rows{before}{skipped}."
