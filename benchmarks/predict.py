@@ -28,8 +28,8 @@ from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder
 from anomalib_adaptclip.data.image_files import list_image_files
-from anomalib_adaptclip.results.prediction import prediction_rows
-from anomalib_adaptclip.results.table import PredictionTable, read_predictions
+from anomalib_adaptclip.results.prediction_row import prediction_rows
+from anomalib_adaptclip.results.prediction_table import PredictionTable, read_predictions
 
 LIMIT = 1.1  # times the peak for few images
 

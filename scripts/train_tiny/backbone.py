@@ -24,7 +24,7 @@ from torch.nn.functional import (
 )
 from torchvision.transforms.v2.functional import normalize as standardize
 
-from anomalib_adaptclip.adapters.similarity import text_logits
+from anomalib_adaptclip.adapters.text_similarity import text_logits
 from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Clip, encode_image, get_backbone
 from anomalib_adaptclip.clip.text_encoder import encode_prompts, tokenize
 from anomalib_adaptclip.clip.tiny import build_tiny

@@ -51,8 +51,8 @@ def predict(
     """
     from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
     from anomalib_adaptclip.model.predictor import require_device
-    from anomalib_adaptclip.results.prediction import prediction_rows
-    from anomalib_adaptclip.results.table import PredictionTable, require_names, require_results
+    from anomalib_adaptclip.results.prediction_row import prediction_rows
+    from anomalib_adaptclip.results.prediction_table import PredictionTable, require_names, require_results
 
     require_results(results)
     require_batch_size(batch_size)

@@ -19,8 +19,8 @@ from lightning.pytorch import Callback
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
 from anomalib_adaptclip.data.image_files import list_image_files
-from anomalib_adaptclip.results.prediction import PredictionRow, prediction_rows
-from anomalib_adaptclip.results.table import draft_of, read_predictions
+from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
+from anomalib_adaptclip.results.prediction_table import draft_of, read_predictions
 from anomalib_adaptclip_cli.main import main
 
 REPOSITORY = Path(__file__).parents[2]

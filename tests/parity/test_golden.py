@@ -12,7 +12,7 @@ import torch
 
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
-from anomalib_adaptclip.adapters.outputs import plain_clip_output
+from anomalib_adaptclip.adapters.run_adapters import plain_clip_output
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.model.fusion import Prediction, alignment_map, average_layers
 from anomalib_adaptclip.training.losses import AdapterLoss, adapter_loss

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import align
-from anomalib_adaptclip.adapters.similarity import CHUNK
+from anomalib_adaptclip.adapters.alignment import CHUNK
 from anomalib_adaptclip.prompts.coreset import coreset_indices, select_coreset
 from anomalib_adaptclip.prompts.memory import PromptMemory, align_layers
 

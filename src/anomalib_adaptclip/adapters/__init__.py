@@ -3,11 +3,12 @@
 
 """The three adapters of the paper: what each makes of CLIP's tokens, and their files."""
 
+from .alignment import Alignment, align, align_pairs, normalized_patches
 from .options import ADAPTERS, AdapterName, AdapterOptions, Mode, require_adapters
 from .output import AdapterOutput
 from .prompt_query import PromptQueryAdapter
 from .residual_mlp import ResidualMLP
-from .similarity import Alignment, align, align_pairs, compare_with_text, normalized_patches, text_logits
+from .text_similarity import compare_with_text, text_logits
 from .textual import TextualAdapter
 from .visual import VisualAdapter
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from .alignment import Alignment
 from .output import AdapterOutput
-from .similarity import Alignment
 
 
 class PromptQueryAdapter(nn.Module):

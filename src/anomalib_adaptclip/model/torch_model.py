@@ -16,7 +16,7 @@ from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, AdapterOutput, Alignment, Mode
 from anomalib_adaptclip.adapters.adapter_file import AdapterFile, load_adapter_file, read_adapter_file
-from anomalib_adaptclip.adapters.outputs import plain_clip_output, run_adapters
+from anomalib_adaptclip.adapters.run_adapters import plain_clip_output, run_adapters
 from anomalib_adaptclip.clip import (
     Clip,
     ImageTokens,
@@ -337,7 +337,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             alignments: Alignments of the queries with their prompts, one for each layer. None for zero-shot.
 
         Returns:
-            Outputs by adapter, see :func:`~anomalib_adaptclip.adapters.outputs.run_adapters`.
+            Outputs by adapter, see :func:`~anomalib_adaptclip.adapters.run_adapters.run_adapters`.
         """
         learned_pair = self.learned_pair
         if "textual" in self.adapters and self.training:

@@ -11,8 +11,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from .prediction import prediction_rows
-from .table import PredictionTable, require_results, shard_of
+from .prediction_row import prediction_rows
+from .prediction_table import PredictionTable, require_results, shard_of
 
 logger = logging.getLogger(__name__)
 

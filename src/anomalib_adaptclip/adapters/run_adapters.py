@@ -13,8 +13,9 @@ from torch import nn
 
 from anomalib_adaptclip.clip import ImageTokens
 
+from .alignment import Alignment
 from .output import AdapterOutput
-from .similarity import Alignment, compare_with_text
+from .text_similarity import compare_with_text
 
 
 def run_adapters(

@@ -18,8 +18,8 @@ import torch
 from anomalib.data import InferenceBatch
 from PIL import Image
 
-from anomalib_adaptclip.results.prediction import PredictionRow, boxes_of, prediction_rows
-from anomalib_adaptclip.results.table import PredictionTable, draft_of, read_predictions, shard_of
+from anomalib_adaptclip.results.prediction_row import PredictionRow, boxes_of, prediction_rows
+from anomalib_adaptclip.results.prediction_table import PredictionTable, draft_of, read_predictions, shard_of
 
 ROWS = [
     PredictionRow("a/1.png", 0.25, 0, []),
@@ -188,7 +188,7 @@ def test_parquet_refuses_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 OTHER_WRITER = """
 import sys
-from anomalib_adaptclip.results.table import PredictionTable
+from anomalib_adaptclip.results.prediction_table import PredictionTable
 file = PredictionTable(sys.argv[1])
 print("open", flush=True)
 input()

@@ -24,7 +24,7 @@ from anomalib_adaptclip.files.atomic import write_atomically
 from anomalib_adaptclip.files.csv_rows import open_csv, write_rows
 from anomalib_adaptclip.files.locks import locked
 
-from .prediction import PredictionRow
+from .prediction_row import PredictionRow
 
 if TYPE_CHECKING:
     from typing_extensions import Self
