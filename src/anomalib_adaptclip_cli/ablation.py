@@ -42,7 +42,7 @@ def ablation(
         cache_dir: Folder for CLIP's tokens, which the rows that train share.
         accelerator: Lightning's accelerator. One device is used.
         precision: Lightning's precision.
-        options: Values of DataOptions.
+        options: Values of DataModuleOptions.
 
     Returns:
         0, or 1 if a row failed.

@@ -12,7 +12,7 @@ from rich.progress import TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from .console import progress_bar, say
-from .options import Executor
+from .options import ExecutorName
 
 if TYPE_CHECKING:
     from anomalib_adaptclip.comparison import Run, RunOutcome, RunRow, RunTable
@@ -24,7 +24,7 @@ def compare(
     dry_run: bool = False,
     workers: int = 1,
     accelerator: str = "auto",
-    executor: Executor = "processes",
+    executor: ExecutorName = "processes",
     ray_address: str | None = None,
     overrides: Sequence[str] = (),
 ) -> int:
@@ -85,7 +85,7 @@ def report(results: Path) -> None:
         say(str(path))
 
 
-def _require_workers(workers: int, executor: Executor, ray_address: str | None) -> None:
+def _require_workers(workers: int, executor: ExecutorName, ray_address: str | None) -> None:
     from anomalib_adaptclip.comparison import require_ray
 
     if workers < 1:

@@ -21,7 +21,7 @@ from .adapters import export_adapters
 from .bank import bank_add, bank_list, bank_remove
 from .compare import compare, report
 from .data import data
-from .options import DataOptions, ModelOptions
+from .options import AdaptCLIPOptions, DataModuleOptions
 from .predict import predict
 
 NAME = "anomalib-adaptclip"
@@ -43,8 +43,8 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "predict": Command(predict, ModelOptions),
-    "ablation": Command(ablation, DataOptions),
+    "predict": Command(predict, AdaptCLIPOptions),
+    "ablation": Command(ablation, DataModuleOptions),
     "compare": Command(compare, takes_overrides=True),
     "report": Command(report),
     "export-adapters": Command(export_adapters),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 AdapterName = Literal["visual", "textual", "prompt_query"]
 Calibration = Literal["labels", "normal"]
-Executor = Literal["processes", "ray"]
+ExecutorName = Literal["processes", "ray"]
 Fusion = Literal["published", "paper"]
 Precision = Literal["float32", "float16"]
 UnknownCategory = Literal["zero_shot", "error"]
@@ -21,7 +21,7 @@ Unreadable = Literal["error", "skip"]
 
 
 @dataclass
-class ModelOptions:
+class AdaptCLIPOptions:
     """Options of the model.
 
     Args:
@@ -68,7 +68,7 @@ class ModelOptions:
 
 
 @dataclass
-class DataOptions:
+class DataModuleOptions:
     """Options of the data.
 
     Args:

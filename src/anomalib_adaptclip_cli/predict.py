@@ -42,7 +42,7 @@ def predict(
         unreadable: What to do with damaged images: error, or skip them with a warning that names them.
         resume: Go on with a run that was broken off, or predict what the table lacks. The arguments must be the same.
         device: Where to compute: cpu, cuda, cuda:1 and so on.
-        options: Those of ModelOptions that are given.
+        options: Those of AdaptCLIPOptions that are given.
 
     Raises:
         ValueError: If an argument or a file is wrong, or another run is writing the table.

@@ -11,7 +11,7 @@ from dataclasses import fields
 import pytest
 
 from anomalib_adaptclip_cli.main import COMMANDS
-from anomalib_adaptclip_cli.options import ModelOptions
+from anomalib_adaptclip_cli.options import AdaptCLIPOptions
 
 HEAVY = {"torch", "lightning", "anomalib", "anomalib_adaptclip", "open_clip", "timm", "pandas", "matplotlib", "numpy"}
 SCRIPT = f"""
@@ -57,7 +57,7 @@ def test_help_of_a_subcommand(name: str) -> None:
 
 def test_help_has_every_option_of_the_model_and_its_default() -> None:
     printed = " ".join(run("predict", "--help").split())
-    for field in fields(ModelOptions):
+    for field in fields(AdaptCLIPOptions):
         assert f"--{field.name} " in printed
     assert "for drawing the prompt images. (default: 10)" in printed
     assert "0 is zero-shot. (default: 0)" in printed

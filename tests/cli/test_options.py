@@ -13,7 +13,7 @@ from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, QueryPromptDataMod
 from anomalib_adaptclip.comparison import run_all
 from anomalib_adaptclip_cli.bank import bank_add
 from anomalib_adaptclip_cli.compare import compare
-from anomalib_adaptclip_cli.options import DataOptions, ModelOptions
+from anomalib_adaptclip_cli.options import AdaptCLIPOptions, DataModuleOptions
 from anomalib_adaptclip_cli.predict import predict
 
 ONLY_CODE_CAN_GIVE = ("pre_processor", "post_processor", "evaluator", "visualizer")
@@ -28,7 +28,7 @@ def signature_of(function: Callable[..., Any], left_out: Collection[str] = ()) -
 
 @pytest.mark.parametrize(
     ("options", "constructor", "left_out"),
-    [(ModelOptions, AdaptCLIP, (*ONLY_CODE_CAN_GIVE, "results")), (DataOptions, QueryPromptDataModule, ())],
+    [(AdaptCLIPOptions, AdaptCLIP, (*ONLY_CODE_CAN_GIVE, "results")), (DataModuleOptions, QueryPromptDataModule, ())],
 )
 def test_options_are_those_of_the_constructor(options: type, constructor: type, left_out: tuple[str, ...]) -> None:
     """Prediction has a table of results by position."""
@@ -49,7 +49,7 @@ def test_choices_are_those_of_what_is_called(command: Callable[..., Any], called
     assert get_type_hints(command)[name] == get_type_hints(called)[name]
 
 
-@pytest.mark.parametrize("options", [ModelOptions, DataOptions])
+@pytest.mark.parametrize("options", [AdaptCLIPOptions, DataModuleOptions])
 def test_every_option_is_described(options: type) -> None:
     described = inspect.getdoc(options) or ""
     for name, *_ in signature_of(options):
