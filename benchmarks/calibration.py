@@ -23,7 +23,7 @@ from anomalib.data.utils import LabelName
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
 from anomalib_adaptclip.clip import ImageTokens, join_tokens
-from anomalib_adaptclip.files.images import read_image
+from anomalib_adaptclip.files.image_reader import read_image
 from anomalib_adaptclip.model.calibration import make_variants, score_with
 from anomalib_adaptclip.model.thresholds import prediction_bound
 

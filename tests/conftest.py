@@ -117,7 +117,7 @@ def published_of_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[s
         model = AdaptCLIPModel(load_clip("tiny", "seed-0")[0], (2, 4, 6, 8), 3)
         return str(save_published(model, tmp_path / f"{name}.pth"))
 
-    monkeypatch.setattr("anomalib_adaptclip.adapters.published.hf_hub_download", download)
+    monkeypatch.setattr("anomalib_adaptclip.adapters.published_download.hf_hub_download", download)
     return downloads
 
 

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import AdapterOptions
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
-from anomalib_adaptclip.adapters.header import AdapterHeader
-from anomalib_adaptclip.adapters.published import PUBLISHED_ADAPTERS, REPOSITORY, fetch_published
+from anomalib_adaptclip.adapters.adapter_header import AdapterHeader
+from anomalib_adaptclip.adapters.published_download import PUBLISHED_ADAPTERS, REPOSITORY, fetch_published
 from anomalib_adaptclip.adapters.published_layout import from_published, to_published
 from tests.conftest import GOLDEN, save_published
 
@@ -166,7 +166,7 @@ def test_published_files_are_fetched_by_name_and_revision(monkeypatch: pytest.Mo
         calls.append((repo_id, filename, revision))
         return str(TRAINED)
 
-    monkeypatch.setattr("anomalib_adaptclip.adapters.published.hf_hub_download", download)
+    monkeypatch.setattr("anomalib_adaptclip.adapters.published_download.hf_hub_download", download)
     assert fetch_published(name, "v1") == TRAINED
     filename = f"adaptclip_checkpoints/12_4_128_train_on_{name}_3adapters_batch8/epoch_15.pth"
     assert calls == [(REPOSITORY, filename, "v1")]
@@ -176,7 +176,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
     def download(*_: Any, **__: Any) -> str:
         raise OSError("no route to host")
 
-    monkeypatch.setattr("anomalib_adaptclip.adapters.published.hf_hub_download", download)
+    monkeypatch.setattr("anomalib_adaptclip.adapters.published_download.hf_hub_download", download)
     with pytest.raises(ConnectionError, match="no route to host") as error:
         fetch_published("visa")
     for hint in (PUBLISHED_ADAPTERS["visa"].filename, REPOSITORY, "--model.adapters PATH"):

@@ -13,7 +13,7 @@ from torch import nn
 
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters.adapter_file import read_adapter_file, write_adapter_file
-from anomalib_adaptclip.adapters.header import AdapterHeader
+from anomalib_adaptclip.adapters.adapter_header import AdapterHeader
 from anomalib_adaptclip.clip import Backbone, LoadedClip, fingerprint, load_clip
 from anomalib_adaptclip_cli.main import main
 from tests.conftest import GOLDEN

@@ -24,7 +24,9 @@ def test_from_files_to_a_small_checkpoint(tmp_path: Path, monkeypatch: pytest.Mo
     backbone = get_backbone(NAME)
     adapters = save_published(AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block), tmp_path / "epoch_15.pth")
     del clip
-    monkeypatch.setattr("anomalib_adaptclip.adapters.published.hf_hub_download", lambda *_, **__: str(adapters))
+    monkeypatch.setattr(
+        "anomalib_adaptclip.adapters.published_download.hf_hub_download", lambda *_, **__: str(adapters)
+    )
 
     model = AdaptCLIP(k_shot=1, pretrained=tmp_path / "clip.pt", visualizer=False, evaluator=False)
     data = SyntheticDefects(

@@ -15,9 +15,7 @@ from anomalib.models.components import AnomalibModule
 
 from anomalib_adaptclip import SyntheticDefects
 
-OURS = sorted(
-    cls.__name__ for cls in AnomalibModule.__subclasses__() if cls.__module__.startswith("anomalib_adaptclip.")
-)
+OURS = ["AdaptCLIP"]  # models that detect; the training of adapters asks for a data module of its own
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +40,17 @@ def checkpoint(root: Path, k_shot: int, model: AnomalibModule, data: AnomalibDat
 
 
 def test_ours_are_listed() -> None:
-    assert OURS == ["AdaptCLIP"]
-    assert set(OURS) <= list_models(case="pascal")
+    classes = {cls.__name__: cls for cls in AnomalibModule.__subclasses__()}
+    ours = sorted(name for name, cls in classes.items() if cls.__module__.startswith("anomalib_adaptclip."))
+    assert ours == ["AdaptCLIP", "AdaptCLIPTraining"]
+    assert set(ours) <= list_models(case="pascal")
+
+
+def test_the_training_names_the_data_module_that_it_needs(project_path: Path) -> None:
+    _, data, engine, _ = objects("AdaptCLIP", 0, project_path)
+    training = get_model("AdaptCLIPTraining", backbone="tiny", pretrained="seed-0", image_size=56)
+    with pytest.raises(TypeError, match=r"got SyntheticDefects\. Wrap the data set: --data QueryPromptDataModule"):
+        engine.fit(training, datamodule=data)
 
 
 @pytest.mark.parametrize("k_shot", [0, 1])

@@ -42,8 +42,8 @@ class AdaptCLIP(AnomalibModule): ...
 """,
     "anomalib_adaptclip/training/__init__.py": "",
     "anomalib_adaptclip/training/lightning_model.py": """
-from anomalib_adaptclip.model.lightning_model import AdaptCLIP
-class AdaptCLIPTraining(AdaptCLIP): ...
+from anomalib.models.components import AnomalibModule
+class AdaptCLIPTraining(AnomalibModule): ...
 """,
     "anomalib_adaptclip/registration.py": (SOURCE / "anomalib_adaptclip" / "registration.py").read_text(),
 }
@@ -57,7 +57,7 @@ result = {
 }
 """
 REGISTERED = {
-    "listed": ["AdaptCLIP"],
+    "listed": ["AdaptCLIP", "AdaptCLIPTraining"],
     "models": ["AdaptCLIP", "AdaptCLIPTraining"],
     "data": ["PredictFolder", "QueryPromptDataModule", "SyntheticDefects"],
     "allowed": ["anomalib.models", "anomalib_adaptclip"],

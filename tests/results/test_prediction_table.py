@@ -18,8 +18,9 @@ import torch
 from anomalib.data import InferenceBatch
 from PIL import Image
 
-from anomalib_adaptclip.results.prediction_row import PredictionRow, boxes_of, prediction_rows
+from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
 from anomalib_adaptclip.results.prediction_table import PredictionTable, draft_of, read_predictions, shard_of
+from anomalib_adaptclip.results.regions import boxes_of
 
 ROWS = [
     PredictionRow("a/1.png", 0.25, 0, []),

@@ -3,8 +3,8 @@
 
 """The three adapters of the paper: what each makes of CLIP's tokens, and their files."""
 
+from .adapter_options import ADAPTERS, AdapterName, AdapterOptions, Mode, require_adapters
 from .alignment import Alignment, align, align_pairs, normalized_patches
-from .options import ADAPTERS, AdapterName, AdapterOptions, Mode, require_adapters
 from .output import AdapterOutput
 from .prompt_query import PromptQueryAdapter
 from .residual_mlp import ResidualMLP

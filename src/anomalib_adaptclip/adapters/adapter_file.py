@@ -20,9 +20,9 @@ from anomalib_adaptclip.clip import ClipIdentity
 from anomalib_adaptclip.files.atomic import write_atomically
 from anomalib_adaptclip.files.tensors import State, read_safetensors, sha256_of
 
-from .header import AdapterHeader
-from .options import AdapterOptions
-from .published import PUBLISHED_ADAPTERS
+from .adapter_header import AdapterHeader
+from .adapter_options import AdapterOptions
+from .published_download import PUBLISHED_ADAPTERS
 from .published_layout import SECTIONS, from_published, read_published, to_published, unequal_heads
 
 ADAPTER_FILE = "adapters.safetensors"

@@ -11,8 +11,8 @@ from typing import Literal
 from anomalib.data import AnomalibDataModule
 from anomalib.models.components import AnomalibModule
 
-from anomalib_adaptclip.adapters.published import PUBLISHED_ADAPTERS
-from anomalib_adaptclip.adapters.sources import AUTO, NONE
+from anomalib_adaptclip.adapters.adapter_choice import AUTO, NONE
+from anomalib_adaptclip.adapters.published_download import PUBLISHED_ADAPTERS
 from anomalib_adaptclip.clip import TINY_WEIGHTS
 from anomalib_adaptclip.data import SyntheticDefects
 from anomalib_adaptclip.data.check import listing_faults

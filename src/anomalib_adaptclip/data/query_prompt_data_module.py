@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import LabelName
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader
 
 from anomalib_adaptclip.files.run_folder import results_name
+from anomalib_adaptclip.prompts.selection import draw
 
 from .data_source import DataSetSamples, DataSource
 from .empty_dataloader import empty_dataloader
@@ -198,14 +198,8 @@ class QueryPromptDataModule(AnomalibDataModule):
         Returns:
             Paths by category. Categories without normal train images are left out.
         """
-        samples = self.target_samples
-        prompts = samples.prompts.items() if samples else ()
-        generators = {category: torch.Generator().manual_seed(seed) for category, _ in prompts}
-        return {
-            category: files[int(torch.randint(0, len(files), (1,), generator=generators[category]))]
-            for category, files in prompts
-            if files
-        }
+        prompts = self.target_samples.prompts if self.target_samples else {}
+        return {category: draw(files, 1, seed)[0] for category, files in prompts.items() if files}
 
     def image_files(self) -> list[str]:
         """List all images of base and target, both queries and prompts, each once."""

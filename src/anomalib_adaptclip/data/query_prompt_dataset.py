@@ -14,7 +14,7 @@ from anomalib.data import AnomalibDataset
 from anomalib.data.utils import LabelName, read_mask
 from torchvision.tv_tensors import Image, Mask
 
-from anomalib_adaptclip.files.images import read_image
+from anomalib_adaptclip.files.image_reader import read_image
 
 from .data_source import DataSetSamples
 from .query_prompt_batch import QueryPromptBatch, QueryPromptItem

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from anomalib_adaptclip.adapters.sources import AdapterOrigin
+from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
 from anomalib_adaptclip.clip import ClipIdentity
 from anomalib_adaptclip.version import __version__
 
 from .calibration import CalibrationRecord
-from .options import ModelOptions
+from .model_options import ModelOptions
 from .thresholds import Thresholds
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from anomalib_adaptclip.prompts.memory import Precision
 
 from .antialias_resize import exportable
 from .image_input import ImageInput
-from .options import ModelOptions
+from .model_options import ModelOptions
 from .torch_model import AdaptCLIPModel
 
 if TYPE_CHECKING:

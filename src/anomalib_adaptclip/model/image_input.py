@@ -14,7 +14,7 @@ import torch
 from anomalib.data import Batch
 from torch import nn
 
-from anomalib_adaptclip.files.images import is_sixteen_bit, read_image
+from anomalib_adaptclip.files.image_reader import is_sixteen_bit, read_image
 
 
 class ImageInput:

@@ -22,7 +22,8 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, require_adapters
-from anomalib_adaptclip.adapters.sources import NONE, AdapterSlot
+from anomalib_adaptclip.adapters.adapter_choice import NONE
+from anomalib_adaptclip.adapters.adapter_slot import AdapterSlot
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
@@ -38,7 +39,7 @@ from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from .export import WholeExportMixin, copy_structure, drop_idle_parts
 from .frozen_clip import FrozenClipMixin, build_model, resolve_backbone
 from .fusion import Fusion
-from .options import ModelOptions
+from .model_options import ModelOptions
 from .precision import keep_float32, precise_part
 from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.files.images import read_image
+from anomalib_adaptclip.files.image_reader import read_image
 from anomalib_adaptclip.prompts.selection import Shots
 
 from .calibration import Calibrator, make_variants

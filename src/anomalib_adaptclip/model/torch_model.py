@@ -31,7 +31,7 @@ from anomalib_adaptclip.prompts.bank import PromptBank
 from anomalib_adaptclip.prompts.memory import Precision, PromptMemory, align_layers
 
 from .fusion import Fusion, Prediction, alignment_map, average_layers, fuse
-from .options import ModelOptions
+from .model_options import ModelOptions
 from .precision import without_autocast
 
 Size = tuple[int, int]

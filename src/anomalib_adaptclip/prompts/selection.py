@@ -141,6 +141,17 @@ def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: i
         samples = samples[samples.label_index == LabelName.NORMAL]
     files = sorted(samples.image_path)
     require_enough(len(files), k_shot, f"the train split of {datamodule.name} {datamodule.category}".rstrip())
+    return draw(files, k_shot, seed)
+
+
+def draw(files: Sequence[str], k_shot: int, seed: int) -> list[str]:
+    """Draw K files with replacement, as the published protocol does: by a generator that is seeded for this draw.
+
+    Args:
+        files: Files in file-name order, at least one.
+        k_shot: Number K of files.
+        seed: Seed of the draw.
+    """
     generator = torch.Generator().manual_seed(seed)
     return [str(files[index]) for index in torch.randint(0, len(files), (k_shot,), generator=generator)]
 

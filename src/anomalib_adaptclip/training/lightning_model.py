@@ -32,8 +32,8 @@ from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, Mode, align_pairs
 from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE, write_adapter_file
-from anomalib_adaptclip.adapters.header import AdapterHeader
-from anomalib_adaptclip.adapters.sources import AdapterOrigin
+from anomalib_adaptclip.adapters.adapter_header import AdapterHeader
+from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
@@ -41,7 +41,7 @@ from anomalib_adaptclip.files.run_folder import share_results_folder
 from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from anomalib_adaptclip.model.frozen_clip import FrozenClipMixin, build_model, resolve_backbone
 from anomalib_adaptclip.model.fusion import Fusion
-from anomalib_adaptclip.model.options import ModelOptions
+from anomalib_adaptclip.model.model_options import ModelOptions
 
 from .batch_norm import synchronize_batch_norms
 from .losses import adapter_loss, total_loss

@@ -12,7 +12,7 @@ import pandas as pd
 
 from anomalib_adaptclip.comparison.evaluation import METRICS
 
-from .published import AVERAGE, Group, Published, groups_of, known_categories, published
+from .paper_figures import AVERAGE, Group, Published, groups_of, known_categories, published
 from .runs import ENTRY, PLACE
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .averages import Comparison, Entry
 from .grids import SEEN
-from .published import display_name
+from .paper_figures import display_name
 from .runs import Runs
 
 LEGEND = (

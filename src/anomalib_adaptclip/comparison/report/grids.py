@@ -12,7 +12,7 @@ import pandas as pd
 from anomalib_adaptclip.comparison.evaluation import METRICS
 
 from .averages import Comparison, Entry, columns_of
-from .published import AVERAGE, TABLES, display_name
+from .paper_figures import AVERAGE, TABLES, display_name
 from .runs import ENTRY
 
 SEEN = "seen in training"

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from .averages import Comparison, Entry, shots_order
-from .published import display_name
+from .paper_figures import display_name
 from .runs import ENTRY
 
 AXIS_LABELS = {"image_AUROC": "image AUROC, %", "pixel_AP": "pixel AP, %"}

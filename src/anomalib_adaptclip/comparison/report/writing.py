@@ -13,9 +13,9 @@ from .averages import Comparison
 from .csv_files import averages, categories, write_csv
 from .facts import gather_facts
 from .grids import category_grid, data_set_grid, main_grids
+from .paper_figures import display_name
 from .pictures import Gallery, read_galleries
 from .plots import category_plot, cost_plot, shots_plot
-from .published import display_name
 from .runs import find_table, read_runs
 from .templates import DataSection, to_markdown, to_page
 

@@ -1,23 +1,21 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where a model's adapters come from: choosing and finding them, and whether they saw the data under test."""
+"""The adapters of a model: those that were asked for, those in use, and where they came from."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from lightning.pytorch import LightningDataModule
 
-from anomalib_adaptclip.clip import TINY_FOLDER, TINY_WEIGHTS, Backbone, ClipIdentity
+from anomalib_adaptclip.clip import Backbone, ClipIdentity
 
-from .adapter_file import ADAPTER_FILE, AdapterFile, read_adapter_file
-from .published import PUBLISHED_ADAPTERS, fetch_published
+from .adapter_choice import AUTO, NONE, choose_adapters, is_base, locate_adapters, warn_of_absence
+from .adapter_file import AdapterFile, read_adapter_file
+from .published_download import PUBLISHED_ADAPTERS
 
 logger = logging.getLogger(__name__)
-
-AUTO, NONE = "auto", "none"
 
 
 @dataclass(frozen=True)
@@ -122,69 +120,3 @@ class AdapterSlot:
                 self.origin.source,
                 self.origin.base,
             )
-
-
-def choose_adapters(backbone: Backbone, datamodule: LightningDataModule | None) -> str:
-    """Make ``adapters="auto"`` concrete.
-
-    Args:
-        backbone: Backbone in use.
-        datamodule: Data under test, if known.
-
-    Returns:
-        The first of the backbone's adapters, the second where the first were trained on the data under test: for
-        ViT-L-14-336 ``"mvtec"``, or ``"visa"`` on MVTec AD. ``"none"`` where there are none.
-    """
-    names = [*backbone.adapters, NONE]
-    seen = names[0] in PUBLISHED_ADAPTERS and is_base(PUBLISHED_ADAPTERS[names[0]].base, datamodule)
-    return names[int(seen)]
-
-
-def is_base(base: str | None, datamodule: LightningDataModule | None, categories: Sequence[str] = ()) -> bool:
-    """Whether a data module shows what was trained on.
-
-    Args:
-        base: Base data set, named by its class.
-        datamodule: Data under test; that class, or a subclass of it.
-        categories: Categories of the base, if not all of them were trained on.
-    """
-    same = base is not None and base in {cls.__name__ for cls in type(datamodule).__mro__}
-    category = getattr(datamodule, "category", None)
-    return same and (not categories or category is None or category in categories)
-
-
-def locate_adapters(source: str, backbone: Backbone, revision: str | None) -> Path:
-    """Find the file of adapters that were named.
-
-    Args:
-        source: ``"mvtec"``, ``"visa"``, ``"generated"`` for those of `tiny`, or a path.
-        backbone: Backbone in use.
-        revision: Branch, tag or commit of the published files.
-
-    Returns:
-        A local file, downloaded if need be.
-
-    Raises:
-        ValueError: If there are no published adapters for the backbone.
-        ConnectionError: If the download fails.
-    """
-    if source not in {*PUBLISHED_ADAPTERS, TINY_WEIGHTS}:
-        return Path(source)
-    if source not in backbone.adapters:
-        owner = "ViT-L-14-336" if source in PUBLISHED_ADAPTERS else "tiny with its usual weights"
-        msg = (
-            f"The adapters {source!r} belong to {owner}, and the backbone is {backbone.name}. Use that "
-            "backbone, a file of adapters trained for this one, or adapters='none'."
-        )
-        raise ValueError(msg)
-    return TINY_FOLDER / ADAPTER_FILE if source == TINY_WEIGHTS else fetch_published(source, revision)
-
-
-def warn_of_absence(backbone: Backbone) -> None:
-    """Log what it means to have no adapters."""
-    logger.warning(
-        "There are no trained adapters for the backbone %s. Without them zero-shot is plain CLIP with static texts, "
-        "and few-shot adds only the alignment with the prompts: expect clearly worse results. Train adapters on a base "
-        "data set with anomalies and pass them as adapters=PATH.",
-        backbone.name,
-    )

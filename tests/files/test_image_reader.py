@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anomalib_adaptclip.files.images import is_sixteen_bit, read_image
+from anomalib_adaptclip.files.image_reader import is_sixteen_bit, read_image
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.png", "I;16"), ("a.tif", "I;16"), ("b.tif", "I;16B"), ("i.tif", "I")])

@@ -15,7 +15,7 @@ from anomalib.data.utils.image import is_image_file
 from torch.utils.data import IterableDataset, get_worker_info
 
 from anomalib_adaptclip.choices import require_choice
-from anomalib_adaptclip.files.images import read_image
+from anomalib_adaptclip.files.image_reader import read_image
 
 logger = logging.getLogger(__name__)
 

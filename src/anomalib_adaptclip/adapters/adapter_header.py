@@ -10,7 +10,7 @@ from typing import Any
 
 from anomalib_adaptclip.clip import ClipIdentity
 
-from .options import Mode
+from .adapter_options import Mode
 
 
 @dataclass(frozen=True)
