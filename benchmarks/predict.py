@@ -27,7 +27,7 @@ from anomalib.engine import Engine
 from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder
-from anomalib_adaptclip.data.image_folder import list_image_files
+from anomalib_adaptclip.data.image_files import list_image_files
 from anomalib_adaptclip.results.prediction_row import prediction_rows
 from anomalib_adaptclip.results.prediction_table import PredictionTable, read_predictions
 

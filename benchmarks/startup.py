@@ -20,7 +20,7 @@ import venv
 from pathlib import Path
 from statistics import median
 
-from anomalib_adaptclip_cli.main import COMMANDS
+from anomalib_adaptclip_cli.parser import COMMANDS
 
 SOURCE = Path(__file__).parents[1] / "src"
 FILES = ("anomalib_adaptclip.pth", "anomalib_adaptclip.start", "_anomalib_adaptclip_startup.py")

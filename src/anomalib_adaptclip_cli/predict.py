@@ -49,7 +49,7 @@ def predict(
         FileNotFoundError: If a file or folder does not exist.
         ConnectionError: If weights cannot be downloaded.
     """
-    from anomalib_adaptclip.data.image_folder import list_image_files, require_batch_size
+    from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
     from anomalib_adaptclip.model.predictor import require_device
     from anomalib_adaptclip.results.prediction_row import prediction_rows
     from anomalib_adaptclip.results.prediction_table import PredictionTable, require_names, require_results

@@ -10,8 +10,8 @@ from dataclasses import fields
 
 import pytest
 
-from anomalib_adaptclip_cli.main import COMMANDS
 from anomalib_adaptclip_cli.options import AdaptCLIPOptions
+from anomalib_adaptclip_cli.parser import COMMANDS
 
 HEAVY = {"torch", "lightning", "anomalib", "anomalib_adaptclip", "open_clip", "timm", "pandas", "matplotlib", "numpy"}
 SCRIPT = f"""

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from anomalib_adaptclip_cli.main import build_parser, main, normalize
+from anomalib_adaptclip_cli.main import main
+from anomalib_adaptclip_cli.parser import build_parser, normalize
 
 COMPARE = ["compare", "--config", "x.yaml"]
 

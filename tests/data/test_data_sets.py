@@ -13,7 +13,7 @@ from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import LabelName
 from PIL import Image
 
-from anomalib_adaptclip.adapters.adapter_choice import is_base
+from anomalib_adaptclip.adapters.leakage import is_base
 from anomalib_adaptclip.data import DTDSynthetic
 from anomalib_adaptclip.data.catalogue import build_data_set, categories_of_data_set, data_set_names, find_data_configs
 from anomalib_adaptclip.data.check import Counts, check_category, check_data_set

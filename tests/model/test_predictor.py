@@ -18,7 +18,7 @@ from anomalib.engine import Engine
 from lightning.pytorch import Callback
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
-from anomalib_adaptclip.data.image_folder import list_image_files
+from anomalib_adaptclip.data.image_files import list_image_files
 from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
 from anomalib_adaptclip.results.prediction_table import draft_of, read_predictions
 from anomalib_adaptclip_cli.main import main

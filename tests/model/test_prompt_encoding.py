@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from anomalib_adaptclip import AdaptCLIP
+from anomalib_adaptclip.files.image_reader import read_image
 from anomalib_adaptclip.model import prompt_encoding
 from anomalib_adaptclip.model.prompt_encoding import first_equal, read_prompts
 
@@ -25,11 +26,10 @@ def tiny(**options: Any) -> AdaptCLIP:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was read as a prompt, by name."""
     counts: Counter[str] = Counter()
-    read = prompt_encoding.read_image
 
     def count(path: str) -> torch.Tensor:
         counts[Path(path).name] += 1
-        return read(path)
+        return read_image(path)
 
     monkeypatch.setattr(prompt_encoding, "read_image", count)
     return counts

@@ -133,6 +133,8 @@ def test_unknown_categories_may_be_an_error(bank: PromptBank) -> None:
         (lambda bank: bank.add("pill", images(1, seed=0, size=84)), r"\(56, 56\) pixels; got \(84, 84\)"),
         (lambda bank: predict(bank, images(1, seed=0, size=84), ["cable"]), r"\(56, 56\) pixels; got \(84, 84\)"),
         (lambda bank: predict(bank, images(2, seed=0), ["cable"]), "got 2 images and 1 names"),
+        (lambda bank: model_of(bank).detect(images(1, seed=0), bank=bank), "got 1 images and 0 names"),
+        (lambda bank: model_of(bank).detect(images(1, seed=0), ["cable"]), "no prompt bank that knows them"),
         (
             lambda bank: PromptBank(model_of(bank), unknown_category=cast("Any", "skip")),
             "unknown_category must be one of",

@@ -1,10 +1,9 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Choice of adapters: which fit the data under test, where their file is, and whether they saw that data."""
+"""Choice of adapters: which fit the backbone and the data under test, and where their file is."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch import LightningDataModule
@@ -12,6 +11,7 @@ from lightning.pytorch import LightningDataModule
 from anomalib_adaptclip.clip import TINY_FOLDER, TINY_WEIGHTS, Backbone
 
 from .adapter_file import ADAPTER_FILE
+from .leakage import is_base
 from .published_download import PUBLISHED_ADAPTERS, fetch_published
 
 logger = logging.getLogger(__name__)
@@ -33,19 +33,6 @@ def choose_adapters(backbone: Backbone, datamodule: LightningDataModule | None) 
     names = [*backbone.adapters, NONE]
     seen = names[0] in PUBLISHED_ADAPTERS and is_base(PUBLISHED_ADAPTERS[names[0]].base, datamodule)
     return names[int(seen)]
-
-
-def is_base(base: str | None, datamodule: LightningDataModule | None, categories: Sequence[str] = ()) -> bool:
-    """Whether a data module shows what was trained on.
-
-    Args:
-        base: Base data set, named by its class.
-        datamodule: Data under test; that class, or a subclass of it.
-        categories: Categories of the base, if not all of them were trained on.
-    """
-    same = base is not None and base in {cls.__name__ for cls in type(datamodule).__mro__}
-    category = getattr(datamodule, "category", None)
-    return same and (not categories or category is None or category in categories)
 
 
 def locate_adapters(source: str, backbone: Backbone, revision: str | None) -> Path:

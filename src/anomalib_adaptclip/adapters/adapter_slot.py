@@ -11,8 +11,9 @@ from lightning.pytorch import LightningDataModule
 
 from anomalib_adaptclip.clip import Backbone, ClipIdentity
 
-from .adapter_choice import AUTO, NONE, choose_adapters, is_base, locate_adapters, warn_of_absence
+from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence
 from .adapter_file import AdapterFile, read_adapter_file
+from .leakage import is_base, warn_of_leakage
 from .published_download import PUBLISHED_ADAPTERS
 
 logger = logging.getLogger(__name__)
@@ -114,9 +115,4 @@ class AdapterSlot:
     def warn_of_leakage(self, datamodule: LightningDataModule | None) -> None:
         """Log loudly if the adapters were trained on the data under test."""
         if self.saw(datamodule):
-            logger.warning(
-                "LEAKAGE: the adapters %r were trained on the test images of %s, which is the data under test. The "
-                "figures will be too good and say nothing about new data. Use adapters='auto', or others.",
-                self.origin.source,
-                self.origin.base,
-            )
+            warn_of_leakage(self.origin.source, self.origin.base)

@@ -15,7 +15,7 @@ from anomalib.utils.cv import connected_components_cpu
 from lightning.pytorch import LightningModule, Trainer
 from torch.nn.functional import interpolate
 
-from anomalib_adaptclip.metrics.ranking import Ranking
+from anomalib_adaptclip.metrics.ranking_metrics import Ranking
 
 IMAGE_METRICS = ("AUROC", "AP", "F1Max")
 PIXEL_METRICS = (*IMAGE_METRICS, "AUPRO")

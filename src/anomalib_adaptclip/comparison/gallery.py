@@ -22,7 +22,7 @@ from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from anomalib_adaptclip.files.image_reader import read_image
-from anomalib_adaptclip.metrics.ranking import Ranking
+from anomalib_adaptclip.metrics.ranking_metrics import Ranking
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 
 from .components import relative_path

@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import Resize
 from anomalib_adaptclip.choices import require_choice
 
 from .empty_dataloader import empty_dataloader
-from .image_folder import ImageFilesDataset, Unreadable, list_image_files, require_batch_size
+from .image_files import ImageFilesDataset, Unreadable, list_image_files, require_batch_size
 
 
 class PredictFolder(AnomalibDataModule):

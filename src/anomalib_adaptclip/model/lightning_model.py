@@ -34,7 +34,6 @@ from anomalib_adaptclip.prompts.selection import Shots
 from anomalib_adaptclip.results.callback import ResultsCallback
 
 from .calibration import Calibration, Calibrator, require_calibration
-from .callbacks import SkipMissingValidation
 from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from .export import WholeExportMixin, copy_structure, drop_idle_parts
 from .frozen_clip import FrozenClipMixin, build_model, resolve_backbone
@@ -42,6 +41,7 @@ from .fusion import Fusion
 from .model_options import ModelOptions
 from .precision import keep_float32, precise_part
 from .prompt_encoding import PromptImages, read_prompts, update_prompts
+from .skip_missing_validation import SkipMissingValidation
 from .thresholds import warn_if_uncalibrated
 
 
@@ -217,12 +217,12 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             images: Preprocessed images ``(B, 3, H, W)``.
             categories: What each image shows, B names; with a prompt bank only.
 
-        Returns:
-            Raw scores ``(B,)`` and maps ``(B, 1, H, W)`` in [0, 1].
-
         Raises:
-            ValueError: If a shape is another, or there is a prompt bank and no categories.
+            ValueError: If a shape is another, or categories and prompt bank do not go together.
         """
+        if self.prompt_bank is None and categories is None:
+            output: InferenceBatch = self.model(images)  # a call, for the sake of hooks and torch.compile
+            return output
         return self.model.detect(images, categories, self.prompt_bank)
 
     def predict_step(self, batch: Batch[Any], batch_idx: int, dataloader_idx: int = 0) -> STEP_OUTPUT:

@@ -14,7 +14,7 @@ import torch
 from anomalib.data import InferenceBatch
 from torch.utils.data import DataLoader
 
-from anomalib_adaptclip.data.image_folder import ImageFilesDataset, Unreadable, require_batch_size
+from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, require_batch_size
 from anomalib_adaptclip.files.tensors import read_torch_file
 from anomalib_adaptclip.prompts.categories import category_of_folder
 

@@ -224,6 +224,9 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """
         size = (images.shape[-2], images.shape[-1])
         if bank is None:
+            if categories is not None:
+                msg = f"Got the categories {list(categories)} and no prompt bank that knows them. Leave them out."
+                raise ValueError(msg)
             tokens, alignments = self._encode_and_align(images)
             return self.predict(tokens, alignments, size)
         if categories is None or len(categories) != len(images):
@@ -288,9 +291,6 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Returns:
             Maps ``(B, 1, H, W)`` in [0, 1] by the names of the adapters, or ``"plain"`` without any; with prompts
             ``"alignment"``, if the fusion uses it; and ``"fused"``, which is smoothed, the map of :meth:`forward`.
-
-        Raises:
-            ValueError: If the shape is another.
         """
         tokens, alignments = self._encode_and_align(images)
         predictions, alignment = self._predict_by_adapter(tokens, alignments, (images.shape[-2], images.shape[-1]))

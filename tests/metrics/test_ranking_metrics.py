@@ -11,7 +11,7 @@ from anomalib.metrics.aupro import _AUPRO
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from anomalib_adaptclip.comparison import METRICS, ComparisonEvaluator
-from anomalib_adaptclip.metrics import ranking
+from anomalib_adaptclip.metrics import ranking_metrics as ranking
 
 SIDE = 24
 

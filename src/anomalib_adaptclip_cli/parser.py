@@ -1,0 +1,129 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The parser of ``anomalib-adaptclip``: subcommands, their options, and what users may write for them."""
+
+import inspect
+import itertools
+import re
+from argparse import SUPPRESS, HelpFormatter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsonargparse import ArgumentParser
+
+from .ablation import ablation
+from .adapters import export_adapters
+from .bank import bank_add, bank_list, bank_remove
+from .compare import compare, report
+from .data import data
+from .options import AdaptCLIPOptions, DataModuleOptions
+from .predict import predict
+
+NAME = "anomalib-adaptclip"
+DESCRIPTION = "AdaptCLIP for anomalib: predictions, ablations, comparisons, adapters, prompt banks, data sets."
+
+
+class Command(NamedTuple):
+    """A subcommand.
+
+    Args:
+        function: What it runs. Its docstring is the help.
+        options: Further options, which the function takes as the dictionary ``options``.
+        takes_overrides: Whether ``key=value`` may stand behind the options. What it requires then goes by name.
+    """
+
+    function: Callable[..., int | None]
+    options: type | None = None
+    takes_overrides: bool = False
+
+
+COMMANDS = {
+    "predict": Command(predict, AdaptCLIPOptions),
+    "ablation": Command(ablation, DataModuleOptions),
+    "compare": Command(compare, takes_overrides=True),
+    "report": Command(report),
+    "export-adapters": Command(export_adapters),
+    "bank-add": Command(bank_add),
+    "bank-remove": Command(bank_remove),
+    "bank-list": Command(bank_list),
+    "data": Command(data),
+}
+OVERRIDE = re.compile(r"[A-Za-z_][\w.-]*=")
+
+
+class Parser(ArgumentParser):
+    """Parser for which ``--resume`` means the same as ``--resume true``, and whose help has no types of Python."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(formatter_class=HelpFormatter, **settings)  # type: ignore[arg-type]  # argparse's own
+
+    def add_argument(self, *names: Any, **settings: Any) -> Any:  # noqa: ANN401
+        """Add an argument; the value of a flag may be left out."""
+        default = settings.get("default")
+        if settings.get("type") is bool:
+            settings |= {"nargs": "?", "const": True}
+        if isinstance(default, int | float | str | Path) and default is not False and default != SUPPRESS:
+            settings["help"] += f" (default: {'true' if default is True else default})"
+        return super().add_argument(*names, **settings)
+
+
+def build_parser() -> ArgumentParser:
+    """Parser of the command and all its subcommands."""
+    parser = ArgumentParser(prog=NAME, usage=f"{NAME} COMMAND [options]", description=DESCRIPTION)
+    subcommands = parser.add_subcommands()
+    for name, command in COMMANDS.items():
+        subparser = _build_subparser(name, command)
+        summary = (subparser.description or "").splitlines()[0]
+        subcommands.add_subcommand(name, subparser, help=summary)  # type: ignore[no-untyped-call]
+    return parser
+
+
+def normalize(arguments: Sequence[str]) -> list[str]:
+    """Write arguments as the parser takes them.
+
+    Args:
+        arguments: Arguments of the command line.
+
+    Returns:
+        The same with ``--dry_run`` for ``--dry-run``, and so for all options. Overrides at the end stand right behind
+        the subcommand that takes them, where no flag before them takes one for its value.
+    """
+    plain = [_with_underscores(argument) for argument in arguments]
+    if not plain or plain[0] not in COMMANDS or not COMMANDS[plain[0]].takes_overrides:
+        return plain
+    overrides = list(itertools.takewhile(OVERRIDE.match, reversed(plain)))[::-1]
+    return [plain[0], *overrides, *plain[1 : len(plain) - len(overrides)]]
+
+
+def _build_subparser(name: str, command: Command) -> ArgumentParser:
+    description = (inspect.getdoc(command.function) or "").partition("\n\nArgs:")[0]
+    subparser = Parser(description=description, usage=_usage(name, command))
+    positional = not command.takes_overrides
+    skipped: set[str | int] = {"options", "overrides"}
+    subparser.add_function_arguments(command.function, as_group=False, as_positional=positional, skip=skipped)
+    if command.options:
+        subparser.add_class_arguments(command.options)
+    if command.takes_overrides:
+        text = "Values that replace those of the file, such as seeds=[10] or data_sets.visa.init_args.root=/data."
+        subparser.add_argument("overrides", metavar="key=value", nargs="*", type=str, default=SUPPRESS, help=text)
+    return subparser
+
+
+def _usage(name: str, command: Command) -> str:
+    """Usage in one line: a list of all options would take twenty."""
+    parameters = inspect.signature(command.function).parameters.values()
+    required = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    if command.takes_overrides:
+        required = [f"--{name} {name.upper()}" for name in required]
+    return " ".join([NAME, name, *required, "[options]", *(["[key=value ...]"] if command.takes_overrides else [])])
+
+
+def _with_underscores(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return f"--{name[2:].replace('-', '_')}{equals}{value}" if name.startswith("--") else argument
