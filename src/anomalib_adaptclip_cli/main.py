@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The command ``anomalib-adaptclip``: its parser, and what runs which subcommand."""
+"""The command ``anomalib-adaptclip``: builds its parser and runs its subcommands."""
 
 import inspect
 import itertools
@@ -32,9 +32,9 @@ class Command(NamedTuple):
     """A subcommand.
 
     Args:
-        function: What it runs. Its docstring is the help.
-        options: Further options, which the function takes as the dictionary ``options``.
-        takes_overrides: Whether ``key=value`` may stand behind the options. What it requires then goes by name.
+        function: Function that the subcommand runs. Its docstring is the help.
+        options: Dataclass of further options, which the function receives as the dictionary ``options``.
+        takes_overrides: Whether ``key=value`` may follow the options. All required arguments are then given by name.
     """
 
     function: Callable[..., int | None]
@@ -57,13 +57,21 @@ OVERRIDE = re.compile(r"[A-Za-z_][\w.-]*=")
 
 
 class Parser(ArgumentParser):
-    """Parser for which ``--resume`` means the same as ``--resume true``, and whose help has no types of Python."""
+    """Parser that reads ``--resume`` as ``--resume true``, and whose help shows no Python types."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(formatter_class=HelpFormatter, **settings)  # type: ignore[arg-type]  # argparse's own
 
     def add_argument(self, *names: Any, **settings: Any) -> Any:  # noqa: ANN401
-        """Add an argument; the value of a flag may be left out."""
+        """Add an argument. The value of a boolean one may be left out, and its help shows the default.
+
+        Args:
+            *names: As for jsonargparse's method.
+            **settings: As for jsonargparse's method.
+
+        Returns:
+            The argument's action.
+        """
         default = settings.get("default")
         if settings.get("type") is bool:
             settings |= {"nargs": "?", "const": True}
@@ -76,27 +84,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
     Args:
-        arguments: Arguments of the command line, by default those of this process.
+        arguments: Arguments of the command line. By default those of this process are used.
 
     Returns:
         Exit code: 0, or 1 if a row of the ablations or a run of a comparison failed, or a data set has faults.
     """
     given = normalize(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
-    # A checkpoint has values of its own, so predict gets what was given and no defaults.
+    # Defaults would override the values of a checkpoint, so predict gets only what was given.
     parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
     _ignore_warnings_of_hosts()
     try:
         return _run(COMMANDS[parsed.subcommand], parsed[parsed.subcommand].as_dict())
     except KeyboardInterrupt:
-        kept = "What is finished is kept: the same command goes on from it, predict with --resume."
+        kept = "Finished work is kept. Run the same command again to continue, predict with --resume."
         parser.exit(130, f"{NAME}: stopped. {kept}\n")
-    except (ValueError, OSError) as error:  # what is wrong with arguments and files
+    except (ValueError, OSError) as error:  # errors in arguments and files, whose messages are for users
         parser.exit(2, f"{NAME}: {error}\n")
 
 
 def build_parser() -> ArgumentParser:
-    """Parser of the command and all its subcommands."""
+    """Build the parser of the command and all its subcommands."""
     parser = ArgumentParser(prog=NAME, usage=f"{NAME} COMMAND [options]", description=DESCRIPTION)
     subcommands = parser.add_subcommands()
     for name, command in COMMANDS.items():
@@ -107,14 +115,14 @@ def build_parser() -> ArgumentParser:
 
 
 def normalize(arguments: Sequence[str]) -> list[str]:
-    """Write arguments as the parser takes them.
+    """Bring arguments into the form that the parser expects.
 
     Args:
         arguments: Arguments of the command line.
 
     Returns:
-        The same with ``--dry_run`` for ``--dry-run``, and so for all options. Overrides at the end stand right behind
-        the subcommand that takes them, where no flag before them takes one for its value.
+        The same arguments with underscores in the names of options, such as ``--dry_run`` for ``--dry-run``. Overrides
+        are moved from the end to directly after the subcommand, so that no option takes one as its value.
     """
     plain = [_with_underscores(argument) for argument in arguments]
     if not plain or plain[0] not in COMMANDS or not COMMANDS[plain[0]].takes_overrides:
@@ -139,13 +147,13 @@ def _build_subparser(name: str, command: Command) -> ArgumentParser:
     if command.options:
         subparser.add_class_arguments(command.options)
     if command.takes_overrides:
-        text = "Values that replace those of the file, such as seeds=[10] or data_sets.visa.init_args.root=/data."
+        text = "Values that override those of the file, such as seeds=[10] or data_sets.visa.init_args.root=/data."
         subparser.add_argument("overrides", metavar="key=value", nargs="*", type=str, default=SUPPRESS, help=text)
     return subparser
 
 
 def _usage(name: str, command: Command) -> str:
-    """Usage in one line: a list of all options would take twenty."""
+    """Write the usage in one line, because a list of all options would need twenty lines."""
     parameters = inspect.signature(command.function).parameters.values()
     required = [
         parameter.name
@@ -163,7 +171,7 @@ def _with_underscores(argument: str) -> str:
 
 
 def _ignore_warnings_of_hosts() -> None:
-    """Hide what importing open_clip and anomalib warns of: users can do nothing about it."""
+    """Hide warnings that importing open_clip and anomalib causes, because users can do nothing about them."""
     for message in (
         "Importing from timm.models.layers is deprecated",
         "The anomalib.models.components.dinov2 package is deprecated",

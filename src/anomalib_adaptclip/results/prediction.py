@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What was found in an image, as a row of a table: path, score, label, and bounding boxes of marked regions.
+"""Turns predictions into rows of a table: path, score, label, and bounding boxes of the abnormal regions.
 
 Letters: B batch, H and W pixels of the map.
 """
@@ -18,14 +18,14 @@ Box = tuple[int, int, int, int]
 
 
 class PredictionRow(NamedTuple):
-    """One row.
+    """The prediction for one image.
 
     Attributes:
-        path: Of the image, as it was given.
-        score: Of the image, in [0, 1].
-        label: 1 abnormal, 0 normal, ``None`` where there is no threshold.
-        boxes: Left, top, right and bottom of each marked region, in pixels of the image file; right and bottom are the
-            first pixels outside.
+        path: Path of the image, as it was given.
+        score: Anomaly score of the image, in [0, 1].
+        label: 1 for abnormal, 0 for normal, or ``None`` without a threshold.
+        boxes: Left, top, right and bottom of each abnormal region, in pixels of the image file. Right and bottom are
+            exclusive.
     """
 
     path: str
@@ -35,15 +35,15 @@ class PredictionRow(NamedTuple):
 
 
 def prediction_rows(paths: Sequence[str], predictions: Any) -> list[PredictionRow]:  # noqa: ANN401
-    """Rows of a batch.
+    """Turn the predictions of a batch into rows.
 
     Args:
-        paths: B images.
-        predictions: With ``pred_score`` ``(B,)``, and ``pred_label`` ``(B,)`` and ``pred_mask`` ``(B, 1, H, W)`` or
-            ``(B, H, W)`` or ``None``: an ``InferenceBatch`` or a batch of anomalib.
+        paths: Paths of the B images.
+        predictions: An ``InferenceBatch`` or a batch of anomalib with ``pred_score`` ``(B,)``, ``pred_label`` ``(B,)``
+            or ``None``, and ``pred_mask`` ``(B, 1, H, W)``, ``(B, H, W)`` or ``None``.
 
     Returns:
-        B rows.
+        The B rows.
     """
     scores = predictions.pred_score.flatten().tolist()
     labels = [None] * len(paths) if predictions.pred_label is None else predictions.pred_label.flatten().int().tolist()
@@ -55,14 +55,14 @@ def prediction_rows(paths: Sequence[str], predictions: Any) -> list[PredictionRo
 
 
 def boxes_of(mask: torch.Tensor, path: str) -> list[Box]:
-    """Bounding boxes of the connected regions of a mask.
+    """Find the bounding boxes of the connected regions of a mask.
 
     Args:
-        mask: ``(H, W)``, what is not 0 is marked. Pixels that touch at a corner belong together.
-        path: Of the image, to whose size the boxes are scaled. They stay as they are if there is no such file.
+        mask: Mask ``(H, W)``, not 0 for abnormal pixels. Pixels that touch at a corner are connected.
+        path: Path of the image file, to whose size the boxes are scaled. They are not scaled if it cannot be read.
 
     Returns:
-        A box a region, from top to bottom.
+        One box per region, from top to bottom.
     """
     height, width = mask.shape
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.bool().byte().numpy(), connectivity=8)
@@ -82,7 +82,7 @@ def boxes_of(mask: torch.Tensor, path: str) -> list[Box]:
 
 
 def _size_of(path: str) -> tuple[int, int] | None:
-    """Width and height of an image file; only its header is read."""
+    """Read the width and height of an image file from its header. None if it cannot be read."""
     try:
         with Image.open(path) as image:
             width, height = image.size
