@@ -3,7 +3,7 @@
 
 """The command ``anomalib-adaptclip``.
 
-It is a package beside ``anomalib_adaptclip`` and not inside it: importing anything of that package imports torch and
-anomalib, for it registers its models with anomalib. Help and completion must not wait for that, so nothing here imports
-``anomalib_adaptclip`` before a command runs.
+This package is not a part of ``anomalib_adaptclip``, because importing any part of that imports torch and anomalib, to
+register its models. Help and completion must not wait for that, so nothing here imports ``anomalib_adaptclip`` before a
+command runs.
 """

@@ -28,18 +28,18 @@ def ablation(
 ) -> int:
     """Train and test the rows of the paper's Table 5 on a base and a target, and print the table.
 
-    The table is stored after each row. Finished rows with the same configuration are not run again. Backbone,
-    pretrained, image_size, epochs and cache_dir are by default what the file of the row says.
+    The table is stored after each row. Finished rows with the same configuration are not run again. The defaults of
+    backbone, pretrained, image_size, epochs and cache_dir are read from the configuration file of each row.
 
     Args:
-        configs: Folder of the rows' files, by default the eight that come with the package.
-        rows: Numbers of the rows to run, separated by commas. All by default.
+        configs: Folder of the rows' configuration files. By default the package's own eight rows are run.
+        rows: Numbers of the rows to run, separated by commas. By default all are run.
         output: Folder for the table ablation.csv and for the results of each row.
         backbone: Backbone of CLIP.
         pretrained: Weights of CLIP: a tag of open_clip or a local file.
         image_size: Height and width of the input in pixels.
         epochs: Number of epochs to train.
-        cache_dir: Folder for CLIP's tokens, which the rows that train share.
+        cache_dir: Folder for cached CLIP tokens, which all rows that train share.
         accelerator: Lightning's accelerator. One device is used.
         precision: Lightning's precision.
         options: Values of DataModuleOptions.
@@ -53,7 +53,7 @@ def ablation(
     from anomalib_adaptclip import QueryPromptDataModule
     from anomalib_adaptclip.comparison.ablation import build_table, find_configs, read_rows, run_rows
 
-    datamodule = QueryPromptDataModule(**options)  # wrong arguments are told before the first row
+    datamodule = QueryPromptDataModule(**options)  # before the first row, so that wrong arguments are reported at once
     if datamodule.target is None:
         msg = "There is nothing to test on. Give --target Visa, for instance, or --holdout_categories."
         raise ValueError(msg)

@@ -20,12 +20,12 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
 
     Args:
         adapters: File adapters.safetensors of a training.
-        published: File to write, a .pth.
-        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default those that the adapters were trained
-            with.
+        published: File to write, with the suffix .pth.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the weights that the adapters were
+            trained with are used.
 
     Raises:
-        ValueError: If the layout cannot hold these adapters, or the weights are others.
+        ValueError: If the layout cannot hold these adapters, or they were trained with other weights.
         FileNotFoundError: If there is no such file.
         ConnectionError: If CLIP's weights cannot be downloaded.
     """
@@ -46,25 +46,25 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
 
 
 def _require_expressible(file: "AdapterFile", published: Path) -> None:
-    """Check that the published layout can say what the adapters are."""
+    """Check that the published layout can express the adapters and their options."""
     from anomalib_adaptclip.adapters import ADAPTERS, AdapterOptions
 
     missing = [name for name in ADAPTERS if name not in file.adapters]
     options = file.applied_to(AdapterOptions(topk=PUBLISHED_TOPK))
     problem = ""
     if published.suffix == ".safetensors":
-        problem = f"The published layout is no safetensors file; name {published} otherwise, such as epoch_15.pth"
+        problem = f"The published layout is not a safetensors file. Give {published} another name, such as epoch_15.pth"
     elif file.published or not file.header.backbone:
-        problem = f"{file.path} is no adapters.safetensors of a training: its header names no backbone. Give that file"
+        problem = f"{file.path} is not adapters.safetensors of a training: its header names no backbone. Give that file"
     elif missing:
-        problem = f"The published layout holds all three adapters, and {file.path} lacks {missing}. Train all three"
+        problem = f"The published layout holds all three adapters, but {file.path} lacks {missing}. Train all three"
     elif options.mode != "alternating" or not options.context:
         problem = (
-            f"{file.path} was trained with mode={options.mode!r} and context={options.context}. The published "
-            "layout cannot say so and would be misread: it means 'alternating' and True. Keep the safetensors file"
+            f"{file.path} was trained with mode={options.mode!r} and context={options.context}. The published layout "
+            "cannot express this and would be misread as 'alternating' and True. Keep the safetensors file"
         )
     if problem:
         msg = f"{problem}."
         raise ValueError(msg)
     if options.topk != PUBLISHED_TOPK:
-        logger.warning("The layout cannot say topk=%d: others will take %d.", options.topk, PUBLISHED_TOPK)
+        logger.warning("The layout cannot express topk=%d: readers will use %d.", options.topk, PUBLISHED_TOPK)

@@ -20,18 +20,19 @@ def bank_add(
     prompt_precision: Precision = "float32",
     prompt_budget: int | None = None,
 ) -> None:
-    """Add good images to a category of a prompt bank. The bank's file is made if need be.
+    """Add good images to a category of a prompt bank. The bank's file is created if it does not exist.
 
     Args:
         bank: Safetensors file of the bank.
         name: Name of the category.
         folder: Folder of good images of the category.
-        k_shot: How many of them to take, the first by name. All by default.
-        backbone: Backbone of CLIP. By default the bank's.
-        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual ones.
-        image_size: Height and width of the input in pixels. By default the bank's.
-        prompt_precision: Precision of the tokens of a new category.
-        prompt_budget: Number of patches of this category to keep at most.
+        k_shot: Number of images to add, in file-name order. By default all are added.
+        backbone: Backbone of CLIP. By default the bank's backbone is used.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights are
+            used.
+        image_size: Height and width of the input in pixels. By default the bank's input size is used.
+        prompt_precision: Precision in which tokens of a new category are stored.
+        prompt_budget: Largest number of patches to keep of this category.
 
     Raises:
         ValueError: If an argument or a file is wrong, or the bank was made with another model.
@@ -54,7 +55,7 @@ def bank_add(
         prompt_budget=prompt_budget,
     )
     images = model.read_images(files)
-    with locked(bank, wait=True):  # read again here, for another command may have added to it
+    with locked(bank, wait=True):  # read again here, because another command may have changed it
         prompts = (
             PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size, as_stored=True)
             if bank.exists()
@@ -73,14 +74,14 @@ def bank_remove(bank: Path, name: str) -> None:
         name: Name of the category.
 
     Raises:
-        ValueError: If the file is no bank, or lacks the category.
+        ValueError: If the file is not a bank, or lacks the category.
         FileNotFoundError: If there is no such file.
     """
     from anomalib_adaptclip.files.locks import locked
     from anomalib_adaptclip.prompts.bank import without
     from anomalib_adaptclip.prompts.bank_file import read_bank, read_header, write_bank
 
-    read_header(bank)  # before a lock is put beside what is no bank
+    read_header(bank)  # so that no lock is created beside a file that is not a bank
     with locked(bank, wait=True):
         sets, header = read_bank(bank)
         write_bank(bank, without(sets, name), header)
@@ -93,7 +94,7 @@ def bank_list(bank: Path) -> None:
         bank: Safetensors file of the bank.
 
     Raises:
-        ValueError: If the file is no bank.
+        ValueError: If the file is not a bank.
         FileNotFoundError: If there is no such file.
     """
     from anomalib_adaptclip.prompts.bank_file import read_bank

@@ -28,26 +28,27 @@ def compare(
     ray_address: str | None = None,
     overrides: Sequence[str] = (),
 ) -> int:
-    """Test models on data sets, and store a row for each run as soon as it is through.
+    """Test models on data sets, and store a row for each run as soon as it has finished.
 
-    Finished runs with the same configuration are not run again; failed ones are.
+    Finished runs with the same configuration are not run again, but failed runs are.
 
     Args:
-        config: YAML file of models, data sets and seeds, such as configs/compare/smoke.yaml.
-        output: Folder for runs.csv. By default results/compare/NAME, after the file.
-        dry_run: Only list the runs, and what data is missing.
-        workers: Number of runs at a time, each with a GPU where there are some.
+        config: YAML file with models, data sets and seeds, such as configs/compare/smoke.yaml.
+        output: Folder for runs.csv. By default it is results/compare/NAME, where NAME is that of the YAML file.
+        dry_run: Only list the runs and the data that is missing.
+        workers: Number of runs at a time. They take turns in the available GPUs.
         accelerator: Lightning's accelerator.
-        executor: Where to run: processes of this machine, or ray, a Ray cluster, which needs the extra ray.
-        ray_address: Address of the Ray cluster. By default that of RAY_ADDRESS, else Ray is started on this machine.
-        overrides: Values that replace those of the file, such as seeds=[10] or data_sets.visa.init_args.root=/data.
+        executor: Where to run: processes for this machine, or ray for a Ray cluster, which needs the extra ray.
+        ray_address: Address of the Ray cluster. By default the environment variable RAY_ADDRESS is used. Without it,
+            Ray is started on this machine.
+        overrides: Values that override those of the file, such as seeds=[10] or data_sets.visa.init_args.root=/data.
 
     Returns:
         0, or 1 if a run failed.
 
     Raises:
-        ValueError: If arguments or files are wrong, another sweep writes to the table, or Ray or what its workers need
-            is missing.
+        ValueError: If arguments or files are wrong, another sweep is writing the table, or Ray or the package on its
+            workers is missing.
         FileNotFoundError: If there is no such file.
         ConnectionError: If there is no Ray cluster at the address.
     """
@@ -70,13 +71,13 @@ def compare(
 
 
 def report(results: Path) -> None:
-    """Write the report of a comparison beside its table: HTML, Markdown and CSV.
+    """Write the report of a comparison beside its table, as HTML, Markdown and CSV.
 
     Args:
         results: Folder that compare wrote, or its runs.csv.
 
     Raises:
-        ValueError: If the table is no table of runs, or has no rows.
+        ValueError: If the file is not a table of runs, or has no rows.
         FileNotFoundError: If there is no table.
     """
     from anomalib_adaptclip.comparison.report import write_report
@@ -94,7 +95,7 @@ def _require_workers(workers: int, executor: ExecutorName, ray_address: str | No
     if executor == "ray":
         require_ray()
     elif ray_address:
-        msg = f"ray_address={ray_address} is of no use with executor={executor!r}. Give executor: ray."
+        msg = f"ray_address={ray_address} has no effect with executor={executor!r}. Give --executor ray."
         raise ValueError(msg)
 
 
@@ -104,7 +105,7 @@ def _unfinished(runs: Sequence["Run"], table: "RunTable[RunRow]") -> list["Run"]
 
 
 def _store(outcomes: Iterable["RunOutcome"], left: int, total: int, table: "RunTable[RunRow]") -> int:
-    """Store what comes, with a progress bar. Returns the number of failures."""
+    """Store the outcomes while a progress bar is shown, and return the number of failed runs."""
     from anomalib_adaptclip.comparison import in_words
 
     failed = 0
@@ -122,7 +123,7 @@ def _store(outcomes: Iterable["RunOutcome"], left: int, total: int, table: "RunT
 
 
 def _table_of_runs(runs: Sequence["Run"], left: Sequence["Run"]) -> Table:
-    """Runs of a sweep, a line for each model, data set and number of shots."""
+    """Lay out the runs of a sweep, with a line for each model, data set and number of shots."""
     table = Table("model", "data set", "shots", "categories", "seeds", "runs", "left", title=f"{len(runs)} runs")
     for model, data_set, shots in dict.fromkeys((run.model, run.data_set, run.shots) for run in runs):
         own = [run for run in runs if (run.model, run.data_set, run.shots) == (model, data_set, shots)]

@@ -12,13 +12,13 @@ from rich.table import Table
 from .console import say
 
 
-def data(action: Literal["check"], name: str, root: Path | None = None) -> int:  # noqa: ARG001  # the action says itself
-    """Count the images of a data set of the paper, and tell what is wrong with it.
+def data(action: Literal["check"], name: str, root: Path | None = None) -> int:  # noqa: ARG001  # there is only one
+    """Count the images of a data set of the paper, and report what is wrong with it.
 
     Args:
-        action: What to do. There is one action: check.
-        name: Name of the data set, that of a file in configs/data, such as mvtec.
-        root: Folder of the data set. By default what that file says.
+        action: What to do. The only action is check.
+        name: Name of the data set, which is that of a file in configs/data, such as mvtec.
+        root: Folder of the data set. By default the folder named in that file is used.
 
     Returns:
         0, or 1 if something is wrong.

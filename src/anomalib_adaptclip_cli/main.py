@@ -16,22 +16,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
     Args:
-        arguments: Arguments of the command line, by default those of this process.
+        arguments: Arguments of the command line. By default those of this process are used.
 
     Returns:
         Exit code: 0, or 1 if a row of the ablations or a run of a comparison failed, or a data set has faults.
     """
     given = normalize(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
-    # A checkpoint has values of its own, so predict gets what was given and no defaults.
+    # Defaults would override the values of a checkpoint, so predict gets only what was given.
     parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
     _ignore_warnings_of_hosts()
     try:
         return _run(COMMANDS[parsed.subcommand], parsed[parsed.subcommand].as_dict())
     except KeyboardInterrupt:
-        kept = "What is finished is kept: the same command goes on from it, predict with --resume."
+        kept = "Finished work is kept. Run the same command again to continue, predict with --resume."
         parser.exit(130, f"{NAME}: stopped. {kept}\n")
-    except (ValueError, OSError) as error:  # what is wrong with arguments and files
+    except (ValueError, OSError) as error:  # errors in arguments and files, whose messages are for users
         parser.exit(2, f"{NAME}: {error}\n")
 
 
@@ -43,7 +43,7 @@ def _run(command: Command, values: dict[str, Any]) -> int:
 
 
 def _ignore_warnings_of_hosts() -> None:
-    """Hide what importing open_clip and anomalib warns of: users can do nothing about it."""
+    """Hide warnings that importing open_clip and anomalib causes, because users can do nothing about them."""
     for message in (
         "Importing from timm.models.layers is deprecated",
         "The anomalib.models.components.dinov2 package is deprecated",

@@ -1,9 +1,9 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Options that constructors of ``anomalib_adaptclip`` take, written out so that help does not import them.
+"""Options of the model and the data module, repeated here so that help need not import ``anomalib_adaptclip``.
 
-A test compares them with the constructors. Left out on purpose: what only code can give, such as a pre-processor.
+A test compares them with the constructors. Arguments that only code can give, such as a pre-processor, are left out.
 """
 
 from collections.abc import Sequence
@@ -26,23 +26,23 @@ class AdaptCLIPOptions:
 
     Args:
         k_shot: Number of normal images that serve as prompts; 0 is zero-shot.
-        few_shot_source: Folder of normal images. The first k_shot in file-name order are taken.
-        class_name: What the images show, for the texts.
+        few_shot_source: Folder of normal images, of which the first k_shot in file-name order are used.
+        class_name: Name of what the images show, for the texts.
         backbone: ViT-L-14-336, ViT-B-16-plus-240, tiny or another standard ViT of open_clip.
-        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual ones.
-        adapters: auto, mvtec, visa, generated, none or a file.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
+        adapters: Source of the adapters: auto, mvtec, visa, generated, none or a file.
         seed: Seed for drawing the prompt images.
         image_size: Height and width of the input in pixels. By default the backbone's usual size.
         revision: Branch, tag or commit of the published adapters.
-        adapter_names: Adapters in use, such as [visual,textual]. By default all three.
+        adapter_names: Adapters to use, such as [visual,textual]. By default all three.
         context: Let the prompt-query adapter see the query itself, not only the aligned residual.
         topk: Number of largest positions that the image head of the prompt-query adapter pools.
-        fusion: How scores are fused: as in the published code, or plain averages as in the paper.
+        fusion: How scores are fused: as in the published code, or by plain averages as in the paper.
         prompt_precision: Precision of the prompts in memory.
-        prompt_budget: Number of patches to keep at most of all prompts together.
-        prompt_bank: File of a prompt bank, instead of k_shot.
-        unknown_category: What to do with images that the bank has no prompts for.
-        calibration: What sets the thresholds: labelled validation data, or the normal images alone.
+        prompt_budget: Largest number of patches to keep of all prompts together.
+        prompt_bank: File of a prompt bank to use instead of k_shot.
+        unknown_category: What to do with images for which the bank has no prompts.
+        calibration: What the thresholds are set by: labelled validation data, or the normal images alone.
         false_positive_rate: Share of normal images that may exceed the thresholds of calibration=normal.
     """
 
@@ -72,19 +72,20 @@ class DataModuleOptions:
     """Options of the data.
 
     Args:
-        base: Data set to train on, by its data module in anomalib, such as MVTecAD, Visa or Folder.
-        base_root: Folder of the base. By default the data module's usual one.
-        base_categories: Categories to train on. By default all that the folder holds.
+        base: Data set to train on, named by its data module in anomalib, such as MVTecAD, Visa or Folder.
+        base_root: Folder of the base. By default the data module's usual folder.
+        base_categories: Categories to train on. By default all categories in the folder.
         base_args: Further arguments of the base's data module.
-        target: Data set to test on, named the same way.
-        target_root: Folder of the target. By default the base's folder if both are of one kind.
-        target_categories: Categories to test on. By default all that the folder holds.
+        target: Data set to test on, named like the base.
+        target_root: Folder of the target. By default the base's folder if both have the same data module.
+        target_categories: Categories to test on. By default all categories in the folder.
         target_args: Further arguments of the target's data module.
         holdout_categories: Categories of the base to test on and not to train on, instead of a target.
-        allow_leakage: Name of the base, to allow that it is the target too. The figures then say nothing.
-        train_batch_size: Queries in a training batch of one process. All processes together need at least two.
-        eval_batch_size: Images in a test batch.
-        num_workers: Worker processes that load images.
+        allow_leakage: Name of the base, if the target may be the same data set. The metrics are then meaningless.
+        train_batch_size: Number of queries in a training batch of one process. All processes together need at least
+            two.
+        eval_batch_size: Number of images in a test batch.
+        num_workers: Number of worker processes that load images.
         seed: Seed for the order of the queries and for drawing their prompts.
     """
 

@@ -27,18 +27,18 @@ def predict(
     *,
     options: dict[str, Any],
 ) -> None:
-    """Predict the images of a folder, any number of them, and write a table: path, score, label, boxes.
+    """Predict any number of images in a folder, and write a table: path, score, label, boxes.
 
-    The table appears when all is done. Until then the rows stand in a draft beside it, which resume goes on from.
-    Options of the model that are given win over the checkpoint's. Those that the checkpoint decides are refused:
-    adapters, fusion, image size, class name, and prompts if it has some.
+    The table appears only when all images are predicted. Until then a draft beside it holds the rows, and resume
+    continues from it. Model options on the command line override those of the checkpoint. Options that the checkpoint
+    fixes are refused: adapters, fusion, image size, class name, and prompts if it has any.
 
     Args:
-        images: Folder, searched with all folders below it, or a single image.
-        results: Table to make or replace, .csv or .parquet.
+        images: Folder, which is searched with all its subfolders, or a single image.
+        results: Table to create or replace, .csv or .parquet.
         ckpt_path: Checkpoint with adapters, prompts and thresholds.
         batch_size: Number of images in a batch.
-        num_workers: Worker processes that read images.
+        num_workers: Number of worker processes that read images.
         unreadable: What to do with damaged images: error, or skip them with a warning that names them.
         resume: Go on with a run that was broken off, or predict what the table lacks. The arguments must be the same.
         device: Where to compute: cpu, cuda, cuda:1 and so on.
@@ -81,7 +81,7 @@ def _build_predictor(ckpt_path: Path | None, device: str, options: dict[str, Any
 
 
 def _summary(results: Path, rows: int, left: int, found: int) -> str:
-    """What a prediction did: ``rows`` of ``left`` images, of the ``found`` that are there."""
+    """Summarise a prediction: ``found`` images, of which ``left`` had no row before and ``rows`` got one now."""
     before = f", {found - left} had one before" if left < found else ""
     skipped = f", {left - rows} could not be read" if rows < left else ""
     return f"{results}: {rows} new rows{before}{skipped}."

@@ -136,7 +136,7 @@ def test_another_topk_is_warned_of(
     write_adapter_file(tmp_path / "ours.safetensors", golden_model.adapters, header(golden_model.clip, topk=1))
     export(tmp_path / "ours.safetensors", tmp_path / "out.pth")
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
-        "The layout cannot say topk=1: others will take 10."
+        "The layout cannot express topk=1: readers will use 10."
     ]
 
 

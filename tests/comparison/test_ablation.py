@@ -262,7 +262,7 @@ def test_wrong_arguments_end_the_command_at_once(
     ("text", "message"),
     [
         ("model: [", r", line 1, column 9: this should be YAML"),
-        ("trainer: {max_epochs: 3}", r", line 1: trainer is no known key\. Expected here: model\."),
+        ("trainer: {max_epochs: 3}", r", line 1: trainer is not a known key\. Expected here: model\."),
         ("{}", r": model must be given\."),
         ("model: {init_args: {}}", r", line 1: model\.class_path must be given\."),
         ("model: {class_path: AdaptCLIP}", " should hold a section `model` for AdaptCLIPTraining and nothing else"),

@@ -93,7 +93,7 @@ def test_a_table_that_is_cut_in_a_row_loses_that_row_alone(
     last = whole.rindex(b"PatchCore,")
     table.write_bytes(whole[: (last + len(whole)) // 2] if lost == "half" else whole[:-lost])
     assert run(sweep, tmp_path)[0] == 0
-    assert "runs.csv ends in the midst of a row" in caplog.text
+    assert "runs.csv ends in the middle of a row" in caplog.text
     assert made == [1, 2, 3, 3]
     assert read_runs(table)[:2] == rows[:2]
     assert len(read_runs(table)) == 3
@@ -105,7 +105,7 @@ def test_what_is_no_table_is_told_before_the_first_run(
     (tmp_path / "runs.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SystemExit):
         run(sweep, tmp_path)
-    assert "is no table of runs: its columns are others. Move it away" in capsys.readouterr().err
+    assert "is not a table of runs: its columns are different. Move it away" in capsys.readouterr().err
     assert (tmp_path / "runs.csv").read_text() == "a,b\n1,2\n"
     assert made == []
 

@@ -237,7 +237,7 @@ class TestDryRun:
         text = "models: {A: {model: {class_path: AdaptCLIP, init_args: {adapters: nowhere.pth}}, shots: [0]}}\n"
         (tmp_path / "one.yaml").write_text(text + f"data_sets: {{visa: {{init_args: {{root: {tmp_path / 'no'}}}}}}}")
         printed = run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
-        assert "Missing: A: there is no file of adapters nowhere.pth\n" in printed
+        assert "Missing: A: there is no adapter file nowhere.pth\n" in printed
 
     def test_folds_categories_that_lack_the_same(self, tmp_path: Path) -> None:
         text = "models: {A: {model: {class_path: AdaptCLIP}, shots: [0]}}\n"
@@ -245,7 +245,9 @@ class TestDryRun:
         printed = run(tmp_path / "one.yaml", tmp_path / "results", "--dry_run")[1]
         [line] = [line for line in printed.splitlines() if line.startswith("Missing")]
         assert "Missing: visa candle: " in line
-        assert line.endswith("So it is with 11 other categories: capsules; cashew; chewinggum; fryum; macaroni1 ...")
+        assert line.endswith(
+            "The same holds for 11 other categories: capsules; cashew; chewinggum; fryum; macaroni1 ..."
+        )
 
 
 @pytest.fixture
@@ -309,14 +311,14 @@ def test_winclip_with_and_without_normalised_references(
             "shots: [full]",
             r"AdaptCLIP cannot have the shots \['full'\]. It takes a list of numbers from 0.",
         ),
-        ("class_path: Patchcore", "class_path: Patchwork", "names no AnomalibModule that can be built: Expected a dot"),
+        ("class_path: Patchcore", "class_path: Patchwork", "does not name a valid AnomalibModule: Expected a dot"),
         ("backbone: tiny", "backbones: tiny", "can be built: Problem .* Option 'backbones' is not accepted\n"),
-        ("class_path: SyntheticDefects", "class_path: Defects", "names no AnomalibDataModule that can be built"),
-        ("models:", "model:", r"line 5: model is no known key.* models, data_sets, seeds, gallery\."),
+        ("class_path: SyntheticDefects", "class_path: Defects", "does not name a valid AnomalibDataModule: "),
+        ("models:", "model:", r"line 5: model is not a known key.* models, data_sets, seeds, gallery\."),
         (
             "    shots: [1, 2]",
             "    shoots: [1, 2]",
-            r"line 31: models\.PatchCore\.shoots is no known key.* shots, trainer\.",
+            r"line 31: models\.PatchCore\.shoots is not a known key.* shots, trainer\.",
         ),
         ("    shots: [1, 2]", "", r"line 17: models\.PatchCore\.shots must be given\."),
         ("shots: [1, 2]", "shots: [1, 2", r"wrong\.yaml, line \d+, column \d+: this should be YAML: "),
@@ -328,7 +330,11 @@ def test_winclip_with_and_without_normalised_references(
         ("[marble, gear]", "[01]", r"line \d+: data_sets\.generated\.categories\[0\] is '01', a number .* quotes"),
         ("[marble, gear]", "[1]", r"generated\.categories\[0\] must be text, got 1\. Put quotes around it"),
         ("    categories:", "    pixel_size: 0\n    categories:", r"generated\.pixel_size must be at least 1, got 0"),
-        ("image_size: 64", "image_size: 64\n        category: gear", "init_args have a category, .* `categories: "),
+        (
+            "image_size: 64",
+            "image_size: 64\n        category: gear",
+            "init_args must not have a category, .* `categories: ",
+        ),
         ("backbone: tiny", "backbone: tiny\n        k_shot: 4", "AdaptCLIP has the init_args .*k_shot.* `shots`"),
         ("backbone: tiny", "backbone: tiny\n        seed: 4", "AdaptCLIP has the init_args .*seed.* `seeds`"),
         (
@@ -438,7 +444,7 @@ def test_what_cannot_be_built_is_told_in_a_line(arguments: Part, message: str) -
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n1,2\n"])
 def test_other_files_are_not_written_over(tmp_path: Path, text: str) -> None:
     (tmp_path / "runs.csv").write_text(text)
-    with pytest.raises(ValueError, match="is no table of runs"):
+    with pytest.raises(ValueError, match="is not a table of runs"):
         RunTable(tmp_path / "runs.csv", RunRow).store(RunRow("A", "tiles", "", "0", 10))
     assert (tmp_path / "runs.csv").read_text() == text
 

@@ -85,12 +85,14 @@ def test_workers_that_cannot_load_the_package_end_the_command(
         patch.setattr(ray_cluster, "installed_version", vars(sys.modules["only_here"])["installed_version"])
         patch.setattr(runner, "_prepare", lambda _: pytest.fail("too late"))
         said = refused(sweep_of_one(tmp_path), tmp_path, capsys, "--executor", "ray")
-    assert f"need anomalib-adaptclip {__version__}, and cannot load it: ModuleNotFoundError: No module" in said
+    assert f"need anomalib-adaptclip {__version__}, but cannot load it: ModuleNotFoundError: No module" in said
     assert not ray.is_initialized()
 
     with RayCluster(1, "cpu").connect():
         monkeypatch.setattr(ray_cluster, "__version__", "0")
-        with pytest.raises(ValueError, match=r"have anomalib-adaptclip \S+, here is 0\. Install the same"):
+        with pytest.raises(
+            ValueError, match=r"have anomalib-adaptclip \S+, this machine has 0\. Install the same version"
+        ):
             ray_cluster._require_same_package("cpu")
     assert not ray.is_initialized()
 
@@ -122,7 +124,7 @@ def test_the_cluster_may_be_named(
         monkeypatch.setenv("RAY_ADDRESS", variable)
     options = ("--ray_address", option) if option else ()
     said = refused(sweep_of_one(tmp_path), tmp_path, capsys, "--executor", "ray", *options)
-    assert "There is no Ray cluster to work with at 1.2.3.4:5: nobody at 1.2.3.4:5" in said
+    assert "There is no usable Ray cluster at 1.2.3.4:5: nobody at 1.2.3.4:5" in said
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_without_ray_the_command_says_what_to_install(
 
 def test_an_address_without_ray_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(tmp_path / "no.yaml", tmp_path, capsys, "--ray_address", "1.2.3.4:5")
-    assert "ray_address=1.2.3.4:5 is of no use with executor='processes'" in said
+    assert "ray_address=1.2.3.4:5 has no effect with executor='processes'" in said
 
 
 def without(name: str) -> Callable[[str], Any]:

@@ -81,7 +81,7 @@ def comparison_of(tmp_path: Path, rows: list[Row]) -> Comparison:
 def figure_of(values: list[list[float | None]]) -> Any:
     """The figure of values by seed and category."""
     cells = pd.DataFrame([(seed, value) for seed, row in enumerate(values) for value in row], columns=["seed", "value"])
-    cells = cells.astype({"value": float}).assign(model="A", through=True, leakage=False)
+    cells = cells.astype({"value": float}).assign(model="A", succeeded=True, leakage=False)
     [figure] = over_seeds(cells, ["model"]).itertuples()
     return figure
 
@@ -176,7 +176,7 @@ class TestFigures:
     def test_a_table_with_other_columns_is_refused(self, tmp_path: Path) -> None:
         table = write_table(tmp_path / "runs.csv", [made_up_row(image_AUROC="0.5")])
         table.write_text(table.read_text().replace("leakage", "seen"))
-        with pytest.raises(ValueError, match="is no table of runs: its columns are others"):
+        with pytest.raises(ValueError, match="is not a table of runs: its columns are different"):
             read_runs(table)
 
     def test_a_group_that_the_sweep_has_only_in_part(self, tmp_path: Path) -> None:
@@ -367,11 +367,11 @@ class TestBadInput:
         ("text", "message"),
         [
             (None, "There is no table .*runs.csv. Name the folder that `compare` wrote"),
-            ("", "is no table of runs: its columns are others"),
-            ("a,b\n1,2\n", "is no table of runs: its columns are others"),
+            ("", "is not a table of runs: its columns are different"),
+            ("a,b\n1,2\n", "is not a table of runs: its columns are different"),
             (",".join(COLUMNS) + "\n", "has no runs yet"),
             (",".join(COLUMNS) + "\nAdaptCLIP,mvt", "has no runs yet"),
-            ("\x00\xff", "is no table of runs"),
+            ("\x00\xff", "is not a table of runs"),
         ],
     )
     def test_what_is_no_table(
@@ -396,9 +396,9 @@ class TestBadInput:
             ({"image_AUROC": "high"}, "image_AUROC is 'high', not a number"),
             ({"image_AUROC": "90.5"}, "image_AUROC is '90.5', not a number from 0 to 1"),
             ({"image_AUROC": "nan"}, "image_AUROC is 'nan', not a number"),
-            ({"test_seconds": "-1"}, "test_seconds is '-1', not a number from 0"),
-            ({"configuration": "{}"}, "is no table of runs: 'data_spec'"),
-            ({"configuration": "a"}, "is no table of runs: Expecting value"),
+            ({"test_seconds": "-1"}, "test_seconds is '-1', not a number of at least 0"),
+            ({"configuration": "{}"}, "is not a table of runs: 'data_spec'"),
+            ({"configuration": "a"}, "is not a table of runs: Expecting value"),
         ],
     )
     def test_wrong_cells(self, tmp_path: Path, capsys: pytest.CaptureFixture[str], cells: Row, message: str) -> None:

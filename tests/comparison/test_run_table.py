@@ -72,14 +72,14 @@ def test_a_torn_last_row_is_left_out(table: RunTable[Trial], caplog: pytest.LogC
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        (",7,", ",seven,", "images is 'seven', not a number from 0"),
-        (",7,", ",7.5,", "images is '7.5', not a number from 0"),
-        (",2,", ",,", "number is '', not a number from 0"),
-        (",2,", ",-2,", "number is '-2', not a number from 0"),
+        (",7,", ",seven,", "images is 'seven', not a number of at least 0"),
+        (",7,", ",7.5,", "images is '7.5', not a number of at least 0"),
+        (",2,", ",,", "number is '', not a number of at least 0"),
+        (",2,", ",-2,", "number is '-2', not a number of at least 0"),
         ("0.33", "nan0.33", "score is 'nan0.33"),
         (",True,", ",yes,", "on is 'yes', not True or False"),
-        ("images", "pictures", "its columns are others"),
-        (",7,", ",7,,", "its columns are others"),
+        ("images", "pictures", "its columns are different"),
+        (",7,", ",7,,", "its columns are different"),
     ],
 )
 def test_what_is_no_such_table_is_refused_and_kept(
@@ -88,7 +88,7 @@ def test_what_is_no_such_table_is_refused_and_kept(
     table.store(FIRST)
     text = table.path.read_text().replace(before, after)
     table.path.write_text(text)
-    with pytest.raises(ValueError, match=f"trials.csv is no table of runs: {message}.* Move it away, or"):
+    with pytest.raises(ValueError, match=f"trials.csv is not a table of runs: {message}.* Move it away, or"):
         table.store(SECOND)
     assert table.path.read_text() == text
 

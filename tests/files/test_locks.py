@@ -27,7 +27,7 @@ def test_a_second_writer_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "new" / "runs.csv"
     with (
         locked(path),
-        pytest.raises(ValueError, match=rf"Another run is writing .*{path.name}\. Wait until it is through, or name"),
+        pytest.raises(ValueError, match=rf"Another run is writing .*{path.name}\. Wait until it has finished, or name"),
         locked(path),
     ):
         pass

@@ -354,7 +354,7 @@ def test_the_command_is_stopped_without_a_traceback(
     with pytest.raises(SystemExit) as left:
         main(["predict", str(queries), str(tmp_path / "table.csv")])
     assert left.value.code == 130
-    assert "stopped. What is finished is kept" in capsys.readouterr().err
+    assert "stopped. Finished work is kept" in capsys.readouterr().err
 
 
 # anomalib
@@ -473,5 +473,5 @@ def test_two_processes_write_a_shard_each(queries: Path, tmp_path: Path) -> None
 def test_fewer_images_than_processes(queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(default_root_dir=tmp_path, accelerator="cpu", devices=1)
     monkeypatch.setattr("lightning.pytorch.Trainer.world_size", 2)
-    with pytest.raises(ValueError, match=r"2 processes need an image each .*; there are 1\. Take .* or PredictFolder"):
+    with pytest.raises(ValueError, match=r"2 processes need an image each .*, got 1\. Use .* or PredictFolder"):
         engine.predict(tiny(), data_path=queries / "000.png")

@@ -306,7 +306,7 @@ def test_what_is_no_bank_is_refused(golden_model: AdaptCLIPModel, tmp_path: Path
     with pytest.raises(FileNotFoundError, match=r"There is no prompt bank .*bank-add"):
         PromptBank.load(path, golden_model)
     path.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="damaged or no safetensors file"):
+    with pytest.raises(ValueError, match="damaged or not a safetensors file"):
         PromptBank.load(path, golden_model)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="is no prompt bank: its header says None"):

@@ -153,7 +153,7 @@ def test_without_resume_it_starts_anew(table: Path, caplog: pytest.LogCaptureFix
         raise KeyboardInterrupt
     with PredictionTable(table) as file:
         file.write(PLAIN)
-    assert "a run that was broken off is replaced" in caplog.text
+    assert "an interrupted run is replaced" in caplog.text
     caplog.clear()
     with PredictionTable(table) as file:
         file.write(PLAIN[1:])

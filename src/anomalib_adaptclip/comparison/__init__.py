@@ -1,12 +1,12 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Comparisons: models x data sets x categories x shots x seeds, one row a run, all by the same metrics.
+"""Compares models on data sets: models x data sets x categories x shots x seeds, one row per run, with equal metrics.
 
 Data flows down this list: ``components`` (classes named in YAML), ``sweep`` (what to run), ``evaluation`` (metrics),
-``winclip``, ``views``, ``gallery`` (pictures) and its ``gallery_file``, ``stopwatch``, ``run`` (one run), which gives
-an ``outcome`` with a ``run_row``, ``executors`` and ``runner`` (all runs), ``run_table`` (on disk), ``report``.
-``ablation`` runs the rows of the paper's Table 5, and has a ``run_table`` too.
+``winclip``, ``views``, ``gallery`` (pictures) and its ``gallery_file``, ``stopwatch``, ``run`` (a single run), which
+returns an ``outcome`` with a ``run_row``, ``executors`` and ``runner`` (all runs), ``run_table`` (results on disk),
+``report``. ``ablation`` runs the rows of the paper's Table 5 and stores them in a ``run_table`` too.
 """
 
 from .evaluation import METRICS, ComparisonEvaluator

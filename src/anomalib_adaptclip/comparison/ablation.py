@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The ablations of the paper's Table 5 on any base and target: one file a row, one table for all."""
+"""Runs the ablations of the paper's Table 5 on any base and target: one configuration file per row, and one table."""
 
 import json
 import logging
@@ -24,27 +24,27 @@ from .run_table import RunTable
 logger = logging.getLogger(__name__)
 
 TABLE_FILE = "ablation.csv"
-_UNIMPORTANT = ("cache_dir", "num_workers")  # arguments that no figure depends on
+_UNIMPORTANT = ("cache_dir", "num_workers")  # arguments that do not change the metrics
 
 
 @dataclass
 class RowConfig:
-    """The file of a row.
+    """Content of the configuration file of a row.
 
     Attributes:
-        model: AdaptCLIPTraining, and its arguments.
+        model: Class AdaptCLIPTraining and its arguments.
     """
 
     model: ClassSpec
 
 
 class Row(NamedTuple):
-    """A row to run.
+    """A row of Table 5 that is to be run.
 
     Attributes:
-        number: Its place in the table, which begins the name of its file.
-        method: The rest of that name.
-        config: Arguments of the model, under the key ``model``.
+        number: Number of the row in the table; its file name begins with it.
+        method: Name of the method, which is the rest of the file name.
+        config: Configuration with the model and its arguments under the key ``model``.
     """
 
     number: int
@@ -53,30 +53,30 @@ class Row(NamedTuple):
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """Adapters that are trained."""
+        """Names of the adapters that are trained."""
         return tuple(self.config.model.init_args.adapter_names)
 
     @property
     def shots(self) -> int:
-        """Normal images at test time: the prompt-query adapter needs one."""
+        """Number of normal images at test time: one if the prompt-query adapter is used, else none."""
         return int("prompt_query" in self.adapters)
 
 
 @dataclass(frozen=True)
 class AblationRow:
-    """A row of the table, as it is stored.
+    """Result of a row, as it is stored in the table.
 
     Attributes:
-        number: Its place.
-        method: What is trained.
-        shots: Normal images at test time, 0 or 1.
-        textual: Whether the textual adapter takes part.
-        visual: Whether the visual adapter takes part.
-        prompt_query: Whether the prompt-query adapter takes part.
-        image_AUROC: Mean over the target's categories, in [0, 1]. None if there is none.
-        pixel_AUPR: The same of the maps.
-        error: Why there are no figures. Empty if the row is finished.
-        configuration: What the figures depend on, as JSON.
+        number: Number of the row.
+        method: Name of the method that is trained.
+        shots: Number of normal images at test time, 0 or 1.
+        textual: Whether the textual adapter is used.
+        visual: Whether the visual adapter is used.
+        prompt_query: Whether the prompt-query adapter is used.
+        image_AUROC: Image AUROC averaged over the target's categories, in [0, 1], or None if it is undefined.
+        pixel_AUPR: Pixel AUPR averaged over the target's categories, in [0, 1], or None if it is undefined.
+        error: Error message if the row failed, otherwise empty.
+        configuration: All settings that the metrics depend on, as JSON.
     """
 
     number: int
@@ -92,23 +92,23 @@ class AblationRow:
 
 
 def find_configs() -> Path:
-    """Folder of the eight rows: inside an installed package, or in the repository."""
+    """Return the folder of the eight configuration files, inside an installed package or in the repository."""
     shipped = Path(__file__).parents[1] / "configs" / "ablation"
     return shipped if shipped.is_dir() else Path(__file__).parents[3] / "configs" / "ablation"
 
 
 def read_rows(folder: Path, numbers: Sequence[int] | None = None) -> list[Row]:
-    """Read the files of rows.
+    """Read the configuration files of the rows.
 
     Args:
-        folder: Of files named like ``4_alternating.yaml``, each with a section ``model``.
-        numbers: Rows to read, all by default.
+        folder: Folder with files named like ``4_alternating.yaml``, each with a section ``model``.
+        numbers: Numbers of the rows to read. By default all are read.
 
     Returns:
-        Rows in order.
+        The rows, sorted by number.
 
     Raises:
-        ValueError: If a file cannot be understood, two have the same number, or a number has no file.
+        ValueError: If a file cannot be understood, two files have the same number, or a number has no file.
     """
     files: dict[int, Path] = {}
     for path in sorted(folder.glob("[0-9]*_*.yaml")):
@@ -129,21 +129,21 @@ def read_rows(folder: Path, numbers: Sequence[int] | None = None) -> list[Row]:
 
 
 def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **trainer: Any) -> list[AblationRow]:  # noqa: ANN401
-    """Run rows one after the other, and store each result at once.
+    """Run rows one after the other, and store each result as soon as it is known.
 
     Finished rows with the same configuration are not run again. A row that fails does not stop the others.
 
     Args:
-        rows: Rows.
+        rows: Rows to run.
         data: Arguments of :class:`QueryPromptDataModule`.
         output: Folder for the table and for the results of each row.
         **trainer: Arguments of Lightning's trainer.
 
     Returns:
-        One result a row.
+        One result per row.
 
     Raises:
-        ValueError: If the file of the table holds something else, or another run is writing it.
+        ValueError: If the file of the table is not a table of ablations, or another run is writing it.
     """
     table = ablation_table(output)
     results = []
@@ -162,7 +162,11 @@ def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **train
 
 
 def ablation_table(output: Path) -> RunTable[AblationRow]:
-    """The table in the folder of an ablation, its rows by number."""
+    """Return the result table of an ablation, whose rows are sorted by number.
+
+    Args:
+        output: Folder of the ablation's results.
+    """
     return RunTable(output / TABLE_FILE, AblationRow, attrgetter("number"))
 
 
@@ -170,35 +174,35 @@ def _try_row(row: Row, configuration: str, data: Mapping[str, Any], output: Path
     scores, problem = {}, ""
     try:
         scores = run_row(row, QueryPromptDataModule(**data), output / f"{row.number}_{row.method}", **trainer)
-    except Exception as error:  # whatever it is, the other rows go on
+    except Exception as error:  # no error of one row may stop the others
         logger.warning("Row %d failed.", row.number, exc_info=True)
         problem = f"{type(error).__name__}: {error}"
     return result_of(row, configuration, scores, problem)
 
 
 def run_row(row: Row, datamodule: QueryPromptDataModule, folder: Path, **trainer: Any) -> dict[str, float]:  # noqa: ANN401
-    """Train and test a row in an Engine of its own. Without adapters it is only tested.
+    """Train and test a row in an Engine of its own. A row without adapters is only tested.
 
     Args:
-        row: Row.
-        datamodule: Base and target.
-        folder: For the Engine's results.
+        row: Row to run.
+        datamodule: Data module of the base and the target.
+        folder: Folder for the Engine's results.
         **trainer: Arguments of Lightning's trainer.
 
     Returns:
         Metrics by name, such as ``image_AUROC``.
 
     Raises:
-        ValueError: If the target has none.
+        ValueError: If no metric is defined on the target.
     """
     from anomalib.engine import Engine  # noqa: PLC0415  imports all models
 
     model: AdaptCLIPTraining = _model_parser().instantiate_classes(row.config).model
-    # The figures are those of the test at the end: nothing is validated on the way.
+    # Only the test at the end counts, so validation during training would waste time.
     engine = Engine(default_root_dir=folder, devices=1, max_epochs=model.epochs, limit_val_batches=0, **trainer)
     if row.adapters:
         engine.fit(model, datamodule=datamodule)
-        if engine.trainer.interrupted:  # some releases of Lightning return from an interrupted training as from others
+        if engine.trainer.interrupted:  # some releases of Lightning return normally from an interrupted training
             raise KeyboardInterrupt
     [found] = engine.test(model, datamodule=datamodule)
     prefix = ("test_zero_shot_", "test_one_shot_")[row.shots]
@@ -213,7 +217,16 @@ def run_row(row: Row, datamodule: QueryPromptDataModule, folder: Path, **trainer
 
 
 def configuration_of(row: Row, data: Mapping[str, Any], precision: str | None) -> str:
-    """What the figures of a row depend on, as JSON: a finished row with the same need not run again."""
+    """Describe all settings that the metrics of a row depend on, so that a finished row is not run again.
+
+    Args:
+        row: Row of the ablation.
+        data: Arguments of the data module.
+        precision: Precision of Lightning's trainer.
+
+    Returns:
+        The settings as JSON with sorted keys.
+    """
     model = row.config.model.init_args.as_dict()
     model, used = ({k: v for k, v in part.items() if k not in _UNIMPORTANT} for part in (model, data))
     parts = {"row": row.number, "version": __version__, "precision": precision, "data": used, "model": model}
@@ -221,7 +234,14 @@ def configuration_of(row: Row, data: Mapping[str, Any], precision: str | None) -
 
 
 def result_of(row: Row, configuration: str, scores: Mapping[str, float], error: str = "") -> AblationRow:
-    """The row of the table for a row that was run."""
+    """Build the stored result of a row that was run.
+
+    Args:
+        row: Row that was run.
+        configuration: All settings that the metrics depend on, as JSON.
+        scores: Metrics by name, empty if the row failed.
+        error: Error message if the row failed.
+    """
     return AblationRow(
         row.number,
         row.method,
@@ -237,7 +257,7 @@ def result_of(row: Row, configuration: str, scores: Mapping[str, float], error: 
 
 
 def build_table(results: Sequence[AblationRow], title: str) -> Table:
-    """Table 5 with our figures, in percent."""
+    """Lay out the results like the paper's Table 5, in percent, for the terminal."""
     table = Table("No.", "Method", "Shots", "TA", "VA", "PQA", "image AUROC / pixel AUPR", title=title)
     for result in results:
         switches = ("✓" if on else "✗" for on in (result.textual, result.visual, result.prompt_query))
@@ -249,7 +269,7 @@ def build_table(results: Sequence[AblationRow], title: str) -> Table:
 
 
 def _model_parser() -> ArgumentParser:
-    """Reads the section ``model`` as anomalib's command line does."""
+    """Build a parser that reads the section ``model`` as anomalib's command line does."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--model", type=AdaptCLIPTraining, required=True)
     return parser

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Models and data modules named as in anomalib's YAML, by ``class_path`` and ``init_args``."""
+"""Builds models and data modules that are named as in anomalib's YAML, by ``class_path`` and ``init_args``."""
 
 import re
 from dataclasses import asdict, replace
@@ -20,11 +20,11 @@ Part = TypeVar("Part")
 
 
 def class_of(kind: type[Part], spec: ClassSpec) -> type[Part]:
-    """Class that a part names.
+    """Find the class of a model or data module.
 
     Args:
-        kind: Base class.
-        spec: Name or dotted path of the class, and arguments.
+        kind: Base class that the class must have.
+        spec: Name or dotted path of the class, and its arguments.
 
     Returns:
         The class.
@@ -37,18 +37,18 @@ def class_of(kind: type[Part], spec: ClassSpec) -> type[Part]:
 
 
 def build(kind: type[Part], spec: ClassSpec, **arguments: Any) -> Part:  # noqa: ANN401
-    """Build a part.
+    """Build a model or data module.
 
     Args:
-        kind: Base class.
-        spec: Name or dotted path of the class, and arguments.
-        **arguments: Arguments that win over those of ``spec``.
+        kind: Base class that the class must have.
+        spec: Name or dotted path of the class, and its arguments.
+        **arguments: Arguments that override those of ``spec``.
 
     Returns:
         The instance.
 
     Raises:
-        ValueError: If there is no such class, its arguments are wrong, or it cannot be built of them.
+        ValueError: If there is no such class, its arguments are wrong, or its constructor refuses them.
     """
     parser, parsed = _parse(kind, replace(spec, init_args=spec.init_args | arguments))
     try:
@@ -58,13 +58,23 @@ def build(kind: type[Part], spec: ClassSpec, **arguments: Any) -> Part:  # noqa:
 
 
 def takes(part: type[Any], argument: str) -> bool:
-    """Whether a constructor has an argument."""
+    """Tell whether the constructor of a class has an argument.
+
+    Args:
+        part: Class.
+        argument: Name of the argument.
+    """
     return argument in constructor_arguments(part)
 
 
 def relative_path(path: str, datamodule: AnomalibDataModule) -> str:
-    """Path of an image from the root of its data set, or the absolute one where it lies elsewhere."""
-    root = Path(getattr(datamodule, "root", None) or ".").resolve()  # as anomalib does; it may be a link
+    """Return the path of an image relative to the root of its data set, or the absolute path if it lies elsewhere.
+
+    Args:
+        path: Path of the image.
+        datamodule: Data module of the data set.
+    """
+    root = Path(getattr(datamodule, "root", None) or ".").resolve()  # like anomalib, because it may be a link
     resolved = Path(path).resolve()
     return (resolved.relative_to(root) if resolved.is_relative_to(root) else Path(path).absolute()).as_posix()
 
@@ -76,15 +86,18 @@ def _parse(kind: type[Part], spec: ClassSpec) -> tuple[ArgumentParser, Any]:
         return parser, parser.parse_object({"part": asdict(spec)})
     except (ArgumentError, TypeError, ValueError) as error:
         what = f"{spec.class_path} with {spec.init_args}"
-        msg = f"{what} names no {kind.__name__} that can be built: {innermost(str(error))}"
+        msg = f"{what} does not name a valid {kind.__name__}: {innermost(str(error))}"
         raise ValueError(msg) from error
 
 
 def innermost(text: str) -> str:
-    """What is wrong, out of a dozen lines of jsonargparse about the types that it tried; other text as it is.
+    """Shorten a message of jsonargparse, which lists all types that it tried, to what is wrong.
 
     Args:
-        text: Of the error.
+        text: Text of the error.
+
+    Returns:
+        One line, or the text itself if it is not such a message.
     """
     head, found, tail = text.rpartition("Errors:\n")
     if not (found and _UNION in head):

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The evaluator that all models of a comparison are tested with.
+"""The evaluator that measures all models of a comparison in the same way.
 
 Letters: B batch, H and W pixels.
 """
@@ -23,14 +23,14 @@ METRICS = (*(f"image_{name}" for name in IMAGE_METRICS), *(f"pixel_{name}" for n
 
 
 class ComparisonEvaluator(Evaluator):
-    """Image and pixel metrics of raw scores, as the model gives them.
+    """Computes image and pixel metrics from raw scores, as the model returns them.
 
     Args:
-        pixel_size: Height and width that maps and masks are resized to before pixels are counted. By default the
-            model's input size.
+        pixel_size: Height and width to which maps and masks are resized before pixels are counted. By default they keep
+            the model's input size.
 
     Attributes:
-        images: Images seen.
+        images: Number of images seen.
     """
 
     def __init__(self, pixel_size: int | None = None) -> None:
@@ -48,16 +48,16 @@ class ComparisonEvaluator(Evaluator):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count a batch."""
+        """Add a batch to the metrics."""
         del trainer, pl_module, outputs, batch_idx, dataloader_idx
         self.update(batch)
 
     def update(self, batch: Batch[Any]) -> None:
-        """Count a batch.
+        """Add a batch to the metrics.
 
         Args:
-            batch: With scores ``(B,)`` and labels; with maps ``(B, 1, H, W)`` or ``(B, H, W)`` and masks ``(B, H, W)``,
-                where there are such.
+            batch: Batch with scores ``(B,)`` and labels, and optionally maps ``(B, 1, H, W)`` or ``(B, H, W)`` and
+                masks ``(B, H, W)``.
 
         Raises:
             ValueError: If scores are not finite.
@@ -77,7 +77,7 @@ class ComparisonEvaluator(Evaluator):
             self._pixel_ranking.update(anomaly_map, mask, connected_components_cpu(mask.unsqueeze(0)))
 
     def scores(self) -> dict[str, float | None]:
-        """Metrics by the names of ``METRICS``, in [0, 1]. What is undefined is None."""
+        """Return the metrics by the names of ``METRICS``, in [0, 1]. An undefined metric is None."""
         image, pixel = self._image_ranking.scores(), self._pixel_ranking.scores()
         return {f"image_{name}": image[name] for name in IMAGE_METRICS} | {
             f"pixel_{name}": pixel[name] for name in PIXEL_METRICS

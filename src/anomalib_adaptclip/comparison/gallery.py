@@ -1,10 +1,10 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures of a run of AdaptCLIP: the images that it segments best, middling and worst, with each adapter's map.
+"""Draws pictures of an AdaptCLIP run: the images with the best, the median and the worst map, with each adapter's map.
 
-They are made while the model is still where it was tested, and travel with the row of the table: a worker may have
-another file system. Letters: B batch, H and W pixels.
+The worker that tests the model draws the pictures, and returns them as bytes with the row of the table, because it may
+have another file system. Letters: B batch, H and W pixels.
 """
 
 import io
@@ -30,18 +30,18 @@ from .gallery_file import LEAST_RANGE, Panel, Pictures, pack
 
 logger = logging.getLogger(__name__)
 
-SIDE = 160  # pixels of the longer side of a picture
-PROMPTS = 4  # that are shown at most
-COLOUR_MAP = "inferno"  # even steps of brightness, also for the colour-blind
+SIDE = 160  # length of a picture's longer side in pixels
+PROMPTS = 4  # largest number of prompt images that are shown
+COLOUR_MAP = "inferno"  # its brightness rises evenly, so that the colour-blind can read it too
 
 
 class Ranked(NamedTuple):
     """An abnormal image that was tested.
 
     Attributes:
-        path: Of its file.
-        score: Of the image.
-        pixel_ap: Average precision of its pixels, None without a mask.
+        path: Path of the image file.
+        score: Anomaly score of the image.
+        pixel_ap: Average precision of the image's pixels, or None without a mask.
     """
 
     path: str
@@ -50,13 +50,13 @@ class Ranked(NamedTuple):
 
 
 class GalleryCallback(Callback):
-    """Ranks the abnormal images of a test, and at its end draws the best, the median and the worst.
+    """Ranks the abnormal images of a test, and draws the best, the median and the worst one at its end.
 
-    Pictures that cannot be made cost a warning, not the run.
+    If the pictures cannot be made, there is a warning, and the run goes on.
 
     Attributes:
-        seconds: That this took, which are no part of the test.
-        archive: File of the pictures, None where there are none.
+        seconds: Seconds that ranking and drawing took, which do not count as test time.
+        archive: Content of the file with the pictures, or None if there are none.
     """
 
     def __init__(self) -> None:
@@ -73,14 +73,14 @@ class GalleryCallback(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Rank the abnormal images of a batch."""
+        """Measure the abnormal images of a batch."""
         del trainer, pl_module, outputs, batch_idx, dataloader_idx
         start = time.perf_counter()
         self._tested += rank(batch)
         self.seconds += time.perf_counter() - start
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw."""
+        """Draw the chosen images."""
         start = time.perf_counter()
         datamodule: Any = getattr(trainer, "datamodule", None)
         if isinstance(pl_module, AdaptCLIP) and isinstance(datamodule, AnomalibDataModule):
@@ -96,8 +96,11 @@ def rank(batch: Batch[Any]) -> list[Ranked]:
     """Measure the abnormal images of a batch.
 
     Args:
-        batch: With paths, scores ``(B,)`` and labels; with maps ``(B, 1, H, W)`` and masks ``(B, H, W)``, where there
-            are such.
+        batch: Batch with paths, scores ``(B,)`` and labels, and optionally maps ``(B, 1, H, W)`` and masks
+            ``(B, H, W)``.
+
+    Returns:
+        The abnormal images with their scores and pixel AP.
     """
     tested = []
     paths: list[str] = getattr(batch, "image_path", [])
@@ -114,13 +117,13 @@ def rank(batch: Batch[Any]) -> list[Ranked]:
 
 
 def choose(tested: Sequence[Ranked]) -> dict[str, tuple[Ranked, str, float]]:
-    """Best, median and worst image, by pixel AP; by score where no image has one.
+    """Choose the best, the median and the worst image by pixel AP, or by score if no image has a pixel AP.
 
     Args:
         tested: Abnormal images.
 
     Returns:
-        Image, measure and its value by rank. Of two images there is no median, and one is the best.
+        For each rank the image, the measure and its value. Two images have no median, and a single one is the best.
     """
     ranked = sorted((image.pixel_ap, image.path, image) for image in tested if image.pixel_ap is not None)
     measure = "pixel AP"
@@ -137,12 +140,12 @@ def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Rank
     """Predict the best, the median and the worst image again, and draw them.
 
     Args:
-        model: That was tested, with its prompts.
-        datamodule: That it was tested on.
+        model: Model that was tested, with its prompts.
+        datamodule: Data module with the images under test.
         tested: Abnormal images.
 
     Returns:
-        Pictures of up to three images; none for a model with a prompt bank.
+        Pictures of up to three images, none for a model with a prompt bank.
     """
     if model.prompt_bank is not None:
         return []
@@ -167,12 +170,12 @@ def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Rank
 def _panels(
     name: str,
     path: str,
-    mask: Any,  # noqa: ANN401  # a torchvision tensor, which has no types
+    mask: Any,  # noqa: ANN401  # a torchvision tensor, which lacks type hints
     model: AdaptCLIP,
     datamodule: AnomalibDataModule,
     prompts: Sequence[Panel],
 ) -> list[Panel]:
-    """Query, prompts, maps and mask of an image, all of its shape; the test has brought the mask to the model's."""
+    """Draw query, prompts, maps and mask of an image, all in its aspect ratio. The mask has the model's input size."""
     image = read_image(path)
     query = Panel("query", f"{name}_query.jpg", _photograph(image), relative_path(path, datamodule))
     maps = model.model.maps_by_adapter(model.read_images([path]))
@@ -185,19 +188,19 @@ def _panels(
 
 
 def _size(height: int, width: int) -> tuple[int, int]:
-    """Width and height of a picture."""
+    """Return the width and height of a picture."""
     scale = SIDE / max(height, width)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _photograph(image: torch.Tensor) -> bytes:
-    """JPEG of an image ``(3, H, W)`` in [0, 1]."""
+    """Encode an image ``(3, H, W)`` in [0, 1] as a small JPEG."""
     picture = to_pil_image(image.cpu()).resize(_size(image.shape[-2], image.shape[-1]), Image.Resampling.LANCZOS)
     return _encode(picture, "JPEG", quality=85)
 
 
 def _heat_map(file: str, kind: str, values: torch.Tensor, size: tuple[int, int]) -> Panel:
-    """PNG of a map ``(H, W)``, its own range, ``LEAST_RANGE`` at least, spread over the colours."""
+    """Draw a map ``(H, W)`` as PNG. The colours cover the map's own range, or ``LEAST_RANGE`` if that is larger."""
     array = values.float().cpu().numpy()
     low, high = float(array.min()), float(array.max())
     spread = np.round((array - low) / max(high - low, LEAST_RANGE) * 255).astype(np.uint8)

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The file with the pictures of a run: a ZIP archive of small images and ``index.json``, beside the table."""
+"""Reads and writes the file with the pictures of a run: a ZIP archive of small images and ``index.json``."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from .run_row import RunRow
 
 INDEX = "index.json"
-LEAST_RANGE = 0.01  # of a map's colours, so that noise does not look like a defect
+LEAST_RANGE = 0.01  # smallest range of values for the colours of a map, so that noise does not look like a defect
 MIME_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -23,12 +23,12 @@ class Panel(NamedTuple):
     """A small picture.
 
     Attributes:
-        name: What it shows: ``"query"``, ``"prompt"``, a map such as ``"visual"`` or ``"fused"``, or ``"mask"``.
-        file: Its name in the archive; the suffix tells its format.
-        content: Its bytes.
-        path: Of the image file that it shows, empty for maps.
-        low: Value of a map's darkest pixel, None for what is no map.
-        high: Value of its brightest pixel.
+        name: Kind of picture: ``"query"``, ``"prompt"``, a map such as ``"visual"`` or ``"fused"``, or ``"mask"``.
+        file: File name in the archive, whose suffix names the format.
+        content: Content of the file.
+        path: Path of the image file that is shown, empty for maps and masks.
+        low: Value of a map's darkest pixel, None for other pictures.
+        high: Value of a map's brightest pixel, None for other pictures.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Panel(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """An image under test, and what was made of it.
+    """All pictures of an image under test.
 
     Attributes:
-        rank: ``"best"``, ``"median"`` or ``"worst"``.
-        measure: By which it was ranked: ``"pixel AP"``, or ``"score"`` where there are no masks.
-        quality: Its value, in [0, 1].
-        score: Of the image, in [0, 1].
-        panels: Pictures, in order.
+        rank: Rank of the image: ``"best"``, ``"median"`` or ``"worst"``.
+        measure: Measure that the image was ranked by: ``"pixel AP"``, or ``"score"`` if there are no masks.
+        quality: Value of that measure, in [0, 1].
+        score: Anomaly score of the image, in [0, 1].
+        panels: Pictures, in the order in which they are shown.
     """
 
     rank: str
@@ -58,11 +58,11 @@ class Pictures(NamedTuple):
 
 
 def gallery_path(table: Path, row: RunRow) -> Path:
-    """File for the pictures of a run.
+    """Return the path of the file for the pictures of a run, in the folder ``gallery`` beside the table.
 
     Args:
-        table: Of the sweep.
-        row: Of the run.
+        table: Path of the sweep's table.
+        row: Row of the run.
     """
     names = f"{row.data_set}_{row.category}_{row.model}_{row.shots}"
     digest = hashlib.sha256(row.configuration.encode(errors="surrogateescape")).hexdigest()[:12]
@@ -70,10 +70,17 @@ def gallery_path(table: Path, row: RunRow) -> Path:
 
 
 def pack(pictures: Sequence[Pictures]) -> bytes:
-    """Content of an archive; the same pictures give the same bytes."""
+    """Pack pictures into an archive. The same pictures always give the same bytes.
+
+    Args:
+        pictures: Pictures of a run.
+
+    Returns:
+        Content of the archive.
+    """
     index = [entry._asdict() | {"panels": [_without_content(panel) for panel in entry.panels]} for entry in pictures]
     archive = io.BytesIO()
-    with ZipFile(archive, "w") as file:  # images are compressed already
+    with ZipFile(archive, "w") as file:  # stored without compression, because images are compressed already
         file.writestr(ZipInfo(INDEX), json.dumps(index, indent=1))
         for panel in {panel.file: panel for entry in pictures for panel in entry.panels}.values():
             file.writestr(ZipInfo(panel.file), panel.content)
@@ -85,13 +92,16 @@ def _without_content(panel: Panel) -> dict[str, Any]:
 
 
 def unpack(path: Path) -> list[Pictures]:
-    """Read an archive.
+    """Read the pictures of an archive.
 
     Args:
-        path: File of :func:`pack`.
+        path: File with the content that :func:`pack` returned.
+
+    Returns:
+        The pictures of the run.
 
     Raises:
-        ValueError: If it is damaged, or something else.
+        ValueError: If the file is damaged, or is not such an archive.
     """
     try:
         with ZipFile(path) as file:
@@ -107,6 +117,6 @@ def unpack(path: Path) -> list[Pictures]:
 
 def _read_panel(file: ZipFile, panel: dict[str, Any]) -> Panel:
     if Path(panel["file"]).suffix not in MIME_TYPES:
-        msg = f"{panel['file']} is no {' or '.join(MIME_TYPES)}"
+        msg = f"{panel['file']} is not a {' or '.join(MIME_TYPES)} file"
         raise ValueError(msg)
     return Panel(content=file.read(panel["file"]), **panel)

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a run of a sweep gives: its row, and perhaps pictures for the report."""
+"""The result of a run: its row of the table, and perhaps pictures for the report."""
 
 from operator import methodcaller
 from typing import NamedTuple
@@ -14,21 +14,24 @@ from .run_table import RunTable
 
 
 class RunOutcome(NamedTuple):
-    """A run that is through.
+    """Result of a run that has finished or failed.
 
     Attributes:
-        row: Its row of the table, with figures or with an error.
-        gallery: Content of the file with its pictures, empty if it has none.
+        row: Row of the table, with metrics or with an error.
+        gallery: Content of the file with the run's pictures, empty if it has none.
     """
 
     row: RunRow
     gallery: bytes = b""
 
     def store(self, table: RunTable[RunRow]) -> None:
-        """Write the pictures into a file beside the table, and then the row into the table.
+        """Write the pictures to a file beside the table, and then the row to the table.
+
+        Args:
+            table: Table of the sweep.
 
         Raises:
-            ValueError: If the file of the table holds something else.
+            ValueError: If the file of the table is not a table of runs.
         """
         if self.gallery:
             write_atomically(gallery_path(table.path, self.row), methodcaller("write_bytes", self.gallery))

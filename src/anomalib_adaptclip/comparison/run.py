@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One run of a comparison, in an Engine of its own."""
+"""Makes a single run of a comparison, in an Engine of its own."""
 
 import json
 import logging
@@ -43,21 +43,21 @@ _MEBIBYTE = 1 << 20
 
 
 def execute(run: Run, accelerator: str = "auto", device: int = 0) -> RunOutcome:
-    """Run, whatever happens.
+    """Make a run, and turn any error into an outcome.
 
     Args:
-        run: What to run.
+        run: Run to make.
         accelerator: Lightning's accelerator.
-        device: Which GPU, where there are some.
+        device: Number of the GPU to use, if there is any.
 
     Returns:
-        Metrics, or the error.
+        The outcome with metrics, or with the error.
     """
     try:
         cells = fit_and_test(run, accelerator, device)
         gallery = cells.pop("gallery", b"")
         return RunOutcome(describe(run, **cells), gallery)
-    except Exception as error:  # whatever it is, the other runs go on
+    except Exception as error:  # no error of one run may stop the others
         message = f"{type(error).__name__}: {error}"
         logger.warning("Failed: %s: %s", run, message)
         logger.debug("Where it failed:", exc_info=True)
@@ -65,11 +65,11 @@ def execute(run: Run, accelerator: str = "auto", device: int = 0) -> RunOutcome:
 
 
 def describe(run: Run, **cells: Any) -> RunRow:  # noqa: ANN401
-    """The row of a run.
+    """Build the row of a run.
 
     Args:
         run: The run.
-        **cells: What was found: metrics and costs, or the error.
+        **cells: Results by column: metrics and costs, or the error.
 
     Raises:
         ValueError: If a metric is not in [0, 1].
@@ -90,22 +90,22 @@ def describe(run: Run, **cells: Any) -> RunRow:  # noqa: ANN401
 
 
 def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
-    """Fit the model if it is one that is fitted, and test it.
+    """Fit the model, if it needs that, and test it.
 
-    With drawn images, each camera view of a data set has its own draw and its own model, and metrics are of all
-    together.
+    If normal images are drawn, they are drawn for each camera view of a data set, and each view has its own model. The
+    metrics cover all views together.
 
     Args:
-        run: What to run.
+        run: Run to make.
         accelerator: Lightning's accelerator.
-        device: Which GPU, where there are some.
+        device: Number of the GPU to use, if there is any.
 
     Returns:
-        Metrics, what they cost, and where the run is to have pictures, a file of them as ``gallery``.
+        Metrics and costs by column, and under ``gallery`` the content of a file with pictures, empty without pictures.
 
     Raises:
         ValueError: If data is missing, there are fewer normal images than shots, or scores are not finite.
-        KeyboardInterrupt: If it was interrupted.
+        KeyboardInterrupt: If the user interrupted the fit.
     """
     seed_everything(run.seed, workers=True, verbose=False)
     datamodule = read_data(run)
@@ -114,7 +114,7 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
     uses_gpu = accelerator != "cpu" and torch.cuda.is_available()
     trainer: dict[str, Any] = {"accelerator": accelerator, "devices": [device] if uses_gpu else 1}
     prompts: list[str] = []
-    done: list[_Done] = []
+    done: list[_PartResult] = []
     _reset_peak_memory()
     for part in by_view(datamodule) if draws else [datamodule]:
         drawn = prompts_from_datamodule(part, int(run.shots), run.seed) if draws else []
@@ -138,30 +138,33 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
 def read_data(run: Run) -> AnomalibDataModule:
     """Build the data module of a run, and set it up.
 
+    Args:
+        run: Run whose data is needed.
+
     Raises:
-        ValueError: If its images cannot be listed. What is missing is told.
+        ValueError: If its images cannot be listed. The message says what is missing.
     """
     datamodule = build(AnomalibDataModule, run.data_spec)  # type: ignore[type-abstract]
     datamodule.prepare_data()
     try:
-        datamodule.setup(TrainerFn.FITTING)  # a stage of the trainer's: it will not set up again, over what follows
+        datamodule.setup(TrainerFn.FITTING)  # the trainer's stage, so that it does not set up again and undo changes
     except Exception as error:  # anomalib raises pandas' errors too
         msg = f"{' '.join(filter(None, (run.data_set, run.category)))}: {' '.join(listing_faults(datamodule, error))}"
         raise ValueError(msg) from error
     return datamodule
 
 
-class _Done(NamedTuple):
-    """A model that has been tested.
+class _PartResult(NamedTuple):
+    """Result of testing a model on a camera view, or on all data if it is not divided by view.
 
     Attributes:
-        fit_seconds: What fitting took.
-        test_seconds: What the test took.
-        later_seconds: What all its batches but the first took.
-        later_images: How many images were in those.
-        adapters: Source of AdaptCLIP's adapters.
-        leakage: Whether those were trained on the data under test.
-        pictures: For the report, of the first view where there are several; None where it is to have none.
+        fit_seconds: Seconds that the fit took.
+        test_seconds: Seconds that the test took.
+        later_seconds: Seconds that all test batches after the first took.
+        later_images: Number of images in those batches.
+        adapters: Source of AdaptCLIP's adapters, empty for other models.
+        leakage: Whether these adapters were trained on the data under test.
+        pictures: Content of a file with pictures for the report, or None without pictures.
     """
 
     fit_seconds: float
@@ -179,12 +182,12 @@ def _fit_and_test(
     prompts: list[str],
     evaluator: ComparisonEvaluator,
     trainer: dict[str, Any],
-) -> _Done:
+) -> _PartResult:
     from anomalib.engine import Engine  # noqa: PLC0415  imports all models
 
     seed_everything(run.seed, workers=True, verbose=False)  # again, so that all views begin with the same weights
     model = build_model(run)
-    if prompts and not isinstance(model, AdaptCLIP):  # which draws the same ones itself
+    if prompts and not isinstance(model, AdaptCLIP):  # AdaptCLIP draws the same images itself
         restrict_train_split(datamodule, prompts)
     model.evaluator, model.visualizer = evaluator, None
     if isinstance(model.post_processor, PostProcessor):
@@ -207,11 +210,11 @@ def _fit_and_test(
         engine.test(model, datamodule=datamodule, verbose=False)
         tested = time.perf_counter() - (gallery.seconds if gallery else 0)
     if isinstance(model, AdaptCLIP) and model.prompt_files != prompts:
-        msg = f"{run} took the prompts {model.prompt_files} instead of {prompts}. Leave few_shot_source out."
+        msg = f"{run} used the prompts {model.prompt_files} instead of {prompts}. Leave few_shot_source out."
         raise ValueError(msg)
     pictures = gallery.archive if gallery else None
     leakage = isinstance(model, AdaptCLIP) and model.adapter_slot.saw(datamodule)
-    return _Done(
+    return _PartResult(
         fitted - start,
         tested - fitted,
         stopwatch.seconds,
@@ -222,17 +225,20 @@ def _fit_and_test(
     )
 
 
-def _seconds_per_image(done: Sequence[_Done]) -> float | None:
-    """Seconds of the test for an image, the first batch left out; None where there is but one."""
+def _seconds_per_image(done: Sequence[_PartResult]) -> float | None:
+    """Return the seconds of the test per image without first batches, or None if there are no other batches."""
     images = sum(part.later_images for part in done)
     return round(sum(part.later_seconds for part in done) / images, 5) if images else None
 
 
 def build_model(run: Run) -> AnomalibModule:
-    """Build the model of a run; one that knows about shots is told their number.
+    """Build the model of a run. The run sets the arguments ``k_shot``, ``seed`` and ``class_name`` where they exist.
+
+    Args:
+        run: Run whose model is needed.
 
     Raises:
-        ValueError: If its arguments are wrong.
+        ValueError: If the model's arguments are wrong.
     """
     model_class = class_of(AnomalibModule, run.model_spec)  # type: ignore[type-abstract]
     arguments: dict[str, Any] = {"k_shot": run.shots} if takes(model_class, "k_shot") else {}
@@ -244,11 +250,11 @@ def build_model(run: Run) -> AnomalibModule:
 
 
 def restrict_train_split(datamodule: AnomalibDataModule, files: Sequence[str]) -> None:
-    """Leave only some images in the train split.
+    """Keep only some images in the train split.
 
     Args:
-        datamodule: Data module that has been set up.
-        files: Images to keep; one that is named twice is there twice.
+        datamodule: Data module that has been set up. It is changed.
+        files: Paths of the images to keep. An image that is named twice is kept twice.
     """
     samples = datamodule.train_data.samples
     place = {str(path): index for index, path in enumerate(samples.image_path)}
@@ -258,7 +264,7 @@ def restrict_train_split(datamodule: AnomalibDataModule, files: Sequence[str]) -
 
 
 def _reset_peak_memory() -> None:
-    """Let the peak count from now on, where the system can."""
+    """Restart the measurement of peak memory, if the system supports it."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):
@@ -266,7 +272,7 @@ def _reset_peak_memory() -> None:
 
 
 def _peak_memory() -> int | None:
-    """Peak in MiB: of the GPU's memory if it was used, else of the process. None where the system does not tell."""
+    """Return peak memory in MiB, of the GPU if it was used, else of the process, or None if it is not known."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() // _MEBIBYTE
     status = Path("/proc/self/status")

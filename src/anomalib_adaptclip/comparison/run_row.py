@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a sweep stores of a run."""
+"""The row that a sweep stores for each run."""
 
 from dataclasses import dataclass
 
@@ -15,24 +15,25 @@ class RunRow:
     Attributes:
         model: Name of the model.
         data_set: Name of the data set.
-        category: Name of the category, empty where there are none.
-        shots: Normal images that the model saw: ``"0"``, ``"1"``, ..., ``"full"``.
+        category: Name of the category, empty if the data set has none.
+        shots: Number of normal images that the model saw, ``"0"``, ``"1"`` and so on, or ``"full"`` for all.
         seed: Seed for drawing the normal images.
-        image_AUROC: Metrics in [0, 1], by the names of ``METRICS``; None where undefined, or the run failed.
-        error: Why there are no figures, empty if the run is finished.
+        image_AUROC: This and all metrics below, by the names of ``METRICS``, are in [0, 1], or None if the metric is
+            undefined or the run failed.
+        error: Error message if the run failed, otherwise empty.
         images: Number of test images.
         prompts: Files of the normal images that were drawn, as a JSON list.
         adapters: Source of AdaptCLIP's adapters, empty for other models.
-        leakage: ``"yes"`` if those were trained on the data under test, else empty.
-        fit_seconds: Seconds of the fit.
-        test_seconds: Seconds of the test.
-        image_seconds: Seconds of the test for an image, without the first batch; None where there is but one.
-        peak_memory_mb: Peak memory in MiB: of the GPU if it was used, else of the process.
+        leakage: ``"yes"`` if these adapters were trained on the data under test, otherwise empty.
+        fit_seconds: Seconds that the fit took.
+        test_seconds: Seconds that the test took.
+        image_seconds: Seconds of the test per image, without the first batch, or None if there was only one batch.
+        peak_memory_mb: Peak memory in MiB, of the GPU if it was used, else of the process.
         device: Name of the GPU, or ``"cpu"``.
-        finished: When the run was through, in UTC, in ISO 8601.
+        finished: Time when the run finished or failed, in UTC, in ISO 8601.
         versions: Packages and their versions.
-        categories: All categories of the data set that the sweep asks for, as a JSON list; empty if there are none.
-        configuration: What the figures depend on, as JSON.
+        categories: All categories of the data set that the sweep asks for, as a JSON list, empty if there are none.
+        configuration: All settings that the metrics depend on, as JSON.
 
     Raises:
         ValueError: If a metric is not in [0, 1].

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tables of runs on disk: CSV files with one row a run, for sweeps and ablations alike."""
+"""Tables of runs on disk: CSV files with one row per run, for both sweeps and ablations."""
 
 import csv
 import io
@@ -21,29 +21,29 @@ logger = logging.getLogger(__name__)
 
 
 class StoredRow(Protocol):
-    """A dataclass whose fields are the columns of a table: text, integers, floats from 0, and booleans."""
+    """A dataclass whose fields are the columns of a table: text, booleans, and integers and floats of at least 0."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def error(self) -> str:
-        """Why the run has no figures, empty if it is finished."""
+        """Error message if the run failed, otherwise empty."""
 
     @property
     def configuration(self) -> str:
-        """What the figures depend on; it tells runs apart."""
+        """All settings that the metrics depend on. Two rows with the same configuration are the same run."""
 
 
 RowT = TypeVar("RowT", bound=StoredRow)
 
 
 class RunTable(Generic[RowT]):
-    """A table of runs.
+    """Stores the results of runs in a CSV file and reads them back.
 
     Args:
-        path: CSV file, which need not exist.
-        row_type: Class of its rows.
-        sort_key: Orders the rows. By default they stand in the order in which they were stored.
+        path: CSV file, which need not exist yet.
+        row_type: Class of the rows.
+        sort_key: Function that gives the sort key of a row. By default rows keep the order in which they were stored.
     """
 
     def __init__(self, path: Path, row_type: type[RowT], sort_key: Callable[[RowT], Any] | None = None) -> None:
@@ -54,14 +54,14 @@ class RunTable(Generic[RowT]):
     def rows(self) -> list[RowT]:
         """Read the table.
 
-        It is written as a whole, but one that was copied or restored may end in the midst of a row. That row is left
-        out, with a warning.
+        The file is always written as a whole, but a copied or restored one may end in the middle of a row. Such a row
+        is left out with a warning.
 
         Returns:
-            Its rows, none if there is no file.
+            The rows, or an empty list if there is no file.
 
         Raises:
-            ValueError: If it is no such table, or a cell is wrong.
+            ValueError: If the file is not such a table, or a cell is wrong.
         """
         if not self.path.is_file():
             return []
@@ -72,7 +72,7 @@ class RunTable(Generic[RowT]):
                 for line in self._read_lines()
             ]
         except (ValueError, csv.Error) as error:
-            msg = f"{self.path} is no table of runs: {error}. Move it away, or choose another output folder."
+            msg = f"{self.path} is not a table of runs: {error}. Move it away, or choose another output folder."
             raise ValueError(msg) from error
 
     def _read_lines(self) -> list[dict[str, str]]:
@@ -81,34 +81,38 @@ class RunTable(Generic[RowT]):
         is_whole = text.endswith("\n")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=is_whole)
         lines = list(reader)
-        torn = lines.pop() if lines and not is_whole else None
+        incomplete = lines.pop() if lines and not is_whole else None
         if reader.fieldnames != self._columns or any(None in line.values() or None in line for line in lines):
-            msg = "its columns are others"
+            msg = "its columns are different"
             raise ValueError(msg)
-        if torn:
-            logger.warning("%s ends in the midst of a row, which is left out: its run is done again.", self.path)
+        if incomplete:
+            logger.warning("%s ends in the middle of a row. That row is left out, and its run repeated.", self.path)
         return lines
 
     def finished(self) -> dict[str, RowT]:
-        """Rows that need not be run again, by configuration.
+        """Return the rows that need not be run again, by configuration.
 
         Raises:
-            ValueError: If it is no such table, or cannot be one.
+            ValueError: If the file is not such a table, or its folder is a file.
         """
         self._require_folder()
         return {row.configuration: row for row in self.rows() if not row.error}
 
     def store(self, row: RowT) -> None:
-        """Add a row, in place of an earlier one of the same configuration. Whoever reads finds a whole table.
+        """Add a row, replacing an earlier one of the same configuration. Readers always find a complete table.
+
+        Args:
+            row: Row to store.
 
         Raises:
-            ValueError: If the file holds something else.
+            ValueError: If the file is not such a table.
         """
         rows = [*(other for other in self.rows() if other.configuration != row.configuration), row]
         if self._sort_key:
             rows.sort(key=self._sort_key)
 
         def write(draft: Path) -> None:
+            """Write the header and all rows."""
             with open_csv(draft, "w") as file:
                 write_rows(file, [self._columns, *map(astuple, rows)])
 
@@ -116,10 +120,10 @@ class RunTable(Generic[RowT]):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs from the table while one is going on.
+        """Keep other processes from writing the table until the context ends.
 
         Raises:
-            ValueError: If another run has it, or its folder is a file.
+            ValueError: If another process is writing it, or its folder is a file.
         """
         self._require_folder()
         with locked(self.path):
@@ -133,7 +137,7 @@ class RunTable(Generic[RowT]):
 
 
 def _parse_cell(name: str, kind: Any, text: str) -> object:  # noqa: ANN401
-    """Value of a cell. An empty one is ``None`` where the column allows it."""
+    """Convert a cell to the type of its column. An empty cell is ``None`` if the column allows it."""
     if kind is str:
         return text
     if not text and type(None) in get_args(kind):
@@ -156,6 +160,6 @@ def _parse_number(name: str, kind: type[int] | type[float], text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        msg = f"{name} is {text!r}, not a number from 0"
+        msg = f"{name} is {text!r}, not a number of at least 0"
         raise ValueError(msg)
     return value

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Runs a sweep, in this process, in several, or on a Ray cluster."""
+"""Runs a sweep in this process, in several processes, or on a Ray cluster."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -39,44 +39,45 @@ def run_all(
     """Run a sweep.
 
     Args:
-        runs: What to run.
-        workers: Runs at a time. Each has a GPU of its own in turn, where there are some.
+        runs: Runs to make.
+        workers: Number of runs at a time. The workers take turns in the available GPUs.
         accelerator: Lightning's accelerator.
-        executor: Where to run: ``"processes"`` of this machine, this one if one will do, or ``"ray"``.
-        ray_address: Address of the Ray cluster. By default ``RAY_ADDRESS``, else Ray is started on this machine.
+        executor: Where to run: in ``"processes"`` of this machine (with one worker, in this process), or on ``"ray"``.
+        ray_address: Address of the Ray cluster. By default the environment variable ``RAY_ADDRESS`` is used. Without
+            it, Ray is started on this machine.
 
     Yields:
-        The outcome of each run as soon as it is through, with its error if it failed.
+        The outcome of each run as soon as it has finished, with its error if it failed.
 
     Raises:
         ConnectionError: If there is no Ray cluster at the address.
-        ValueError: If its workers cannot run what they are to.
+        ValueError: If the workers of the Ray cluster do not have the same version of this package.
     """
     if not runs:
         return
     chosen = choose_executor(workers, accelerator, executor, ray_address)
-    with chosen.connect():  # tells what is wrong before data is downloaded
+    with chosen.connect():  # first, so that errors are reported before data is downloaded
         _prepare(runs)
         yield from chosen.run(runs)
 
 
 def choose_executor(workers: int, accelerator: str, executor: ExecutorName, ray_address: str | None = None) -> Executor:
-    """The executor for arguments as those of :func:`run_all`."""
+    """Build the executor for the arguments of :func:`run_all`."""
     if executor == "ray":
         return RayCluster(workers, accelerator, ray_address)
     return InProcess(accelerator) if workers == 1 else ProcessPool(workers, accelerator)
 
 
 def missing_data(runs: Sequence[Run]) -> Iterator[str]:
-    """Tell which data sets, categories and adapters of a sweep cannot be read. Nothing is downloaded or drawn.
+    """Find data sets, categories and adapters of a sweep that cannot be read. Nothing is downloaded or generated.
 
-    Categories that lack the same are told together.
+    Categories with the same problem are reported together.
 
     Args:
-        runs: The sweep.
+        runs: Runs of the sweep.
 
     Yields:
-        A sentence each.
+        A sentence for each problem.
     """
     absent: set[tuple[str, Path]] = set()
     alike: dict[tuple[str, str], tuple[str, list[str]]] = {}
@@ -95,7 +96,7 @@ def missing_data(runs: Sequence[Run]) -> Iterator[str]:
             kind = (run.data_set, fault.replace(run.category, "") if run.category else fault)
             alike.setdefault(kind, (fault, []))[1].append(run.category)
     for (data_set, _), (fault, (first, *others)) in alike.items():
-        rest = f" So it is with {len(others)} other categories: {abbreviate(others)}" if others else ""
+        rest = f" The same holds for {len(others)} other categories: {abbreviate(others)}" if others else ""
         yield f"{data_set} {first}: {fault}{rest}"
     yield from _missing_adapters(runs)
 
@@ -106,17 +107,17 @@ def _missing_adapters(runs: Sequence[Run]) -> Iterator[str]:
         known = {AUTO, NONE, TINY_WEIGHTS, *PUBLISHED_ADAPTERS}
         is_ours = issubclass(class_of(AnomalibModule, spec), AdaptCLIP)  # type: ignore[type-abstract]
         if is_ours and source not in known and not Path(source).is_file():
-            yield f"{model}: there is no file of adapters {source}"
+            yield f"{model}: there is no adapter file {source}"
 
 
 def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:
-    """A run and the data module for each category."""
+    """Yield one run of each category with its data module."""
     for run in {(run.data_set, run.category): run for run in runs}.values():
         yield run, build(AnomalibDataModule, run.data_spec)  # type: ignore[type-abstract]
 
 
 def _prepare(runs: Sequence[Run]) -> None:
-    """Download or draw data before several processes want it. What fails, the runs meet again, and record."""
+    """Download or generate data before several processes need it. The runs meet and record any error again."""
     for run, module in _modules(runs):
         try:
             module.prepare_data()

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Seconds that a test takes for an image."""
+"""Measures how many seconds a test takes per image."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Stopwatch(Callback):
-    """Takes the time of a test from the end of its first batch, which warms up what later ones find ready.
+    """Measures the duration of a test without its first batch, which is slower because everything warms up in it.
 
     Args:
-        clock: Gives the time in seconds.
+        clock: Function that returns the time in seconds.
 
     Attributes:
-        seconds: Of the batches after the first.
-        images: In them.
+        seconds: Seconds that all batches after the first took.
+        images: Number of images in those batches.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -37,7 +37,7 @@ class Stopwatch(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count a batch."""
+        """Add the time and the images of a batch."""
         del trainer, pl_module, outputs, batch_idx, dataloader_idx
         now = self._clock()
         if self._before is not None:

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a comparison runs: models x data sets x categories x shots x seeds, read from YAML."""
+"""Reads from YAML what a comparison runs: models x data sets x categories x shots x seeds."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ from anomalib_adaptclip.version import __version__
 
 from .components import class_of, takes
 
-FULL = "full"  # in place of a number of shots: the whole train split
+FULL = "full"  # given in place of a number of shots, it means the whole train split
 Shots = int | str
-_UNIMPORTANT = ("num_workers",)  # arguments that no figure depends on
-_MAX_SEED = 2**32 - 1  # as for Lightning
+_UNIMPORTANT = ("num_workers",)  # arguments that do not change the metrics
+_MAX_SEED = 2**32 - 1  # Lightning's largest seed
 
 
 @dataclass
@@ -30,8 +30,8 @@ class ModelEntry:
     """A model of a sweep.
 
     Attributes:
-        model: Its class and arguments.
-        shots: Numbers of normal images that it sees, or ``"full"``. None at all switches the model off.
+        model: Class and arguments of the model.
+        shots: Numbers of normal images that the model sees, or ``"full"``. An empty list switches the model off.
         trainer: Arguments of Lightning's trainer.
     """
 
@@ -45,10 +45,11 @@ class DataEntry:
     """A data set of a sweep.
 
     Attributes:
-        data: Data module and its arguments. By default those of the file of that name in ``configs/data``.
-        init_args: Arguments that win over those, such as ``root``.
-        categories: Categories to run, all by default.
-        pixel_size: Height and width at which pixels are counted, the model's by default.
+        data: Data module and its arguments. By default they are read from the file of the same name in
+            ``configs/data``.
+        init_args: Arguments of the data module that override those, such as ``root``.
+        categories: Categories to run. By default all are run.
+        pixel_size: Height and width at which pixels are counted. By default the model's input size is used.
     """
 
     data: ClassSpec | None = None
@@ -59,12 +60,12 @@ class DataEntry:
 
 @dataclass
 class Sweep:
-    """A comparison.
+    """Content of the configuration file of a comparison.
 
     Attributes:
         models: Models by name.
         data_sets: Data sets by name.
-        seeds: Seeds for drawing the normal images. Without a draw, zero-shot and full, the first alone is run.
+        seeds: Seeds for drawing the normal images. Zero-shot and full runs, which draw none, use only the first.
         gallery: Whether to keep pictures of AdaptCLIP's best, median and worst maps, for the report.
     """
 
@@ -75,20 +76,20 @@ class Sweep:
 
 
 class Run(NamedTuple):
-    """A model on a category: one row of the table.
+    """A run of a model on a category, which gives one row of the table.
 
     Attributes:
         model: Name of the model.
         data_set: Name of the data set.
-        category: Name of the category, empty where there are none.
-        shots: Normal images that the model sees.
-        seed: Seed for drawing the normal images, and for all else that is random.
+        category: Name of the category, empty if the data set has none.
+        shots: Number of normal images that the model sees, or ``"full"``.
+        seed: Seed for drawing the normal images, and for everything else that is random.
         model_spec: Class and arguments of the model.
-        data_spec: Class and arguments of the data module, the category among them.
+        data_spec: Class and arguments of the data module, including the category.
         trainer: Arguments of Lightning's trainer.
-        pixel_size: Height and width at which pixels are counted.
+        pixel_size: Height and width at which pixels are counted, or None for the model's input size.
         gallery: Whether to keep pictures, if the model is an AdaptCLIP.
-        categories: All categories of the data set that the sweep asks for, none where there are none.
+        categories: All categories of the data set that the sweep asks for, empty if it has none.
     """
 
     model: str
@@ -105,7 +106,7 @@ class Run(NamedTuple):
 
     @property
     def configuration(self) -> str:
-        """What the figures depend on, as JSON: a finished run with the same need not be run again."""
+        """All settings that the metrics depend on, as JSON. A finished run with the same ones is not run again."""
         model, data = asdict(self.model_spec), asdict(self.data_spec)
         data["init_args"] = {name: value for name, value in data["init_args"].items() if name not in _UNIMPORTANT}
         parts = self._asdict() | {"model_spec": model, "data_spec": data, "version": __version__}
@@ -113,22 +114,32 @@ class Run(NamedTuple):
         return json.dumps(parts, sort_keys=True, default=str)
 
     def __str__(self) -> str:
-        """For logs and messages."""
+        """Describe the run for logs and messages."""
         return in_words(self.model, self.data_set, self.category, self.shots)
 
 
 def in_words(model: str, data_set: str, category: str, shots: int | str) -> str:
-    """A run for logs and messages, such as ``"PatchCore on MVTecAD bottle, 2 shots"``."""
+    """Describe a run for logs and messages.
+
+    Args:
+        model: Name of the model.
+        data_set: Name of the data set.
+        category: Name of the category, empty if there is none.
+        shots: Number of shots, or ``"full"``.
+
+    Returns:
+        Text such as ``"PatchCore on MVTecAD bottle, 2 shots"``.
+    """
     how = {"0": "zero-shot", "1": "1 shot", FULL: FULL}.get(str(shots), f"{shots} shots")
     return f"{model} on {' '.join(filter(None, (data_set, category)))}, {how}"
 
 
 def read_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
-    """Read a sweep.
+    """Read the configuration file of a sweep.
 
     Args:
-        path: YAML file with ``models``, ``data_sets`` and perhaps ``seeds`` and ``gallery``.
-        overrides: Values that win over the file's, such as ``"seeds=[10]"``.
+        path: YAML file with ``models``, ``data_sets`` and optionally ``seeds`` and ``gallery``.
+        overrides: Values that override those of the file, such as ``"seeds=[10]"``.
 
     Returns:
         The sweep.
@@ -145,7 +156,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
 
 
 def _problems(sweep: Sweep) -> Iterator[str]:
-    """What no run can come of, though the types are right."""
+    """Find values that are of the right type, but with which nothing can be run."""
     models, data_sets, seeds = sweep.models, sweep.data_sets, sweep.seeds
     if not (any(entry.shots for entry in models.values()) and data_sets and seeds):
         shots = [entry.shots for entry in models.values()]
@@ -168,22 +179,25 @@ def _problems(sweep: Sweep) -> Iterator[str]:
 def _data_problems(name: str, entry: DataEntry) -> Iterator[str]:
     if entry.data is None and name not in data_set_names():
         known = ", ".join(data_set_names())
-        yield f": There is no data set {name!r}; there are {known}. Others need `data`."
+        yield f": There is no data set {name!r}. Choose among {known}, or describe another one with `data`."
     if entry.categories == []:
         yield ".categories is empty. Name some, or leave the key out for all."
     if entry.pixel_size is not None and entry.pixel_size < 1:
         yield f".pixel_size must be at least 1, got {entry.pixel_size}."
     if "category" in {**entry.init_args, **(entry.data.init_args if entry.data else {})}:
-        yield ".init_args have a category, which a sweep sets itself. Write `categories: [...]` beside them."
+        yield ".init_args must not have a category, which the sweep sets. Write `categories: [...]` beside them."
 
 
 def list_runs(sweep: Sweep) -> list[Run]:
-    """All runs, data set by data set, so that a broken-off sweep can be compared early.
+    """List all runs of a sweep, one data set after the other, so that an interrupted sweep already allows comparisons.
 
-    A data set that shows nothing normal has no runs on its whole train split, for that is the test split.
+    A data set without normal images has no runs with full shots, because its train split is its test split.
+
+    Args:
+        sweep: Content of the configuration file.
 
     Raises:
-        ValueError: If a model, a data set, a category or arguments do not exist, or shots and model do not go together.
+        ValueError: If a model, a data set, a category or an argument does not exist, or a model cannot have its shots.
     """
     for name, entry in sweep.models.items():
         _require_shots(name, entry)
@@ -212,13 +226,17 @@ def list_runs(sweep: Sweep) -> list[Run]:
 
 
 def _pictured_shots(entry: ModelEntry) -> Shots | None:
-    """The shots of a model that have pictures: the fewest that have a prompt to show."""
+    """Return the number of shots whose runs keep pictures: the smallest one that has a prompt to show."""
     numbers = [shots for shots in entry.shots if isinstance(shots, int)]
     return min([shots for shots in numbers if shots] or numbers, default=None)
 
 
 def has_normal_images(data_spec: ClassSpec) -> bool:
-    """Whether there is anything normal to train on, as there is not where prompts are abnormal."""
+    """Tell whether a data set has normal images to train on, which it lacks if its prompts are abnormal images.
+
+    Args:
+        data_spec: Class and arguments of the data module.
+    """
     return not getattr(class_of(AnomalibDataModule, data_spec), "prompts_are_abnormal", False)  # type: ignore[type-abstract]
 
 
@@ -230,16 +248,16 @@ def _require_shots(name: str, entry: ModelEntry) -> None:
         msg = f"{name} cannot have the shots {entry.shots}. It takes a list of {expected}."
         raise ValueError(msg)
     if few_shot and (given := {"k_shot", "seed"} & entry.model.init_args.keys()):
-        msg = f"{name} has the init_args {sorted(given)}, which a sweep sets itself. Write `shots` and `seeds` instead."
+        msg = f"{name} has the init_args {sorted(given)}, which the sweep sets. Write `shots` and `seeds` instead."
         raise ValueError(msg)
 
 
 def _categories(name: str, entry: DataEntry) -> Iterator[tuple[str, ClassSpec]]:
-    """Categories of a data set, with what builds each."""
+    """Yield the categories of a data set, each with the class and arguments of its data module."""
     spec = entry.data or read_data_spec(name)
     module_class = class_of(AnomalibDataModule, spec)  # type: ignore[type-abstract]
     arguments = spec.init_args | entry.init_args
-    if takes(module_class, "val_split_mode"):  # several classes take the validation split out of the test split
+    if takes(module_class, "val_split_mode"):  # else several classes remove the validation split from the test split
         arguments = {"val_split_mode": "same_as_test"} | arguments
     if not takes(module_class, "category"):
         if entry.categories:
@@ -258,11 +276,14 @@ def _categories(name: str, entry: DataEntry) -> Iterator[tuple[str, ClassSpec]]:
 
 
 def _require_categories(name: str, categories: list[str], listed: list[str], root: Path | str | None) -> None:
-    """Check names of categories. anomalib would download a data set again in search of one that does not exist."""
+    """Check the names of categories, because anomalib would download a data set again if a category does not exist."""
     if root is None or not listed:
         return
     layouts = Path(root), Path(root) / "visa_pytorch"
     unknown = [category for category in categories if category not in listed]
     if absent := [category for category in unknown if not any((folder / category).is_dir() for folder in layouts)]:
-        msg = f"{name} has no categories {absent}, and {root} no folders of that name; there are {', '.join(listed)}."
+        msg = (
+            f"{name} has no categories {absent}, and {root} has no folders of that name. Choose among "
+            f"{', '.join(listed)}."
+        )
         raise ValueError(msg)

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Camera views of one category, for data sets that show each thing from several sides."""
+"""Divides a category by camera view, for data sets that show each object from several sides."""
 
 import re
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ def by_view(datamodule: AnomalibDataModule) -> Iterator[AnomalibDataModule]:
         datamodule: Data module that has been set up.
 
     Yields:
-        A copy for each view of the test split, with the train and test images of that view; the data module itself
-        where a data set has no views, as all but Real-IAD.
+        For Real-IAD, a copy for each view of the test split, with the train and test images of that view. For all
+        other data sets, which have no views, the data module itself.
 
     Raises:
-        ValueError: If a file name of Real-IAD tells no view.
+        ValueError: If a file name of Real-IAD does not contain the view.
     """
     if not isinstance(datamodule, RealIAD):
         yield datamodule
@@ -39,13 +39,16 @@ def by_view(datamodule: AnomalibDataModule) -> Iterator[AnomalibDataModule]:
 
 
 def view_of(path: str) -> str:
-    """Camera view that an image of Real-IAD shows, by its name, such as ``"C1"``.
+    """Read the camera view, such as ``"C1"``, from the file name of a Real-IAD image.
+
+    Args:
+        path: Path of the image.
 
     Raises:
-        ValueError: If the name does not tell.
+        ValueError: If the name does not contain it.
     """
     found = _VIEW.findall(Path(path).name)
     if not found:
-        msg = f"The name of {path} should tell its camera view, as in audiojack_0001_OK_C1_20231022.jpg."
+        msg = f"The name of {path} should contain its camera view, as in audiojack_0001_OK_C1_20231022.jpg. Rename it."
         raise ValueError(msg)
     return str(found[-1])

@@ -1,4 +1,4 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files: written whole or not at all, and read without running anything that they may hold."""
+"""Reads and writes files: writing is atomic, and reading never runs code that a file may contain."""

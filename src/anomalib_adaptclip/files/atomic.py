@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files that are written whole or not at all."""
+"""Writes files atomically: a file is either written completely or not changed at all."""
 
 import stat
 from collections.abc import Callable
@@ -10,19 +10,20 @@ from uuid import uuid4
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file so that whoever reads it finds the old or the new content, never half of it.
+    """Write a file so that readers always find either the old or the new content, never a part of it.
 
     Args:
-        path: File to make or replace. Its folder is made if need be.
-        write: Writes the content to the path that it is given.
+        path: File to create or replace. Its folder is created if necessary.
+        write: Function that writes the content to the path that it receives.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}-{uuid4().hex}")
     draft.touch(exist_ok=False)
     try:
-        permissions = stat.S_IMODE(draft.stat().st_mode)  # of new files; reading the umask would set it for all threads
+        # The permissions of new files: reading the umask instead would change it for a moment in all threads.
+        permissions = stat.S_IMODE(draft.stat().st_mode)
         write(draft)
-        draft.chmod(permissions)  # safetensors makes files private
+        draft.chmod(permissions)  # because safetensors makes files private
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Configuration files: YAML and overrides, read into a dataclass by OmegaConf. No code that they name is run."""
+"""Reads configuration files, which are YAML, and overrides into a dataclass by OmegaConf. No code is run."""
 
 import os
 import re
@@ -27,7 +27,7 @@ class ClassSpec:
     """A class and its arguments, as in anomalib's YAML.
 
     Attributes:
-        class_path: Name of the class, or its dotted path.
+        class_path: Name or dotted path of the class.
         init_args: Arguments of its constructor.
     """
 
@@ -38,20 +38,20 @@ class ClassSpec:
 def read_config(path: Path, schema: type[Schema], overrides: Sequence[str] = ()) -> Schema:
     """Read a YAML file into a dataclass.
 
-    A value may refer to another one, ``${seeds}``, or to an environment variable, ``${oc.env:DATASETS}/visa``.
+    A value may refer to another one, as ``${seeds}``, or to an environment variable, as ``${oc.env:DATASETS}/visa``.
 
     Args:
         path: YAML file with the fields of the dataclass as keys.
-        schema: Dataclass. Its fields are scalars, ``Any``, dataclasses, and lists and dictionaries of them.
-        overrides: Values that win over the file's, such as ``"seeds=[10]"`` or ``"data_sets.visa.pixel_size=256"``.
-            Mappings are merged, all else is replaced.
+        schema: Dataclass, whose fields are scalars, ``Any``, dataclasses, and lists and dictionaries of them.
+        overrides: Values that override those of the file, such as ``"seeds=[10]"`` or
+            ``"data_sets.visa.pixel_size=256"``. Mappings are merged, all other values are replaced.
 
     Returns:
         An instance of the dataclass.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If something is wrong. The file, the line or the override, and the key are named.
+        ValueError: If something is wrong. The message names the file, the line or the override, and the key.
     """
     text = read_text(path)
     places = check_text(text, Source(str(path)))
@@ -61,9 +61,9 @@ def read_config(path: Path, schema: type[Schema], overrides: Sequence[str] = ())
             own_places = _check_override(override, str(path))
             content = _load(OmegaConf.from_dotlist([override]), schema, own_places)
             tree = _merge(tree, content, "", own_places)
-            key = override.partition("=")[0]  # sections above it keep their lines
+            key = override.partition("=")[0]  # the sections that contain it keep their lines
             places |= {name: at for name, at in own_places.items() if name.startswith(key) or name not in places}
-        _require_resolvable(tree, places)  # before OmegaConf sees it, which would not end
+        _require_resolvable(tree, places)  # before OmegaConf, which might never finish
         _require_type(tree, schema, "", places, tree)
         config = OmegaConf.merge(OmegaConf.structured(schema), tree)
         for key in sorted(OmegaConf.missing_keys(config)):
@@ -79,16 +79,17 @@ def read_config(path: Path, schema: type[Schema], overrides: Sequence[str] = ())
 
 
 def _load(content: DictConfig | ListConfig, schema: type[Any], places: Mapping[str, str]) -> Any:  # noqa: ANN401
-    """Keys and values, interpolations as they are written, checked against the types of a dataclass."""
+    """Return keys and values with unresolved interpolations, after checking them against a dataclass."""
     tree = OmegaConf.to_container(content, resolve=False)
     _require_type(tree, schema, "", places)
     return tree
 
 
 def _merge(tree: Any, other: Any, key: str, places: Mapping[str, str]) -> Any:  # noqa: ANN401
-    """Put an override over a tree. Only mappings are merged."""
+    """Apply an override to a tree. Only mappings are merged."""
     if isinstance(other, dict) and isinstance(tree, str) and "${" in tree:
-        _fail(places, key, f"is {shown(tree)} in the file, which cannot be merged with. Override what that stands for")
+        problem = f"is {shown(tree)} in the file, into which no keys can be merged. Override what it refers to"
+        _fail(places, key, problem)
     if not (isinstance(tree, dict) and isinstance(other, dict)):
         return other
     return tree | {name: _merge(tree.get(name), part, join(key, name), places) for name, part in other.items()}
@@ -106,7 +107,7 @@ def _check_override(override: str, name: str) -> dict[str, str]:
 
 
 def _fail(places: Mapping[str, str], key: str, problem: str) -> NoReturn:
-    """Raise the error of a key, with the place of the key, or of the nearest above it."""
+    """Raise the error of a key, with the place of the key or of the nearest section that contains it."""
     known = key
     while known not in places:
         known = known[: max(known.rfind("."), known.rfind("["), 0)]
@@ -121,15 +122,15 @@ def _require_type(
     places: Mapping[str, str],
     tree: Any = None,  # noqa: ANN401
 ) -> None:
-    """Check a value, and all below it, against the type of a field. Nothing is converted, unlike in OmegaConf.
+    """Check a value, and all values in it, against the type of a field. Nothing is converted, unlike in OmegaConf.
 
     Args:
-        value: Value.
+        value: Value to check.
         hint: Type of the field.
         key: Full key of the value.
         places: Places of the keys, for messages.
-        tree: Whole configuration, in which to look up what ``${key}`` stands for. Without it such a value passes.
-            Text out of the environment passes for any scalar: OmegaConf converts and checks it.
+        tree: Whole configuration, in which ``${key}`` is looked up. Without it, such a value is not checked. Text from
+            the environment is accepted for any scalar, because OmegaConf converts and checks it.
     """
     kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if isinstance(value, str) and "${" in value:
@@ -154,12 +155,12 @@ def _fits(value: Any, kind: Any) -> bool:  # noqa: ANN401
 
 
 def _parts(value: Any, kind: Any, key: str, places: Mapping[str, str]) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
-    """Full keys, values and types of what a container holds; nothing for a scalar."""
+    """Yield the full key, value and type of each item of a container, and nothing for a scalar."""
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         for name, part in value.items():
             if name not in hints:
-                _fail(places, join(key, name), f"is no known key. Expected here: {', '.join(hints)}")
+                _fail(places, join(key, name), f"is not a known key. Expected here: {', '.join(hints)}")
             yield join(key, name), part, hints[name]
     elif get_origin(kind) is dict:
         yield from ((join(key, name), part, get_args(kind)[1]) for name, part in value.items())
@@ -168,7 +169,7 @@ def _parts(value: Any, kind: Any, key: str, places: Mapping[str, str]) -> Iterat
 
 
 def _in_words(kind: Any) -> str:  # noqa: ANN401
-    """What a type expects, for messages."""
+    """Describe a type for messages."""
     if is_dataclass(kind):
         return f"a mapping with the keys {', '.join(get_type_hints(kind))}"
     if get_origin(kind) is dict:
@@ -179,10 +180,11 @@ def _in_words(kind: Any) -> str:  # noqa: ANN401
 
 
 def _require_resolvable(tree: Any, places: Mapping[str, str]) -> None:  # noqa: ANN401
-    """Check that all interpolations lead somewhere, and that they do not multiply without bound."""
+    """Check that all interpolations can be resolved, and that they do not multiply without bound."""
     for count, (key, depth) in enumerate(_expand(tree, "", tree, (), 0, places)):
         if count >= MAX_VALUES:
-            _fail(places, key, f"makes more than {MAX_VALUES} values of this file, interpolations included. Shorten it")
+            problem = f"brings this file to more than {MAX_VALUES} values, interpolations included. Shorten it"
+            _fail(places, key, problem)
         if depth > MAX_DEPTH:
             _fail(places, key, f"is nested more than {MAX_DEPTH} deep, interpolations included. Flatten it")
 
@@ -195,15 +197,18 @@ def _expand(
     depth: int,
     places: Mapping[str, str],
 ) -> Iterator[tuple[str, int]]:
-    """Walk through a value and what its interpolations stand for, and tell the key and the depth of each step.
+    """Walk through a value and the values that its interpolations refer to.
 
     Args:
         value: Any part of the tree.
         key: Full key of the value.
         tree: Whole configuration.
-        chain: Keys whose interpolation led here.
+        chain: Keys whose interpolations led to the value.
         depth: Depth of the value.
         places: Places of the keys, for messages.
+
+    Yields:
+        Key and depth of each value.
     """
     yield key, depth
     if isinstance(value, dict):
@@ -213,7 +218,7 @@ def _expand(
         for number, part in enumerate(value):
             yield from _expand(part, key if chain else f"{key}[{number}]", tree, chain, depth + 1, places)
     elif isinstance(value, str):
-        yield from repeat((key, depth), len(value) // 100)  # text multiplies too
+        yield from repeat((key, depth), len(value) // 100)  # long text counts as several values
         for found in INTERPOLATION.finditer(value):
             if found["variable"]:
                 _require_variable(found, key, places)
@@ -240,5 +245,5 @@ def _look_up(wanted: str, key: str, tree: Any, places: Mapping[str, str]) -> Any
         try:
             found = found[step]
         except (KeyError, IndexError, TypeError):
-            _fail(places, key, f"refers to {wanted}, which is no key of this file. Correct it")
+            _fail(places, key, f"refers to {wanted}, which is not a key of this file. Correct it")
     return found

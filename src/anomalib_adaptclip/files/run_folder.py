@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One folder of results for a run in several processes."""
+"""Gives a run in several processes a single folder of results."""
 
 import shutil
 from pathlib import Path
@@ -12,24 +12,24 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 def results_name(name: str) -> str:
-    """Name the folder of the results, in which anomalib makes a new version in each process.
+    """Name the folder of results, in which each process of anomalib creates a new version.
 
     Args:
         name: Name that the first process uses.
 
     Returns:
-        The name; for other processes that of a hidden folder, so that they do not change the versions and the link of
-        the first.
+        The same name in the first process. In other processes, the name of a hidden folder, so that they do not change
+        the versions and the link of the first process.
     """
     rank = cast("Any", rank_zero_only).rank
     return f"{name}/.process-{rank}" if rank else name
 
 
 def share_results_folder(trainer: Trainer) -> None:
-    """Leave only the results folder of the first process: remove the one that anomalib made for this process.
+    """Remove the results folder that anomalib created for this process, unless it is the first process.
 
-    Nothing is written to it: Lightning's checkpoint callback takes the folder of the first process, and only that
-    process logs.
+    Nothing is written to that folder: Lightning's checkpoint callback uses the folder of the first process, and only
+    that process logs.
 
     Args:
         trainer: Trainer of a run whose data module is named by :func:`results_name`.

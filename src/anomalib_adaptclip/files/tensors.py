@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files of weights, read without running anything that they may hold."""
+"""Reads files of weights without running any code that they may contain."""
 
 import hashlib
 import pickle
@@ -17,7 +17,13 @@ State = dict[str, torch.Tensor]
 
 
 def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
-    """Tensors and header of a safetensors file.
+    """Read the tensors and the header of a safetensors file.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        Tensors by name, and the header.
 
     Raises:
         ValueError: If the file is damaged.
@@ -27,7 +33,10 @@ def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
 
 
 def read_safetensors_header(path: Path) -> dict[str, str]:
-    """Header alone of a safetensors file.
+    """Read only the header of a safetensors file.
+
+    Args:
+        path: File to read.
 
     Raises:
         ValueError: If the file is damaged.
@@ -42,28 +51,34 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
-        msg = f"{path} is damaged or no safetensors file: {error}. Get it again."
+        msg = f"{path} is damaged or not a safetensors file: {error}. Get it again."
         raise ValueError(msg) from error
 
 
 def read_torch_file(path: Path) -> Any:  # noqa: ANN401
-    """Content of a file of ``torch.save``, tensors and plain containers only.
+    """Read a file that ``torch.save`` wrote, if it contains only tensors and plain containers.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        Content of the file.
 
     Raises:
-        ValueError: If the file is damaged, or holds pickled code.
+        ValueError: If the file is damaged, or contains pickled code.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        msg = f"{path} was refused: it holds pickled code besides tensors, or is damaged. Get it from its source again."
+        msg = f"{path} was refused: it holds pickled code, or is damaged. Get it from its source again."
         raise ValueError(msg) from error
-    except Exception as error:  # what the unpickler makes of arbitrary bytes
-        msg = f"{path} is damaged, truncated perhaps, or no PyTorch file: {error!r}. Get it again."
+    except Exception as error:  # the unpickler raises any exception on damaged files
+        msg = f"{path} is damaged, perhaps truncated, or not a PyTorch file: {error!r}. Get it again."
         raise ValueError(msg) from error
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
+    """Compute the SHA-256 digest of a file, in hexadecimal."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checks the text of a YAML file before it is loaded: what YAML would misread or blow up is refused, with its line."""
+"""Checks the text of a YAML file before it is loaded, and refuses what YAML would misread or expand without bound."""
 
 import re
 from collections.abc import Iterator
@@ -21,23 +21,30 @@ INTERPOLATION = re.compile(
 
 
 class Source(NamedTuple):
-    """Where a text comes from.
+    """The source of a text, for messages.
 
     Attributes:
-        name: For messages, such as the path of a file.
-        has_lines: Whether lines of the text help to find a place in it.
+        name: Name of the source, such as the path of a file.
+        has_lines: Whether line numbers help to find a place in the text.
     """
 
     name: str
     has_lines: bool = True
 
     def at(self, mark: yaml.Mark) -> str:
-        """Name a place, such as ``"sweep.yaml, line 3"``."""
+        """Name a place in the text, such as ``"sweep.yaml, line 3"``.
+
+        Args:
+            mark: Place in the text, as PyYAML gives it.
+        """
         return f"{self.name}, line {mark.line + 1}" if self.has_lines else self.name
 
 
 def read_text(path: Path) -> str:
-    """Read a configuration file.
+    """Read the text of a configuration file.
+
+    Args:
+        path: File to read.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -61,20 +68,20 @@ def read_text(path: Path) -> str:
 def check_text(text: str, source: Source, prefix: str = "") -> dict[str, str]:
     """Check a YAML text without loading it.
 
-    Refused are anchors, aliases, tags, deep nesting, more than :data:`MAX_VALUES` keys and values, duplicated or blank
-    keys, keys that are no text, spellings that YAML reads as something else (``010`` is 8, ``no`` is false), and
+    These are refused: anchors, aliases, tags, deep nesting, more than :data:`MAX_VALUES` keys and values, duplicate or
+    blank keys, keys that are not text, spellings that YAML reads as something else (``010`` is 8, ``no`` is false), and
     interpolations other than ``${key}`` and ``${oc.env:NAME}``.
 
     Args:
-        text: YAML.
-        source: Where it comes from.
-        prefix: Key that it is the value of, empty for a whole file.
+        text: YAML text.
+        source: Source of the text, for messages.
+        prefix: Key whose value the text is, empty for a whole file.
 
     Returns:
         Place of each key, such as ``{"models.A": "sweep.yaml, line 3"}``.
 
     Raises:
-        ValueError: If something is refused. The source, the line and the key are named.
+        ValueError: If something is refused. The message names the source, the line and the key.
     """
     try:
         node = _Loader(text).get_single_node()
@@ -83,7 +90,7 @@ def check_text(text: str, source: Source, prefix: str = "") -> dict[str, str]:
         where = f"{source.at(mark)}, column {mark.column + 1}" if source.has_lines and mark else source.name
         msg = f"{where}: this should be YAML: {', '.join(filter(None, (error.context, error.problem)))}. Correct it."
         raise ValueError(msg) from error
-    except yaml.YAMLError as error:  # characters that no text has
+    except yaml.YAMLError as error:  # characters that YAML does not allow
         msg = f"{source.name} should be YAML: {' '.join(str(error).split())}. Correct it, or name another file."
         raise ValueError(msg) from error
     if not (prefix or isinstance(node, yaml.MappingNode)):
@@ -95,17 +102,18 @@ def check_text(text: str, source: Source, prefix: str = "") -> dict[str, str]:
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
-    """Composes nodes, in bounded time and depth."""
+    """Builds the tree of nodes, with a limited number of values and depth."""
 
     _depth = _count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int | yaml.Node | None) -> yaml.Node:
+        """Build a node and its children, or refuse it. PyYAML calls this for each node."""
         event = self.peek_event()
         problem = ""
         if isinstance(event, yaml.AliasEvent) or event.anchor:
-            problem = "anchors and aliases (&, *) are not read; to repeat a value write ${key.of.the.value}"
+            problem = "anchors and aliases (&, *) are not allowed; to repeat a value write ${key.of.the.value}"
         elif event.tag:
-            problem = f"tags such as {event.tag} are not read; leave it out"
+            problem = f"tags such as {event.tag} are not allowed; leave it out"
         elif self._depth >= MAX_DEPTH:
             problem = f"this is nested more than {MAX_DEPTH} deep"
         elif self._count >= MAX_VALUES:
@@ -120,7 +128,7 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
 
 
 def _places(node: yaml.Node, mark: yaml.Mark, key: str, source: Source) -> Iterator[tuple[str, str]]:
-    """Check a node and all below it, and tell where each is."""
+    """Check a node and all nodes in it, and yield the key and the place of each."""
     yield key, source.at(mark)
     if isinstance(node, yaml.ScalarNode):
         if problem := _problem_of_value(node):
@@ -139,12 +147,21 @@ def _places(node: yaml.Node, mark: yaml.Mark, key: str, source: Source) -> Itera
 
 
 def join(key: str, name: str) -> str:
-    """Full key of an entry of a mapping."""
+    """Return the full key of an entry of a mapping.
+
+    Args:
+        key: Full key of the mapping, empty for the whole file.
+        name: Key of the entry.
+    """
     return f"{key}.{name}" if key else name
 
 
 def shown(value: Any) -> str:  # noqa: ANN401
-    """A value for messages, cut if it is long."""
+    """Write a value for messages, shortened if it is long.
+
+    Args:
+        value: Any value.
+    """
     text = "null" if value is None else repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
@@ -156,14 +173,14 @@ def _refuse(source: Source, mark: yaml.Mark, key: str, problem: str) -> None:
 
 def _problem_of_key(node: yaml.Node, names: set[str]) -> str | None:
     if not isinstance(node, yaml.ScalarNode):
-        return "is no name: keys are plain text."
+        return "is not a name: keys must be plain text."
     if node.tag == f"{_TAG}merge":
-        return "is not read; to repeat a value write ${key.of.the.value}."
+        return "is not allowed; to repeat a value write ${key.of.the.value}."
     if node.tag != f"{_TAG}str":
-        return f"is read by YAML as something else than text. Put quotes around it: '{node.value}'."
+        return f"is not read as text by YAML. Put quotes around it: '{node.value}'."
     if not node.value or "${" in node.value:
-        return "is no name. Write it out: keys are not interpolated."
-    return "is there twice. Leave one out." if node.value in names else None
+        return "is not a name. Write it out: keys are not interpolated."
+    return "is given twice. Leave one out." if node.value in names else None
 
 
 def _problem_of_value(node: yaml.ScalarNode) -> str | None:

@@ -1,4 +1,4 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Metrics of scores and maps, in memory that does not grow with the number of pixels."""
+"""Ranking metrics of scores and anomaly maps, whose memory does not grow with the number of pixels."""

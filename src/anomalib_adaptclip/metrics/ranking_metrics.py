@@ -1,10 +1,10 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Metrics of raw scores, of any scale, in memory that does not grow with the number of pixels.
+"""Ranking metrics of raw scores on any scale, whose memory does not grow with the number of pixels.
 
-torchmetrics, and anomalib's metrics with it, put scores outside [0, 1] through a sigmoid, which ties the larger ones
-(PatchCore's are distances), and keep all pixels. Here scores are only compared with each other.
+torchmetrics, and so anomalib, applies a sigmoid to scores outside [0, 1], which makes large ones equal (PatchCore's are
+distances), and keeps all pixels. Here scores are only compared with each other.
 
 Letters: N distinct scores.
 """
@@ -13,22 +13,22 @@ import torch
 
 from .target import average_precision
 
-EXACT = 1 << 20  # distinct scores up to which metrics are exact
-GROUPS = 1 << 16  # to which more are merged
-FPR_LIMIT = 0.3  # of AUPRO, as everywhere
+EXACT = 1 << 20  # largest number of distinct scores for which metrics are exact
+GROUPS = 1 << 16  # largest number of ties into which more distinct scores are merged
+FPR_LIMIT = 0.3  # AUPRO's usual limit of the false positive rate
 
 
 class Ranking:
-    """How many normal and abnormal samples have which score.
+    """Computes ranking metrics from the number of normal and abnormal samples with each score.
 
-    Up to ``EXACT`` distinct scores are kept. When there are more, neighbours are merged into ``GROUPS`` ties at most,
-    so small that a metric moves by less than 1e-3.
+    Up to ``EXACT`` distinct scores are kept. If there are more, neighbouring scores are merged into at most ``GROUPS``
+    ties, which are so small that a metric changes by less than 1e-3.
 
     Attributes:
-        values: Scores ``(N,)``, ascending.
-        weights: What each score stands for, ``(3, N)``: normal samples, abnormal samples, and the share of regions that
-            it covers.
-        regions: Regions added.
+        values: Distinct scores ``(N,)``, ascending.
+        weights: Weights of each score, ``(3, N)``: the number of normal samples, the number of abnormal samples, and
+            the sum of the shares that these have in their regions.
+        regions: Number of regions added.
     """
 
     def __init__(self) -> None:
@@ -42,16 +42,17 @@ class Ranking:
         """Add samples.
 
         Args:
-            scores: Finite, of any shape and scale.
+            scores: Finite scores of any shape, on any scale.
             labels: Labels in the same shape, above 0.5 for abnormal.
-            regions: In the same shape, which region of abnormal pixels each sample belongs to, from 1; 0 for none.
+            regions: Number of the connected abnormal region that each pixel belongs to, in the same shape, from 1, or 0
+                for none. AUPRO needs them.
 
         Raises:
-            ValueError: If scores are not finite, or shapes differ.
+            ValueError: If scores are not finite, or there are more or fewer labels than scores.
         """
         scores, abnormal = scores.detach().flatten().float().cpu(), labels.detach().flatten().cpu() > 0.5
         if scores.shape != abnormal.shape or not scores.isfinite().all():
-            msg = f"Scores must be finite, one a label; got {len(scores)} scores for {len(abnormal)} labels."
+            msg = f"Scores must be finite, one for each label; got {len(scores)} scores for {len(abnormal)} labels."
             raise ValueError(msg)
         cover = torch.zeros(len(scores), dtype=torch.float64)
         if regions is not None:
@@ -65,23 +66,28 @@ class Ranking:
             self._merge()
 
     def scores(self) -> dict[str, float | None]:
-        """AUROC, AP, F1Max and AUPRO in [0, 1]; None where a class is missing, or for AUPRO regions are."""
+        """Compute AUROC, AP, F1Max and AUPRO, in [0, 1].
+
+        Returns:
+            Metrics by name. All are None if there are no normal or no abnormal samples; AUPRO is None without regions.
+        """
         self._merge()
         normal, abnormal, cover = self.weights
         if not (normal.sum() > 0 and abnormal.sum() > 0):
             return dict.fromkeys(("AUROC", "AP", "F1Max", "AUPRO"))
-        alarms, hits = (counts.flip(0).cumsum(0) for counts in (normal, abnormal))
+        false_positives, true_positives = (counts.flip(0).cumsum(0) for counts in (normal, abnormal))
+        false_positive_rate = false_positives / false_positives[-1]
         return {
-            "AUROC": _area(alarms / alarms[-1], hits / hits[-1]),
+            "AUROC": _area(false_positive_rate, true_positives / true_positives[-1]),
             "AP": average_precision(normal, abnormal),
-            "F1Max": float((2 * hits / (hits + alarms + hits[-1])).max()),
-            "AUPRO": _area_to(FPR_LIMIT, alarms / alarms[-1], cover.flip(0).cumsum(0) / self.regions)
+            "F1Max": float((2 * true_positives / (true_positives + false_positives + true_positives[-1])).max()),
+            "AUPRO": _area_to(FPR_LIMIT, false_positive_rate, cover.flip(0).cumsum(0) / self.regions)
             if self.regions
             else None,
         }
 
     def _merge(self) -> None:
-        """Take what is pending into the counts."""
+        """Add the pending samples to the weights of the scores."""
         parts = [(self.values, self.weights), *self._pending]
         self._pending, self._pending_size = [], 0
         values, index = torch.cat([part[0] for part in parts]).unique(return_inverse=True)  # type: ignore[no-untyped-call]
@@ -92,10 +98,10 @@ class Ranking:
 
 
 def _coarsen(values: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Merge neighbours into at most ``GROUPS`` ties.
+    """Merge neighbouring scores into at most ``GROUPS`` ties.
 
-    A tie holds a small share of either class, so that rare abnormal pixels keep their order, and few samples as
-    compared with those above it, on which precision depends.
+    A tie holds a small share of each class, so that rare abnormal pixels keep their order. It also holds few samples in
+    comparison with those of higher scores, because precision depends on that ratio.
     """
     share = (weights[:2] / weights[:2].sum(1, keepdim=True).clamp(min=1)).sum(0)
     below = (share.cumsum(0) - share) / share.sum()
@@ -111,15 +117,15 @@ def _sum_by(index: torch.Tensor, weights: torch.Tensor, size: int) -> torch.Tens
 
 
 def _area(x: torch.Tensor, y: torch.Tensor) -> float:
-    """Area under a curve from the origin."""
+    """Compute the area under a curve that starts at the origin."""
     origin = torch.zeros(1, dtype=x.dtype)
     return float(torch.trapezoid(torch.cat([origin, y]), torch.cat([origin, x])))
 
 
 def _area_to(limit: float, x: torch.Tensor, y: torch.Tensor) -> float:
-    """Area under a curve from the origin to x = limit, as a share of the limit."""
+    """Compute the area under a curve from the origin to x = limit, divided by the limit."""
     inside = x <= limit
-    after = int(inside.sum())  # the first point beyond, which there is: x ends at 1
+    after = int(inside.sum())  # index of the first point beyond the limit, which exists because x ends at 1
     x_before, y_before = (float(x[after - 1]), float(y[after - 1])) if after else (0.0, 0.0)
     slope = (float(y[after]) - y_before) / (float(x[after]) - x_before)
     end = torch.tensor([limit, y_before + slope * (limit - x_before)], dtype=x.dtype)

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Metrics of a data set of many categories, in memory that does not grow with its pixels.
+"""Metrics of a data set with many categories, whose memory does not grow with the number of pixels.
 
 Letters: B batch, H and W pixels, C categories.
 """
@@ -14,15 +14,15 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import binary_auroc
 from torchmetrics.utilities import dim_zero_cat
 
-BINS = 1 << 14
+BINS = 1 << 14  # number of bins in which pixels are counted
 
 
 class TargetScores(NamedTuple):
-    """Means over the categories for which a metric is defined.
+    """Metrics averaged over the categories for which they are defined.
 
     Attributes:
-        image_auroc: AUROC of the image scores, in [0, 1], ``None`` if no category has both classes.
-        pixel_aupr: AUPR (average precision) of the maps, in [0, 1], ``None`` if no category has abnormal pixels.
+        image_auroc: AUROC of the image scores, in [0, 1], or ``None`` if no category has both classes.
+        pixel_aupr: AUPR (average precision) of the maps, in [0, 1], or ``None`` if no category has abnormal pixels.
     """
 
     image_auroc: float | None
@@ -30,10 +30,11 @@ class TargetScores(NamedTuple):
 
 
 class TargetMetric(Metric):
-    """Image AUROC and pixel AUPR of each category, averaged, as the field reports a data set.
+    """Computes image AUROC and pixel AUPR of each category and averages them, as is usual for these data sets.
 
-    Image scores are kept. Pixels are counted in bins that are finer towards 0, where the values of maps lie: AUPR is
-    within 1e-3 of the exact one. Processes add up their counts, so that metrics are those of the whole set.
+    Image scores are kept. Pixels are counted in bins that are finer towards 0, where most values of maps are, so that
+    AUPR differs from the exact one by less than 1e-3. Several processes add up their counts, so that the metrics are
+    those of the whole data set.
 
     Args:
         categories: Names of the categories.
@@ -64,10 +65,10 @@ class TargetMetric(Metric):
 
         Args:
             categories: Category of each image, B names.
-            scores: ``(B,)`` in [0, 1].
-            labels: ``(B,)``, 1 for abnormal.
-            maps: ``(B, 1, H, W)`` in [0, 1].
-            masks: ``(B, H, W)``, 1 for abnormal; ``None`` if there are none.
+            scores: Image scores ``(B,)`` in [0, 1].
+            labels: Image labels ``(B,)``, 1 for abnormal.
+            maps: Anomaly maps ``(B, 1, H, W)`` in [0, 1].
+            masks: Masks ``(B, H, W)``, 1 for abnormal pixels, or ``None`` if there are none.
         """
         members = torch.tensor([self.index[category] for category in categories], device=scores.device)
         self.scores.append(scores.float())
@@ -78,7 +79,7 @@ class TargetMetric(Metric):
                 self.pixels[member] += count_pixels(anomaly_map, mask)
 
     def compute(self) -> TargetScores:
-        """Both metrics over all that was added."""
+        """Compute both metrics from all batches added."""
         scores, labels, members = map(dim_zero_cat, (self.scores, self.labels, self.members))
         aurocs = []
         for member in range(len(self.index)):
@@ -93,11 +94,11 @@ def count_pixels(anomaly_map: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Count normal and abnormal pixels by the value of the map.
 
     Args:
-        anomaly_map: ``(1, H, W)`` in [0, 1].
-        mask: ``(H, W)``, 1 for abnormal.
+        anomaly_map: Anomaly map ``(1, H, W)`` in [0, 1].
+        mask: Mask ``(H, W)``, 1 for abnormal pixels.
 
     Returns:
-        ``(2, BINS)`` counts, normal first.
+        Numbers of pixels ``(2, BINS)``, normal first, by ascending value.
     """
     bins = (anomaly_map.float().clamp(0, 1).sqrt() * (BINS - 1)).long().flatten()
     classes = (mask.flatten() > 0.5).long()
@@ -105,19 +106,19 @@ def count_pixels(anomaly_map: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def average_precision(normal: torch.Tensor, abnormal: torch.Tensor) -> float:
-    """Area under the precision-recall curve, as the sum of precisions weighted by the steps of recall.
+    """Compute the area under the precision-recall curve: the sum of precisions, weighted by the steps of recall.
 
     Args:
-        normal: Counts of normal pixels by ascending value ``(BINS,)``.
-        abnormal: Counts of abnormal pixels, at least one.
+        normal: Numbers of normal samples by ascending value, in one dimension.
+        abnormal: Numbers of abnormal samples in the same shape, with at least one sample.
 
     Returns:
         Average precision in [0, 1].
     """
-    hits = abnormal.flip(0).double()
-    found, alarms = hits.cumsum(0), normal.flip(0).double().cumsum(0)
-    precision = found / (found + alarms).clamp(min=1)
-    return float((precision * hits).sum() / found[-1])
+    positives = abnormal.flip(0).double()
+    true_positives, false_positives = positives.cumsum(0), normal.flip(0).double().cumsum(0)
+    precision = true_positives / (true_positives + false_positives).clamp(min=1)
+    return float((precision * positives).sum() / true_positives[-1])
 
 
 def _mean(values: Sequence[float]) -> float | None:

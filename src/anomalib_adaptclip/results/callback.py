@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lightning's prediction, streamed to a table."""
+"""Writes the predictions of a Lightning trainer to a table while they are made."""
 
 import logging
 from collections.abc import Sized
@@ -18,16 +18,17 @@ logger = logging.getLogger(__name__)
 
 
 class ResultsCallback(Callback):
-    """Writes predictions batch by batch and keeps none, so that memory does not grow with the number of images.
+    """Writes predictions to a table batch by batch, so that memory does not grow with the number of images.
 
-    Each process writes a table of its own, ``results-0-of-2.csv`` and so on. To come after the post-processor.
+    Each process writes a table of its own, ``results-0-of-2.csv`` and so on. The callback must come after the
+    post-processor.
 
     Args:
-        path: Table, ``.csv`` or ``.parquet``. With ``None`` nothing is written: a model without a table has such a
-            callback too, because a Trainer keeps that of its last model until another takes its place.
+        path: Table to write, ``.csv`` or ``.parquet``. With ``None`` nothing is written: a model without a table has
+            such a callback too, because a Trainer keeps the callback of its last model until another one replaces it.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If the table cannot be written, as in :func:`require_results`.
     """
 
     def __init__(self, path: Path | str | None) -> None:
@@ -35,17 +36,20 @@ class ResultsCallback(Callback):
         self._file: PredictionTable | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check that several processes can share the images.
+        """Check that every process gets an image to predict.
 
         Raises:
-            ValueError: If they cannot.
+            ValueError: If there are fewer images than processes.
         """
         del pl_module
         if stage == "predict":
             require_an_image_each(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Claim the table of this process, and let Lightning collect nothing. The model may still refuse to start."""
+        """Lock the table of this process, and keep Lightning from collecting predictions.
+
+        It happens only now, and not in ``setup``, because the model may refuse to start.
+        """
         del pl_module
         if self.path is None:
             return
@@ -63,18 +67,18 @@ class ResultsCallback(Callback):
         """Write the rows of a batch.
 
         Raises:
-            ValueError: If its images have no paths.
+            ValueError: If the images have no paths.
         """
         del trainer, pl_module, args, kwargs
         if self._file is None:
             return
         if outputs.image_path is None:
-            msg = "A table of results names its images, and these have no image_path. Leave results out."
+            msg = "A table of results needs the images' paths, but the batch has no image_path. Leave results out."
             raise ValueError(msg)
         self._file.write(prediction_rows(outputs.image_path, outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make the table complete."""
+        """Turn the draft into the finished table."""
         del trainer, pl_module
         if self._file is not None:
             self._file.finish()
@@ -82,7 +86,7 @@ class ResultsCallback(Callback):
             self._file = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the draft."""
+        """Close the draft, which stays on disk."""
         del trainer, pl_module, exception
         if self._file is not None:
             self._file.abandon()
@@ -90,10 +94,11 @@ class ResultsCallback(Callback):
 
 
 def require_an_image_each(trainer: Trainer) -> None:
-    """Check that each process gets an image to predict, which Lightning's way of sharing them asserts.
+    """Check that each process gets an image to predict, without which Lightning's distributed sampler fails.
 
     Args:
-        trainer: About to predict. Data loaders that it was given are checked, not those of a data module.
+        trainer: Trainer that is about to predict. Only data loaders passed to it are checked, not those of a data
+            module.
 
     Raises:
         ValueError: If there are fewer images than processes.
@@ -103,7 +108,7 @@ def require_an_image_each(trainer: Trainer) -> None:
         dataset: Any = loader.dataset if isinstance(loader, DataLoader) else None
         if isinstance(dataset, Sized) and 0 < len(dataset) < trainer.world_size:
             msg = (
-                f"{trainer.world_size} processes need an image each at least to predict; there are {len(dataset)}. "
-                "Take fewer devices, or PredictFolder, which may leave some without."
+                f"{trainer.world_size} processes need an image each to predict, got {len(dataset)}. Use fewer devices, "
+                "or PredictFolder, which allows processes without images."
             )
             raise ValueError(msg)

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What was found in an image, as a row of a table: path, score, label, and bounding boxes of marked regions.
+"""Turns predictions into rows of a table: path, score, label, and bounding boxes of the abnormal regions.
 
 Letters: B batch, H and W pixels of the map.
 """
@@ -13,14 +13,14 @@ from .regions import Box, boxes_of
 
 
 class PredictionRow(NamedTuple):
-    """One row.
+    """The prediction for one image.
 
     Attributes:
-        path: Of the image, as it was given.
-        score: Of the image, in [0, 1].
-        label: 1 abnormal, 0 normal, ``None`` where there is no threshold.
-        boxes: Left, top, right and bottom of each marked region, in pixels of the image file; right and bottom are the
-            first pixels outside.
+        path: Path of the image, as it was given.
+        score: Anomaly score of the image, in [0, 1].
+        label: 1 for abnormal, 0 for normal, or ``None`` without a threshold.
+        boxes: Left, top, right and bottom of each abnormal region, in pixels of the image file. Right and bottom are
+            exclusive.
     """
 
     path: str
@@ -30,15 +30,15 @@ class PredictionRow(NamedTuple):
 
 
 def prediction_rows(paths: Sequence[str], predictions: Any) -> list[PredictionRow]:  # noqa: ANN401
-    """Rows of a batch.
+    """Turn the predictions of a batch into rows.
 
     Args:
-        paths: B images.
-        predictions: With ``pred_score`` ``(B,)``, and ``pred_label`` ``(B,)`` and ``pred_mask`` ``(B, 1, H, W)`` or
-            ``(B, H, W)`` or ``None``: an ``InferenceBatch`` or a batch of anomalib.
+        paths: Paths of the B images.
+        predictions: An ``InferenceBatch`` or a batch of anomalib with ``pred_score`` ``(B,)``, ``pred_label`` ``(B,)``
+            or ``None``, and ``pred_mask`` ``(B, 1, H, W)``, ``(B, H, W)`` or ``None``.
 
     Returns:
-        B rows.
+        The B rows.
     """
     scores = predictions.pred_score.flatten().tolist()
     labels = [None] * len(paths) if predictions.pred_label is None else predictions.pred_label.flatten().int().tolist()

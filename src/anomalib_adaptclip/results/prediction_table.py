@@ -1,11 +1,11 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A table of predictions on disk, CSV or Parquet: written row by row, complete or not there.
+"""A table of predictions on disk, CSV or Parquet, which is either complete or does not exist.
 
-While a run goes on its rows stand in a draft, ``NAME.part``, which is CSV whatever the table is. The table appears when
-the run is through, all at once. A run that was broken off leaves the draft, and another may go on from it. A table has
-one writer at a time, by a lock beside it, ``.NAME.lock``; the lock goes with its process.
+During a run, rows are written to a draft, ``NAME.part``, which is always CSV. The table appears only when the run has
+finished. An interrupted run leaves its draft, and another run can resume it. A table has one writer at a time, which is
+ensured by a lock beside it, ``.NAME.lock``; the lock ends with its process.
 """
 
 import csv
@@ -39,15 +39,17 @@ class PredictionTable:
     """Writes predictions to a table.
 
     Args:
-        path: Table to make or replace, ``.csv`` or ``.parquet``.
-        resume: Keep the rows of a run that was broken off, or of the table that is there. Otherwise it starts anew.
+        path: Table to create or replace, ``.csv`` or ``.parquet``.
+        resume: Keep the rows of an interrupted run, or of the existing table. Otherwise the table starts empty.
 
     Attributes:
-        paths: Images that have a row since before this run.
+        path: Path of the table.
+        draft: Path of the draft.
+        paths: Paths of the images that have had a row since before this run.
 
     Raises:
-        ValueError: If the suffix is another, Parquet has no library, there is a folder of that name, or another run is
-            writing the table.
+        ValueError: If the suffix is unknown, pyarrow is not installed for Parquet, there is a folder of that name, or
+            another run is writing the table.
 
     Example:
         >>> with PredictionTable("results.csv") as file:  # doctest: +SKIP
@@ -63,25 +65,25 @@ class PredictionTable:
         self._resume = resume
         self._file: IO[str] | None = None
         try:
-            self.paths = frozenset(self._paths_of_before() if resume else ())
+            self.paths = frozenset(self._earlier_paths() if resume else ())
         except BaseException:
             self._lock.close()
             raise
         if self.draft.exists() and not resume:
             logger.warning(
-                "The draft %s of a run that was broken off is replaced when the first rows come; resume would go on.",
+                "The draft %s of an interrupted run is replaced by the first rows of this run. To keep it, use resume.",
                 self.draft,
             )
 
-    def _paths_of_before(self) -> Iterator[str]:
+    def _earlier_paths(self) -> Iterator[str]:
         if self.draft.exists():
-            _cut_half_a_row(self.draft)
+            _cut_incomplete_row(self.draft)
             yield from (row.path for row in _read_csv(self.draft))
         elif self.path.exists():
             yield from (row.path for row in read_predictions(self.path))
 
-    def _opened(self) -> IO[str]:
-        """The draft. A run that fails before its first rows leaves that of an earlier one as it was."""
+    def _open_draft(self) -> IO[str]:
+        """Open the draft, not before the first rows: a run that fails earlier leaves an existing draft unchanged."""
         if self._file is None:
             if self._resume and self.path.exists() and not self.draft.exists():
                 write_atomically(self.draft, lambda draft: _write_csv(draft, read_predictions(self.path)))
@@ -91,21 +93,24 @@ class PredictionTable:
         return self._file
 
     def write(self, rows: Iterable[PredictionRow]) -> None:
-        """Append rows; they are on disk when this returns.
+        """Append rows. They are in the file when this returns.
+
+        Args:
+            rows: Rows to append.
 
         Raises:
             ValueError: If the table cannot hold the name of an image.
         """
         rows = list(rows)
         require_names(self.path, (row.path for row in rows))
-        file = self._opened()
+        file = self._open_draft()
         write_rows(file, map(_cells, rows))
         file.flush()
 
     def finish(self) -> None:
-        """Make the table out of the draft."""
+        """Turn the draft into the table, and release the lock."""
         try:
-            with self._opened() as file:
+            with self._open_draft() as file:
                 os.fsync(file.fileno())
             if self.path.suffix == ".parquet":
                 write_atomically(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
@@ -116,19 +121,19 @@ class PredictionTable:
             self._lock.close()
 
     def abandon(self) -> None:
-        """Stop in between. The draft stays, and there is no table."""
+        """Stop without finishing, and release the lock. The draft stays, and the table is not written."""
         if self._file is not None:
             self._file.close()
         self._lock.close()
 
     def __enter__(self) -> "Self":
-        """Nothing more to do."""
+        """Return the table itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish, or leave the draft if there was an error."""
+        """Finish the table, or abandon it if there was an error."""
         if kind is None:
             self.finish()
         else:
@@ -136,23 +141,26 @@ class PredictionTable:
 
 
 def require_results(path: Path | str) -> Path:
-    """Check where results are to go, before any work.
+    """Check that a table of results can be written, before any work is done.
+
+    Args:
+        path: Table to write.
 
     Returns:
-        The path.
+        The same path.
 
     Raises:
-        ValueError: If the suffix is unknown, Parquet has no library, or there is a folder of that name.
+        ValueError: If the suffix is unknown, pyarrow is not installed for Parquet, or there is a folder of that name.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
-        msg = f"Results go to a file named {' or '.join(f'*{suffix}' for suffix in FORMATS)}; got {path}."
+        msg = f"Results must go to a file named {' or '.join(f'*{suffix}' for suffix in FORMATS)}; got {path}."
         raise ValueError(msg)
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         msg = f"{path} needs pyarrow: pip install 'anomalib-adaptclip[parquet]'. Or name a .csv file."
         raise ValueError(msg)
     if path.is_dir():
-        msg = f"Results go to a file, and {path} is a folder. Name another file."
+        msg = f"Results must go to a file, but {path} is a folder. Name another file."
         raise ValueError(msg)
     return path
 
@@ -160,42 +168,53 @@ def require_results(path: Path | str) -> Path:
 def require_names(path: Path | str, names: Iterable[str]) -> None:
     """Check that a table can hold the names of images.
 
+    Args:
+        path: Path of the table.
+        names: File names of the images.
+
     Raises:
-        ValueError: If one is not UTF-8, and the table is Parquet.
+        ValueError: If a name is not UTF-8 and the table is Parquet.
     """
     if Path(path).suffix != ".parquet":
         return
     odd = next((name for name in names if name.encode(errors="ignore").decode() != name), None)
     if odd is not None:
-        msg = f"Parquet holds names in UTF-8, and that of the file {odd!r} is not. Rename it, or name a .csv file."
+        msg = f"Parquet needs names in UTF-8, and that of the file {odd!r} is not. Rename it, or name a .csv file."
         raise ValueError(msg)
 
 
 def draft_of(path: Path) -> Path:
-    """Where the rows of a table stand until it is complete."""
+    """Return the path of the draft, which holds the rows of a table until it is complete.
+
+    Args:
+        path: Path of the table.
+    """
     return path.with_name(f"{path.name}.part")
 
 
 def shard_of(path: Path | str, rank: int, count: int) -> Path:
-    """File for the rows of one of several processes: ``results.csv`` becomes ``results-0-of-2.csv``.
+    """Return the path of one process's table: ``results.csv`` becomes ``results-0-of-2.csv``.
 
     Args:
-        path: Of the table.
+        path: Path of the whole table.
         rank: Number of the process, from 0.
-        count: Of processes. With one the path stays.
+        count: Number of processes. If there is only one, the path is not changed.
     """
     path = Path(path)
     return path if count == 1 else path.with_name(f"{path.stem}-{rank}-of-{count}{path.suffix}")
 
 
 def read_predictions(path: Path | str) -> Iterator[PredictionRow]:
-    """Rows of a table, one at a time.
+    """Read the rows of a table, one at a time.
 
     Args:
-        path: Table that :class:`PredictionTable` made.
+        path: Table that :class:`PredictionTable` wrote.
+
+    Returns:
+        An iterator over the rows.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If the file is not such a table.
     """
     path = require_results(path)
     return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
@@ -214,13 +233,13 @@ def _write_csv(path: Path, rows: Iterable[PredictionRow]) -> None:
 def _read_csv(path: Path) -> Iterator[PredictionRow]:
     with open_csv(path) as file:
         rows = csv.reader(file)
-        _require_columns(path, next(rows, list(PredictionRow._fields)))  # a draft may have been left empty
+        _require_columns(path, next(rows, list(PredictionRow._fields)))  # a draft may be empty
         for name, score, label, boxes in rows:
             yield _prediction_row(name, float(score), int(label) if label else None, json.loads(boxes))
 
 
 def _write_parquet(path: Path, rows: Iterator[PredictionRow]) -> None:
-    import pyarrow as pa  # noqa: PLC0415  an extra
+    import pyarrow as pa  # noqa: PLC0415  an optional dependency
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     columns = {"path": pa.string(), "score": pa.float64(), "label": pa.int8(), "boxes": pa.list_(pa.list_(pa.int32()))}
@@ -242,7 +261,7 @@ def _read_parquet(path: Path) -> Iterator[PredictionRow]:
 
 def _require_columns(path: Path, found: list[str]) -> None:
     if found != (expected := list(PredictionRow._fields)):
-        msg = f"{path} holds no predictions: its columns are {found}, not {expected}. Name another file."
+        msg = f"{path} is not a table of predictions: its columns are {found}, not {expected}. Name another file."
         raise ValueError(msg)
 
 
@@ -250,14 +269,14 @@ def _prediction_row(path: str, score: float, label: int | None, boxes: list[Any]
     return PredictionRow(path, score, label, [(left, top, right, bottom) for left, top, right, bottom in boxes])
 
 
-def _cut_half_a_row(draft: Path) -> None:
-    """Remove what stands behind the last complete row: one that was being written when its run was killed."""
+def _cut_incomplete_row(draft: Path) -> None:
+    """Remove an incomplete last row, which was being written when its run was killed."""
     with draft.open("rb+") as file:
         file.truncate(_complete_bytes(file))
 
 
 def _complete_bytes(lines: Iterable[bytes]) -> int:
-    """Length of the complete rows. A quoted path may hold ends of lines; a row ends where all quotes are closed."""
+    """Return the length of the complete rows. A quoted path may contain line breaks, which do not end a row."""
     length = complete = quotes = 0
     for line in lines:
         length += len(line)

@@ -16,14 +16,14 @@ Box = tuple[int, int, int, int]
 
 
 def boxes_of(mask: torch.Tensor, path: str) -> list[Box]:
-    """Bounding boxes of the connected regions of a mask.
+    """Find the bounding boxes of the connected regions of a mask.
 
     Args:
-        mask: ``(H, W)``, what is not 0 is marked. Pixels that touch at a corner belong together.
-        path: Of the image, to whose size the boxes are scaled. They stay as they are if there is no such file.
+        mask: Mask ``(H, W)``, not 0 for abnormal pixels. Pixels that touch at a corner are connected.
+        path: Path of the image file, to whose size the boxes are scaled. They are not scaled if it cannot be read.
 
     Returns:
-        A box a region, from top to bottom.
+        One box per region, from top to bottom.
     """
     height, width = mask.shape
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.bool().byte().numpy(), connectivity=8)
@@ -43,7 +43,7 @@ def boxes_of(mask: torch.Tensor, path: str) -> list[Box]:
 
 
 def _size_of(path: str) -> tuple[int, int] | None:
-    """Width and height of an image file; only its header is read."""
+    """Read the width and height of an image file from its header. None if it cannot be read."""
     try:
         with Image.open(path) as image:
             width, height = image.size

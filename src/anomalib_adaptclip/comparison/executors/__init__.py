@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the runs of a sweep are made: in this process, in several of this machine, or on a Ray cluster."""
+"""Executors make the runs of a sweep: in this process, in several processes of this machine, or on a Ray cluster."""
 
 from .executor import Executor
 from .in_process import InProcess

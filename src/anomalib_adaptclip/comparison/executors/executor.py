@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What all executors have in common."""
+"""The interface of all executors."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -15,14 +15,14 @@ class Executor(Protocol):
     """Makes the runs of a sweep."""
 
     def connect(self) -> AbstractContextManager[object]:
-        """Get hold of what the runs need, until the context ends. What is missing is told before data is prepared."""
+        """Acquire what the runs need until the context ends, and report what is missing before data is prepared."""
 
     def run(self, runs: Sequence[Run]) -> Iterator[RunOutcome]:
         """Make runs, inside the context of :meth:`connect`.
 
         Args:
-            runs: What to run.
+            runs: Runs to make.
 
         Yields:
-            The outcome of each run as soon as it is through, with its error if it failed.
+            The outcome of each run as soon as it has finished, with its error if it failed.
         """

@@ -23,7 +23,7 @@ class InProcess:
     accelerator: str = "auto"
 
     def connect(self) -> AbstractContextManager[None]:
-        """Nothing is needed."""
+        """Return an empty context, because nothing is needed."""
         return nullcontext()
 
     def run(self, runs: Sequence[Run]) -> Iterator[RunOutcome]:

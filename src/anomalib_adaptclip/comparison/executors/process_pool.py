@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ProcessPool:
-    """An executor whose workers are processes with a pipe each. A worker that dies costs only the run it was at.
+    """The executor with several worker processes. If a worker dies, only the run that it was making is lost.
 
-    ``concurrent.futures.ProcessPoolExecutor`` would lose all runs when a worker is killed, tells no exit code, cannot
-    stop a worker in the midst of a run, and leaves its workers behind when the sweep itself is killed.
+    ``concurrent.futures.ProcessPoolExecutor`` would lose all runs when a worker is killed, reports no exit code, cannot
+    stop a worker in the middle of a run, and leaves its workers behind when the sweep itself is killed.
 
     Args:
-        workers: Runs at a time. Each has a GPU of its own in turn, where there are some.
+        workers: Number of runs at a time. The workers take turns in the available GPUs.
         accelerator: Lightning's accelerator.
     """
 
@@ -36,11 +36,11 @@ class ProcessPool:
     accelerator: str = "auto"
 
     def connect(self) -> AbstractContextManager[None]:
-        """Nothing is needed: a worker is started when it gets its first run."""
+        """Return an empty context, because a worker is started only when it gets its first run."""
         return nullcontext()
 
     def run(self, runs: Sequence[Run]) -> Iterator[RunOutcome]:
-        """Make the runs, started in order. See :meth:`Executor.run`."""
+        """Make the runs, which are started in order. See :meth:`Executor.run`."""
         left = iter(runs)
         devices = max(1, torch.cuda.device_count())
         busy: dict[Connection, _Worker] = {}
@@ -63,11 +63,11 @@ class ProcessPool:
 
 
 class _Worker:
-    """A process that runs what it is sent, and its successor when it has died.
+    """A worker process, which is replaced by a new one when it has died.
 
     Args:
         accelerator: Lightning's accelerator.
-        device: Its GPU.
+        device: Number of the GPU that the worker uses.
     """
 
     def __init__(self, accelerator: str, device: int) -> None:
@@ -80,10 +80,10 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, *self._arguments))
         self.process.start()
-        theirs.close()  # so that its end is noticed here
+        theirs.close()  # so that this process notices when the worker ends
 
     def send(self, run: Run) -> Connection:
-        """Give it a run. Returns the connection to wait for."""
+        """Send a run to the worker, and return the connection to wait for."""
         if self.connection.closed:
             self._start()
         self._run = run
@@ -92,7 +92,7 @@ class _Worker:
         return self.connection
 
     def receive(self) -> RunOutcome:
-        """What became of its run."""
+        """Receive the outcome of the run, which is an error if the worker has died."""
         try:
             return cast("RunOutcome", self.connection.recv())
         except (EOFError, OSError):
@@ -105,7 +105,7 @@ class _Worker:
 
 
 def _serve(connection: Connection, accelerator: str, device: int) -> None:
-    """Run what comes until nothing does, or the sweep is gone."""
+    """Make the runs that arrive, until the connection is closed or the sweep has died."""
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
             connection.send(execute(connection.recv(), accelerator, device))

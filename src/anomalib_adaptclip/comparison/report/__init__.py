@@ -1,11 +1,11 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The report of a comparison, out of its table: Markdown, CSV and an HTML page that needs nothing else.
+"""Writes the report of a comparison from its table: Markdown, CSV and a self-contained HTML page.
 
-Data flows down this list: ``runs`` (rows of the table), ``published`` (the paper's figures), ``averages`` (means over
-seeds, categories and data sets), ``grids`` (tables as they are shown), ``facts`` (what was run), ``plots``,
-``pictures`` (the gallery), ``csv_files`` and ``templates`` (formats), ``writing``.
+Data flows down this list: ``runs`` (rows of the table), ``published`` (the paper's figures), ``averages`` (averages
+over categories, seeds and data sets), ``grids`` (tables as they are shown), ``facts`` (what was run), ``plots``,
+``pictures`` (the gallery), ``csv_files`` and ``templates`` (formats), ``writing`` (files).
 """
 
 from .writing import write_report

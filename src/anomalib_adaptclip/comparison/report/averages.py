@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Means over categories, seeds and data sets. All in percent."""
+"""Averages metrics over categories, seeds and data sets, in percent, and compares them with the paper's."""
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
@@ -17,7 +17,12 @@ from .runs import ENTRY, PLACE
 
 
 class Entry(NamedTuple):
-    """A model with a number of shots: a row of the report's tables."""
+    """A model with a number of shots, which is a row of the report's tables.
+
+    Attributes:
+        shots: Number of shots as text, or ``"full"``.
+        model: Name of the model.
+    """
 
     shots: str
     model: str
@@ -27,52 +32,56 @@ def over_seeds(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Average over categories within each seed, then over seeds.
 
     Args:
-        cells: A row for each metric of each run that should be there, with the columns ``by`` and these: ``seed``,
-            ``value`` in [0, 1] or ``NaN``, ``through``, whether the run is, and ``leakage``, whether its model was
-            trained on what it was tested on.
+        cells: A row for each metric of each expected run, with the columns ``by`` and these: ``seed``, ``value`` in
+            [0, 1] or ``NaN``, ``succeeded``, whether the run has finished without an error, and ``leakage``, whether
+            its model was trained on the data under test.
         by: Columns to group by.
 
     Returns:
         A row for each group, with these columns:
 
-        - ``mean`` and ``std``, that of a sample, ``NaN`` where there is nothing to average, or just one seed,
-        - ``found`` and ``expected``, the values that there are, and that there should be,
-        - ``finished``, whether all runs are through, perhaps with an undefined metric, and ``leakage`` of any.
+        - ``mean``, in percent, ``NaN`` without any value, and ``std``, the sample standard deviation over seeds,
+          ``NaN`` with fewer than two seeds,
+        - ``found`` and ``expected``, the number of values that exist and that should exist,
+        - ``finished``, whether all runs succeeded, even if a metric is undefined, and ``leakage``, whether any run has
+          leakage,
+        - ``complete``, whether no value is missing, and ``comparable``, whether it is complete and without leakage.
     """
     by = list(by)
     seeds = cells.dropna(subset=["value"]).groupby([*by, "seed"], sort=False).value.agg(fmean) * 100
-    groups = cells.groupby(by)  # sorted: a sorted index is fast to look up in
+    groups = cells.groupby(by)  # sorted, because looking up in a sorted index is fast
     figures = groups.agg(
-        found=("value", "count"), expected=("value", "size"), finished=("through", "all"), leakage=("leakage", "any")
+        found=("value", "count"), expected=("value", "size"), finished=("succeeded", "all"), leakage=("leakage", "any")
     )
     means = seeds.groupby(by, sort=False)
     figures.insert(0, "mean", means.agg(fmean))
     figures.insert(1, "std", means.agg(lambda values: stdev(values) if len(values) > 1 else float("nan")))
-    return _judged(figures)
+    return _with_flags(figures)
 
 
-def _judged(figures: pd.DataFrame) -> pd.DataFrame:
-    """Add whether nothing is missing, and whether a figure may be set against others: it was not seen in training."""
+def _with_flags(figures: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns ``complete`` and ``comparable``: a figure with missing values or leakage is not compared."""
     complete = figures["mean"].notna() & (figures.found == figures.expected)
     return figures.assign(complete=complete, comparable=complete & ~figures.leakage)
 
 
 class Comparison:
-    """Figures of a sweep.
+    """All averages of a sweep, for tables and plots.
 
     Args:
-        runs: Runs that count, as :func:`read_runs` gives them, at least one.
+        runs: Runs as :func:`read_runs` returns them in ``frame``, at least one.
 
     Attributes:
-        models: Names, in order of appearance.
-        data_sets: Names, those of the paper first and in its order.
+        runs: The same runs.
+        models: Names of the models, in order of appearance.
+        data_sets: Names of the data sets, those of the paper first and in its order.
         entries: Models with their numbers of shots, zero-shot first.
-        averages: Figures of data sets, as of :func:`over_seeds`, by metric, data set, shots and model.
-        by_category: Figures of categories, by data set, category, shots, model and metric.
-        beside_paper: For each metric figures of data sets and of their groups, whose names begin with ``AVG``, by name,
-            shots and model, in the order of the report's tables. To the columns of :func:`over_seeds` come ``paper``,
-            ``paper_std`` and ``difference``, ours minus the paper's, ``NaN`` where there is none or ours is not
-            comparable.
+        averages: Averages of data sets, with the columns of :func:`over_seeds`, by metric, data set, shots and model.
+        by_category: Averages of categories, by data set, category, shots, model and metric.
+        beside_paper: For each metric the averages of data sets and of their groups, whose names begin with ``AVG``, by
+            name, shots and model, in the order of the report's tables. In addition to the columns of
+            :func:`over_seeds` there are ``paper``, ``paper_std`` and ``difference``, ours minus the paper's, which is
+            ``NaN`` if the paper has no figure or ours is not comparable.
     """
 
     def __init__(self, runs: pd.DataFrame) -> None:
@@ -94,7 +103,7 @@ class Comparison:
         self.beside_paper = {metric: self._beside_paper(metric) for metric in METRICS if self.groups(metric)}
 
     def _cells(self) -> pd.DataFrame:
-        """A row for each metric of each run that should be there: seeds x categories where there is any run."""
+        """Build a row for each metric of each expected run: all categories for each seed that has any run."""
         key = [*PLACE, "seed", "category"]
         wanted = pd.DataFrame(
             [(data_set, name) for data_set, names in self._categories.items() for name in names],
@@ -102,18 +111,18 @@ class Comparison:
             dtype=object,
         )
         present = self.runs.drop_duplicates(key, keep="last")[[*key, *METRICS]].assign(
-            through=self.runs.error == "", leakage=self.runs.leakage == "yes"
+            succeeded=self.runs.error == "", leakage=self.runs.leakage == "yes"
         )
         cells = present[[*PLACE, "seed"]].drop_duplicates().merge(wanted, on="data_set").merge(present, "left", on=key)
-        cells[["through", "leakage"]] = cells[["through", "leakage"]].eq(True)  # False if there is no run
-        return cells.melt([*key, "through", "leakage"], list(METRICS), "metric")
+        cells[["succeeded", "leakage"]] = cells[["succeeded", "leakage"]].eq(True)  # False if there is no run
+        return cells.melt([*key, "succeeded", "leakage"], list(METRICS), "metric")
 
     def categories(self, data_set: str) -> list[str]:
-        """Categories of a data set that the sweep asks for; all that are known where the table does not tell."""
+        """Return the categories of a data set that the sweep asks for, or all known ones if the table names none."""
         return self._categories[data_set]
 
     def left_out(self, data_set: str) -> list[str]:
-        """Categories of a data set of the paper that the sweep does not ask for."""
+        """Return the categories of a data set of the paper that the sweep does not ask for."""
         return [name for name in self._known.get(data_set, []) if name not in self._categories[data_set]]
 
     def _find_known(self, data_set: str) -> list[str]:
@@ -128,11 +137,15 @@ class Comparison:
         return list(dict.fromkeys([*known, *present]))
 
     def entries_on(self, data_set: str) -> list[Entry]:
-        """Entries that have runs on a data set."""
+        """Return the models and numbers of shots that have runs on a data set."""
         return [entry for entry in self.entries if (*entry, data_set) in self._any_run]
 
     def groups(self, metric: str) -> list[Group]:
-        """Groups of data sets that are in the sweep; those that the paper lacks are the last, without a name."""
+        """Return the groups of the sweep's data sets. Data sets that the paper lacks form a last group without a name.
+
+        Args:
+            metric: Name out of ``METRICS``.
+        """
         known = {name for level in ("image", "pixel") for group in groups_of(level) for name in group.data_sets}
         others = Group("", [name for name in self.data_sets if name not in known])
         present = [
@@ -141,7 +154,7 @@ class Comparison:
         return [group for group in [*present, others] if group.data_sets]
 
     def _group_averages(self, group: Group, metric: str) -> pd.DataFrame:
-        """Means of the averages of a group's data sets, by shots and model; all that the paper has are expected."""
+        """Average a group's data sets, by shots and model. All data sets of the paper's group are expected."""
         members = next((one.data_sets for one in groups_of(metric) if one.name == group.name), group.data_sets)
         places = pd.MultiIndex.from_tuples([(name, *entry) for entry in self.entries for name in members])
         parts = self.averages.loc[metric].reindex(places.set_names(["data_set", *ENTRY]))
@@ -150,10 +163,10 @@ class Comparison:
         groups = parts.groupby(ENTRY)
         figures = groups.agg(found=("complete", "sum"), finished=("finished", "all"), leakage=("leakage", "any"))
         means = parts["mean"].dropna().groupby(ENTRY).agg(fmean)
-        return _judged(figures.assign(mean=means, std=float("nan"), expected=len(members)))
+        return _with_flags(figures.assign(mean=means, std=float("nan"), expected=len(members)))
 
     def _group_figures(self, group: Group, metric: str) -> pd.DataFrame:
-        """Figures of a group's data sets, and of the group where it has several, by name, shots and model."""
+        """Return the averages of a group's data sets and, if it has several, of the group, by name, shots and model."""
         averages = self.averages.loc[metric]
         parts = {name: averages.loc[name] for name in group.data_sets}
         parts |= {name: self._group_averages(group, metric) for name in columns_of(group) if name not in parts}
@@ -169,7 +182,16 @@ class Comparison:
         return figures.assign(difference=(figures["mean"] - figures.paper).where(figures.comparable))
 
     def published(self, entry: Entry, data_set: str, metric: str) -> Published | None:
-        """The paper's figure on a data set or a group; None where the sweep leaves out categories."""
+        """Return the paper's figure on a data set or a group.
+
+        Args:
+            entry: Model with a number of shots.
+            data_set: Name of the data set or of the group.
+            metric: Name out of ``METRICS``.
+
+        Returns:
+            The figure, or None if the paper has none or the sweep leaves out categories.
+        """
         members = next((group.data_sets for group in groups_of(metric) if group.name == data_set), [data_set])
         if any(map(self.left_out, members)):
             return None
@@ -180,7 +202,11 @@ class Comparison:
         return published(run.model_class, run.model_spec.get("init_args") or {}, run.shots, data_set, metric)
 
     def common_data_sets(self, metric: str) -> tuple[list[Entry], list[str]]:
-        """Models, and the data sets on which all of them have a complete figure."""
+        """Return the models with a complete figure, and the data sets on which all of these have one.
+
+        Args:
+            metric: Name out of ``METRICS``.
+        """
         complete = self.averages.loc[metric].query("complete").reset_index()
         entries = [entry for entry in self.entries if (complete[ENTRY] == list(entry)).all(axis=1).any()]
         counts = complete.data_set.value_counts()
@@ -188,10 +214,10 @@ class Comparison:
 
 
 def columns_of(group: Group) -> list[str]:
-    """Names of a group's columns: its data sets, and their average where there are several."""
+    """Return the names of a group's columns: its data sets and, if there are several, their average."""
     return [*group.data_sets, *([f"{AVERAGE}{group.name or 'others'}"] if len(group.data_sets) > 1 else [])]
 
 
 def shots_order(shots: str) -> tuple[bool, int]:
-    """Sort key: numbers, then ``"full"``."""
+    """Return a sort key that puts numbers in order and ``"full"`` last."""
     return not shots.isdigit(), int(shots) if shots.isdigit() else 0

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The figures as CSV: a row for each figure, in percent, with all digits."""
+"""Exports all averages as CSV: a row for each figure, in percent, with all digits."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ CATEGORIES = ["data_set", "category", "model", "shots", *FIGURE]
 
 
 def averages(comparison: Comparison) -> pd.DataFrame:
-    """Means over the categories of each data set, and over groups of data sets, whose names begin with ``AVG``."""
+    """Return the averages of data sets and of groups of data sets, whose names begin with ``AVG``."""
     return pd.concat(comparison.beside_paper, names=["metric"]).reset_index()[AVERAGES]
 
 
 def categories(comparison: Comparison) -> pd.DataFrame:
-    """Means over the seeds of each category."""
+    """Return the averages over the seeds of each category."""
     order = [
         (data_set, category, *entry, metric)
         for data_set in comparison.data_sets
@@ -34,5 +34,10 @@ def categories(comparison: Comparison) -> pd.DataFrame:
 
 
 def write_csv(figures: pd.DataFrame, path: Path) -> None:
-    """Write figures; what is missing is an empty cell."""
+    """Write figures to a CSV file. A missing value is an empty cell.
+
+    Args:
+        figures: Figures with the columns to write.
+        path: File to write.
+    """
     figures.to_csv(path, index=False, lineterminator="\r\n", encoding="utf-8", errors="surrogateescape")

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What was run, what it cost, and what must be known to read the figures."""
+"""Gathers what was run, what it cost, and what a reader must know to understand the figures."""
 
 import json
 from collections.abc import Callable
@@ -16,21 +16,28 @@ from .paper_figures import display_name
 from .runs import Runs
 
 LEGEND = (
-    "All figures are in percent: the mean over categories within each seed, then mean and sample standard deviation "
-    "over seeds. Zero-shot and full runs draw nothing, so they have one seed and no deviation. "
-    "A note such as “14 of 15” marks an incomplete mean: only so many of its runs, or for an average its data sets, "
-    "gave it; the others failed, were not run, or leave it undefined. Such a mean is not compared. An empty cell is "
-    "undefined, or was not to be run. Bold is the best complete figure of a column among the models with the same "
-    "number of shots."
+    "All figures are in percent: metrics are averaged over the categories within each seed, then the mean and the "
+    "sample standard deviation over seeds are given. Zero-shot and full runs draw no images, so they have one seed and "
+    "no deviation. A note such as “14 of 15” marks an incomplete average: only 14 of its 15 runs, or data sets for the "
+    "average of a group, have a figure; the others failed, were not run, or have an undefined metric. Incomplete "
+    "averages are not compared. The figure of an empty cell is undefined, or was not part of the sweep. Bold marks the "
+    "best complete figure of a column among the models with the same number of shots."
 )
 PAPER = (
-    "Below a figure stand that of the AdaptCLIP paper's Tables 1 and 2, and the difference, ours minus the paper's. "
-    "Only models that are configured as in the paper have one."
+    "Below a figure stand that of Tables 1 and 2 of the AdaptCLIP paper, and the difference, ours minus the paper's. "
+    "Both are given only for models that are configured as in the paper."
 )
 
 
 class ModelFact(NamedTuple):
-    """A model: its name, its class, its arguments, and where its adapters came from."""
+    """A row of the report's table of models.
+
+    Attributes:
+        name: Name of the model.
+        model_class: Dotted path of the model's class.
+        arguments: Arguments of the model, as JSON.
+        adapters: Sources of its adapters and the data sets they were used on, empty for models without adapters.
+    """
 
     name: str
     model_class: str
@@ -39,7 +46,13 @@ class ModelFact(NamedTuple):
 
 
 class DataFact(NamedTuple):
-    """A data set: its name, how many of its categories were run, and the seeds."""
+    """A row of the report's table of data sets.
+
+    Attributes:
+        name: Name of the data set.
+        categories: Number of categories that were run, such as ``"14 of 15"`` if some are missing.
+        seeds: Seeds that were run, separated by commas.
+    """
 
     name: str
     categories: str
@@ -47,7 +60,14 @@ class DataFact(NamedTuple):
 
 
 class CostFact(NamedTuple):
-    """What a model with a number of shots cost: seconds an image, of the fit a run, and MiB at the peak."""
+    """A row of the report's table of costs.
+
+    Attributes:
+        entry: Model and number of shots.
+        seconds: Seconds of the test per image, averaged over runs.
+        fit: Seconds of the fit per run, averaged over runs.
+        memory: Peak memory of all runs in MiB.
+    """
 
     entry: Entry
     seconds: str
@@ -56,22 +76,22 @@ class CostFact(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What was run.
+    """All that the report says about a sweep apart from the metrics.
 
     Attributes:
-        name: Of the sweep's folder.
-        finished: Runs with figures.
-        failed: Runs without, as rows of the frame.
-        superseded: Rows of earlier configurations, which are left out.
-        began: When the first run was through, in UTC.
-        ended: When the last one was.
-        devices: Where they ran.
-        versions: Of the packages, more than one set where the sweep went on after an update.
-        models: In order of appearance.
-        data_sets: In the order of the tables.
-        costs: By row of the tables.
-        notes: Sentences that are needed to read the figures.
-        leakage: A warning of models that were tested on what they were trained on, empty where there are none.
+        name: Name of the sweep's folder.
+        finished: Number of runs that finished.
+        failed: Runs that failed, as rows of the frame.
+        superseded: Number of rows of earlier configurations, which are left out.
+        began: Time when the first run finished, in UTC.
+        ended: Time when the last run finished, in UTC.
+        devices: Names of the devices that were used.
+        versions: Versions of the packages, more than one set if the sweep was continued after an update.
+        models: Models in order of appearance.
+        data_sets: Data sets in the order of the tables.
+        costs: Costs by row of the tables.
+        notes: Sentences that are needed to understand the figures.
+        leakage: Warning of models that were tested on their training data, empty if there are none.
     """
 
     name: str
@@ -90,11 +110,11 @@ class Facts(NamedTuple):
 
 
 def gather_facts(runs: Runs, comparison: Comparison) -> Facts:
-    """Tell what was run.
+    """Gather the facts of a sweep.
 
     Args:
-        runs: Of the table.
-        comparison: Their figures.
+        runs: Runs of the table.
+        comparison: Averages of these runs.
     """
     frame = runs.frame
     failed = frame.error != ""
@@ -120,26 +140,33 @@ def _leakage(runs: pd.DataFrame) -> str:
         return ""
     names = dict.fromkeys(f"{run.model} on {display_name(run.data_set)}" for run in runs.itertuples())
     return (
-        f"LEAKAGE: {'; '.join(names)}: the adapters were trained on the images under test. Such figures are too good, "
-        f"say nothing about new data, are marked “{SEEN}” and are compared with nothing."
+        f"LEAKAGE: {'; '.join(names)}: the adapters were trained on the images under test. Such figures are too high "
+        f"and say nothing about new data. They are marked “{SEEN}” and are not compared."
     )
 
 
 def _subset_notes(comparison: Comparison) -> list[str]:
-    """Which averages are not of a whole data set, by the wish of the sweep."""
+    """Say which averages do not cover a whole data set, because the sweep names only some of its categories."""
     notes = []
     for name in comparison.data_sets:
         if left_out := comparison.left_out(name):
             count = len(comparison.categories(name))
             notes.append(
                 f"The sweep names {count} of {count + len(left_out)} categories of {display_name(name)}: averages are "
-                "of those, and the paper's stand beside no average."
+                "over only those, so they are not shown beside the paper's."
             )
     return notes
 
 
 def winclip_notes(runs: pd.DataFrame) -> list[str]:
-    """What anomalib's WinCLIP does with reference images, where a WinCLIP was run."""
+    """Say how anomalib's WinCLIP treats reference images, if a WinCLIP was run.
+
+    Args:
+        runs: Frame of runs.
+
+    Returns:
+        Sentences, none if no WinCLIP was run.
+    """
     normalised, plain = (runs[runs.model_class == name].model.unique() for name in ("NormalizedWinClip", "WinClip"))
     notes = []
     if len(normalised) or len(plain):
@@ -148,11 +175,11 @@ def winclip_notes(runs: pd.DataFrame) -> list[str]:
             "images under test."
         )
     if len(normalised):
-        notes.append(f"{' and '.join(normalised)} normalises them here, as the paper of WinCLIP means it.")
+        notes.append(f"{' and '.join(normalised)} normalises them here, as the WinCLIP paper intends.")
     if len(plain):
-        notes.append(f"{' and '.join(plain)} is anomalib's, which does not; zero-shot there is no difference.")
+        notes.append(f"{' and '.join(plain)} is anomalib's, which does not. Zero-shot figures do not differ.")
     if len(normalised) and len(plain):
-        notes.append("The figures of both stand in the tables.")
+        notes.append("The tables show the figures of both.")
     return notes
 
 

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tables as the report shows them, whatever its format: a row for each number of shots and model."""
+"""Builds the tables of the report, for all its formats: a row for each number of shots and model."""
 
 from collections.abc import Iterable, Sequence
 from math import isnan, nan
@@ -32,11 +32,11 @@ class Cell(NamedTuple):
     """A figure as text.
 
     Attributes:
-        ours: Such as ``"94.5 ± 0.9"``, empty where undefined.
-        paper: The paper's.
-        difference: Ours minus the paper's, with its sign.
-        note: What is missing, such as ``"14 of 15"``, and whether it was seen in training.
-        best: Whether it is the best of its column and number of shots.
+        ours: Our figure, such as ``"94.5 ± 0.9"``, empty if it is undefined.
+        paper: The paper's figure, empty if there is none.
+        difference: Our figure minus the paper's, with its sign, empty if there is none.
+        note: Remark that the figure is incomplete, such as ``"14 of 15"``, or that its data was seen in training.
+        best: Whether the figure is the best of its column and number of shots.
     """
 
     ours: str = ""
@@ -47,20 +47,25 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A row of a table: a model with a number of shots."""
+    """A row of a table.
+
+    Attributes:
+        entry: Model and number of shots.
+        cells: Figures, one for each column.
+    """
 
     entry: Entry
     cells: list[Cell]
 
 
 class Grid(NamedTuple):
-    """A table.
+    """A table of the report.
 
     Attributes:
-        title: What it shows.
-        heads: Of its columns, those of the models and shots left out.
-        groups: Name and number of columns of each group of heads, none without groups.
-        lines: Rows.
+        title: Title that says what the table shows.
+        heads: Headings of the columns, without those of the shots and the model.
+        groups: Name and number of columns of each group of headings, empty if there are no groups.
+        lines: Rows of the table.
     """
 
     title: str
@@ -70,7 +75,7 @@ class Grid(NamedTuple):
 
 
 def main_grids(comparison: Comparison) -> list[Grid]:
-    """Tables of data sets, one a metric, those that the paper has first. Metrics without any figure are left out."""
+    """Build a table of data sets for each metric, the paper's metrics first. Metrics without figures are left out."""
     order = [*TABLES, *(metric for metric in METRICS if metric not in TABLES)]
     grids = [_main_grid(comparison, metric) for metric in order if metric in comparison.beside_paper]
     return [grid for grid in grids if any(cell.ours for line in grid.lines for cell in line.cells)]
@@ -89,28 +94,28 @@ def _main_grid(comparison: Comparison, metric: str) -> Grid:
 
 
 def data_set_grid(comparison: Comparison, data_set: str) -> Grid:
-    """Averages of a data set, a column a metric."""
+    """Build the table of a data set's averages, with a column for each metric."""
     figures = comparison.averages.xs(data_set, level="data_set")
-    title = f"{display_name(data_set)}, mean over categories"
+    title = f"{display_name(data_set)}, average over categories"
     return Grid(title, [*TITLES.values()], [], _lines(figures, TITLES, comparison.entries_on(data_set)))
 
 
 def category_grid(comparison: Comparison, data_set: str, category: str) -> Grid:
-    """Figures of a category, a column a metric."""
+    """Build the table of a category, with a column for each metric."""
     figures = comparison.by_category.loc[data_set, category].reorder_levels(["metric", *ENTRY])
     title = f"{display_name(data_set)}, {category}"
     return Grid(title, [*TITLES.values()], [], _lines(figures, TITLES, comparison.entries_on(data_set)))
 
 
 def _lines(figures: pd.DataFrame, columns: Iterable[str], entries: Sequence[Entry]) -> list[Line]:
-    """Rows of a table out of figures by column, shots and model."""
+    """Build the rows of a table from figures by column, shots and model."""
     figures = figures.assign(best=_best(figures))
     cells = dict(zip(figures.index, map(_cell, figures.itertuples()), strict=True))
     return [Line(entry, [cells.get((column, *entry), Cell()) for column in columns]) for entry in entries]
 
 
 def _best(figures: pd.DataFrame) -> pd.Series:
-    """Which figures are the best comparable ones of a column and number of shots, as shown, where there is a choice."""
+    """Mark the best comparable figures, as shown, of each column and number of shots with more than one such figure."""
     shown = figures["mean"].where(figures.comparable).map(lambda mean: round(mean, 1), na_action="ignore")
     rivals = shown.groupby([figures.index.get_level_values(0), figures.index.get_level_values("shots")])
     return (rivals.transform("count") > 1) & (shown == rivals.transform("max"))
@@ -134,7 +139,7 @@ def _cell(figure: Any) -> Cell:  # noqa: ANN401
 
 
 def with_deviation(mean: float, std: float) -> str:
-    """A figure with one decimal, and its deviation where there is one; empty where it is ``NaN``."""
+    """Write a figure with one decimal, and its standard deviation if it is known. ``NaN`` gives an empty text."""
     if isnan(mean):
         return ""
     return f"{mean:.1f}" if isnan(std) else f"{mean:.1f} ± {std:.1f}"

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The figures of the paper's Tables 1 and 2, by the names of a sweep."""
+"""Looks up figures of the paper's Tables 1 and 2 by the names of a sweep."""
 
 import math
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from anomalib_adaptclip.data.catalogue import categories_of_data_set, data_set_n
 from anomalib_adaptclip.paper import read_table
 
 TABLES = {"image_AUROC": 1, "pixel_AP": 2}  # the paper calls the latter AUPR
-AVERAGE = "AVG "  # begins the names of groups
-# Arguments that leave a model what it is in the paper; with others it has no figure there.
+AVERAGE = "AVG "  # prefix of the names of groups
+# Arguments that do not turn a model into another one than the paper's. With any other argument it has no figure there.
 _SAME_MODEL = ("adapters", "class_name", "pretrained", "prompt_precision", "revision")
 _METHODS = {
     "AdaptCLIP": ("AdaptCLIP-Zero", "AdaptCLIP"),  # zero-shot, few-shot
@@ -26,8 +26,8 @@ class Published(NamedTuple):
     """A figure of the paper.
 
     Attributes:
-        value: In percent.
-        std: Over seeds, None where the paper has none.
+        value: Value in percent.
+        std: Standard deviation over seeds, or None if the paper gives none.
     """
 
     value: float
@@ -35,11 +35,11 @@ class Published(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Data sets that the paper averages over.
+    """A group of data sets that the paper averages over.
 
     Attributes:
-        name: ``"industrial"`` or ``"medical"``.
-        data_sets: Names of their files in ``configs/data``, in the paper's order.
+        name: Name of the group, ``"industrial"`` or ``"medical"``.
+        data_sets: Names of the data sets as in ``configs/data``, in the paper's order.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Group(NamedTuple):
 
 @cache
 def groups_of(metric: str) -> list[Group]:
-    """Groups of the paper's table of images or of pixels.
+    """Return the groups of the paper's table of image metrics or of pixel metrics.
 
     Args:
         metric: Name out of ``METRICS``.
@@ -67,7 +67,7 @@ def groups_of(metric: str) -> list[Group]:
 
 @cache
 def display_name(data_set: str) -> str:
-    """The paper's name of a data set, or the sweep's where it has none."""
+    """Return the paper's spelling of a data set's name, or the name itself if the paper lacks the data set."""
     names = {name.lower(): name for number in (1, 2) for name in read_table(number).dataset}
     return str(names.get(data_set, data_set))
 
@@ -75,17 +75,17 @@ def display_name(data_set: str) -> str:
 def published(
     model_class: str, arguments: Mapping[str, Any], shots: str, data_set: str, metric: str
 ) -> Published | None:
-    """The paper's figure of a model.
+    """Return the paper's figure for a model.
 
     Args:
-        model_class: Name of the model's class, without its packages.
-        arguments: Its arguments.
+        model_class: Name of the model's class, without its package.
+        arguments: Arguments of the model.
         shots: Number of normal images, as text.
-        data_set: Name of the data set, or of a group.
+        data_set: Name of the data set or of the group.
         metric: Name out of ``METRICS``.
 
     Returns:
-        None where the paper has none, for this model as it is configured.
+        The figure, or None if the paper has none for this model with these arguments.
     """
     others = {name: value for name, value in arguments.items() if name != "backbone"}
     if arguments.get("backbone", "ViT-L-14-336") != "ViT-L-14-336" or not others.keys() <= set(_SAME_MODEL):
@@ -109,11 +109,12 @@ def _figures(metric: str) -> dict[tuple[str, str, str], Published]:
 
 @cache
 def known_categories(data_set: str, data_class: str) -> tuple[str, ...]:
-    """All categories of a data set of the paper; none for others.
+    """Return all categories of a data set of the paper, or none for any other data set.
 
     Args:
         data_set: Name of the data set.
-        data_class: Name of the data module's class. Another one than that of ``configs/data`` is another data set.
+        data_class: Name of the data module's class. If it is not the class in ``configs/data``, the data set is taken
+            to be another one of the same name.
     """
     if data_set not in data_set_names():
         return ()

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The gallery: pictures of runs, ready for a page."""
+"""Prepares the pictures of runs for the gallery of the report's page."""
 
 import logging
 from base64 import b64encode
@@ -28,12 +28,12 @@ NAMES = {
 
 
 class Picture(NamedTuple):
-    """A picture of a page.
+    """A picture on the page.
 
     Attributes:
-        source: Its data as an address.
-        text: What it shows, for those who do not see it.
-        label: What stands below it.
+        source: Image data as a ``data:`` URL.
+        text: Alternative text, which says what the picture shows.
+        label: Caption below the picture.
     """
 
     source: str
@@ -42,7 +42,13 @@ class Picture(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """A row of the gallery: an image, and in each column pictures, or none."""
+    """A row of the gallery, which shows one image under test.
+
+    Attributes:
+        head: Rank of the image, such as ``"best"``.
+        details: Metric and score of the image.
+        cells: Pictures of each column; a column may have none.
+    """
 
     head: str
     details: str
@@ -50,12 +56,12 @@ class Strip(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Pictures of a run.
+    """All pictures of a run.
 
     Attributes:
-        run: The run, a row of the frame of runs.
-        heads: Of the columns.
-        strips: Best, median and worst.
+        run: The run, as a row of the frame of runs.
+        heads: Headings of the columns.
+        strips: Rows with the best, the median and the worst image.
     """
 
     run: Any
@@ -64,13 +70,13 @@ class Gallery(NamedTuple):
 
 
 def read_galleries(runs: Runs) -> tuple[list[Gallery], list[str]]:
-    """Pictures that stand beside a table.
+    """Read the pictures that are stored beside a table of runs.
 
     Args:
-        runs: Of the table.
+        runs: Runs of the table.
 
     Returns:
-        One gallery for each run with pictures, and what is wrong with other files.
+        One gallery for each run with pictures, and a message for each file that cannot be read.
     """
     galleries, problems = [], []
     for run in runs.frame.itertuples():

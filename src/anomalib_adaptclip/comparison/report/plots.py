@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Plots as SVG, to be put into a page: text takes the page's colour, and nothing outside is named."""
+"""Draws plots as SVG to embed in a page: text takes the page's colour, and no other file is needed."""
 
 import io
 import re
@@ -21,12 +21,12 @@ from .paper_figures import display_name
 from .runs import ENTRY
 
 AXIS_LABELS = {"image_AUROC": "image AUROC, %", "pixel_AP": "pixel AP, %"}
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")  # of Okabe and Ito, for the colour-blind
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")  # Okabe and Ito: safe for the colour-blind
 MARKERS = ("o", "^", "s", "D", "P", "X", "v")
-DASHES = ("-", "--", ":")  # when there are more models than colours
+DASHES = ("-", "--", ":")  # tell models apart when there are more of them than colours
 HATCHES = ("", "//", "..")
-_INK = "#010203"  # a colour that occurs nowhere else, to be replaced by that of the page's text
-_STYLE: Any = {  # a dictionary; matplotlib's stubs know each of its keys
+_INK = "#010203"  # occurs nowhere else, so it can be replaced by the colour of the page's text
+_STYLE: Any = {  # Any, because matplotlib's stubs list each key
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -40,16 +40,16 @@ _STYLE: Any = {  # a dictionary; matplotlib's stubs know each of its keys
     "grid.alpha": 0.15,
     "legend.frameon": False,
     "svg.hashsalt": "anomalib-adaptclip",
-    "svg.fonttype": "path",  # the same on every machine
+    "svg.fonttype": "path",  # looks the same whatever fonts are installed
 }
 
 
 class Plot(NamedTuple):
-    """A plot.
+    """A plot for the page.
 
     Attributes:
-        title: What it shows, in a few words.
-        description: What it shows, for those who do not see it, and what it is of.
+        title: What the plot shows, in a few words.
+        description: Caption, which also describes the plot to readers who cannot see it.
         svg: The drawing, ``<svg>...</svg>``.
     """
 
@@ -59,41 +59,57 @@ class Plot(NamedTuple):
 
 
 def cost_plot(comparison: Comparison) -> Plot | None:
-    """Accuracy against seconds per image; None where no data set has complete figures."""
+    """Plot accuracy against seconds per image.
+
+    Args:
+        comparison: Averages of the sweep.
+
+    Returns:
+        The plot, or None if no data set has complete figures.
+    """
 
     def draw(ax: Axes, metric: str, entries: Sequence[Entry], data_sets: Sequence[str]) -> None:
+        """Draw a point for each model and number of shots, and a line through the points of a model."""
         ax.set(xscale="log", xlabel="seconds per image")
-        spots = {entry: _spot(comparison, entry, data_sets, metric) for entry in entries}
+        points = {entry: _cost_point(comparison, entry, data_sets, metric) for entry in entries}
         for model in dict.fromkeys(entry.model for entry in entries):
-            own = [spot for entry, spot in spots.items() if entry.model == model and spot]
+            own = [point for entry, point in points.items() if entry.model == model and point]
             style = _line_style(comparison, model)
             ax.plot([x for x, _ in own], [y for _, y in own], linewidth=1, alpha=0.6, **style)
-        for entry, spot in spots.items():
-            if spot:
+        for entry, point in points.items():
+            if point:
                 marker = _marker(comparison, entry.shots)
-                ax.plot(*spot, marker=marker, markersize=8, clip_on=False, **_line_style(comparison, entry.model))
+                ax.plot(*point, marker=marker, markersize=8, clip_on=False, **_line_style(comparison, entry.model))
         ax.margins(0.12)
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
 
     description = (
-        "Mean metrics against seconds per image of the test, in which reading images and evaluation are "
-        "included and the first batch is left out where there are others, on a logarithmic axis; a colour for each "
-        "model, a marker for each number of shots. "
+        "Average metrics against seconds per image, on a logarithmic axis. The time is that of the test: it includes "
+        "reading images and evaluation, but not the first batch if there are others. Each model has a colour, and each "
+        "number of shots a marker. "
     )
     return _plot_of_panels(comparison, "cost", "Accuracy against seconds per image", description, draw, shots=True)
 
 
 def shots_plot(comparison: Comparison) -> Plot | None:
-    """Shots against accuracy; None where no data set has complete figures."""
+    """Plot accuracy against the number of shots.
+
+    Args:
+        comparison: Averages of the sweep.
+
+    Returns:
+        The plot, or None if no data set has complete figures.
+    """
 
     def draw(ax: Axes, metric: str, entries: Sequence[Entry], data_sets: Sequence[str]) -> None:
+        """Draw a line for each model, with error bars."""
         shots = sorted({entry.shots for entry in entries}, key=shots_order)
         models = list(dict.fromkeys(entry.model for entry in entries))
         for number, model in enumerate(models):
             own = [entry for entry in entries if entry.model == model]
-            shift = 0.05 * (number - (len(models) - 1) / 2)  # so that bars of errors do not cover each other
+            shift = 0.05 * (number - (len(models) - 1) / 2)  # so that error bars do not cover each other
             figures = [_mean_over(comparison, entry, data_sets, metric) for entry in own]
             ax.errorbar(
                 [shots.index(entry.shots) + shift for entry in own],
@@ -110,8 +126,8 @@ def shots_plot(comparison: Comparison) -> Plot | None:
         ax.margins(x=0.1, y=0.12)
 
     description = (
-        "Mean metrics by number of shots, a line for each model; bars are the standard deviation over seeds, its mean "
-        "over data sets. "
+        "Average metrics by number of shots, with a line for each model. Error bars show the standard deviation over "
+        "seeds, averaged over data sets. "
     )
     return _plot_of_panels(comparison, "shots", "Shots against accuracy", description, draw)
 
@@ -124,7 +140,7 @@ def _plot_of_panels(
     draw: Callable[[Axes, str, Sequence[Entry], Sequence[str]], None],
     shots: bool = False,
 ) -> Plot | None:
-    """A panel for each metric, over the data sets that are complete for all models; None where there are none."""
+    """Plot a panel for each metric, over the data sets that are complete for all models. None if there is no panel."""
     panels = _panels(comparison)
     if not panels:
         return None
@@ -134,13 +150,21 @@ def _plot_of_panels(
             _grid(ax)
             draw(ax, metric, entries, data_sets)
             ax.set_ylabel(AXIS_LABELS[metric])
-            ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))  # markers at 100 % reach over the edge
+            ax.set_ylim(top=min(ax.get_ylim()[1], 100.5))  # markers at 100 % extend over the edge
         _legend(canvas, comparison, [entry for _, entries, _ in panels for entry in entries], shots=shots)
-        return Plot(title, description + _of(panels), _svg(canvas, name))
+        return Plot(title, description + _data_sets_shown(panels), _svg(canvas, name))
 
 
 def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
-    """Bars for each category of a data set, for one number of shots; None where it has just one category."""
+    """Plot bars for each category of a data set, for the number of shots that most models have.
+
+    Args:
+        comparison: Averages of the sweep.
+        data_set: Name of the data set.
+
+    Returns:
+        The plot, or None if the data set has fewer than two categories or no figures.
+    """
     categories = [name for name in comparison.categories(data_set) if name]
     entries = comparison.entries_on(data_set)
     shots = _usual_shots(entries)
@@ -175,29 +199,31 @@ def category_plot(comparison: Comparison, data_set: str) -> Plot | None:
         name = display_name(data_set)
         return Plot(
             f"{name} by category, {_shots(shots)}",
-            f"Metrics by category of {name}, {_shots(shots)}: a bar for each model, with its standard deviation over "
+            f"Metrics by category of {name}, {_shots(shots)}. Each model has a bar, with the standard deviation over "
             "seeds.",
             _svg(canvas, f"categories-{comparison.data_sets.index(data_set)}"),
         )
 
 
 def _panels(comparison: Comparison) -> list[tuple[str, list[Entry], list[str]]]:
-    """For each metric models and the data sets that are complete for all of them, where there are such."""
+    """Return metrics with their models and the data sets that are complete for all of these, if there are any."""
     panels = [(metric, *comparison.common_data_sets(metric)) for metric in AXIS_LABELS]
     return [panel for panel in panels if panel[2]]
 
 
-def _of(panels: Sequence[tuple[str, list[Entry], list[str]]]) -> str:
-    """Which data sets a plot is of."""
+def _data_sets_shown(panels: Sequence[tuple[str, list[Entry], list[str]]]) -> str:
+    """Say over which data sets a plot averages."""
     parts = [
         f"{AXIS_LABELS[metric].removesuffix(', %')} over {', '.join(map(display_name, data_sets))}"
         for metric, _, data_sets in panels
     ]
-    return f"Means are over the data sets on which all models are complete: {'; '.join(parts)}."
+    return f"Averages are over the data sets on which all models are complete: {'; '.join(parts)}."
 
 
-def _spot(comparison: Comparison, entry: Entry, data_sets: Sequence[str], metric: str) -> tuple[float, float] | None:
-    """Seconds per image, and a metric."""
+def _cost_point(
+    comparison: Comparison, entry: Entry, data_sets: Sequence[str], metric: str
+) -> tuple[float, float] | None:
+    """Return seconds per image and the average of a metric, or None if no time is known."""
     runs = comparison.runs
     own = runs[(runs.shots == entry.shots) & (runs.model == entry.model) & runs.data_set.isin(data_sets)]
     seconds = own.seconds[own.seconds > 0]
@@ -210,7 +236,7 @@ def _mean_over(comparison: Comparison, entry: Entry, data_sets: Sequence[str], m
 
 
 def _usual_shots(entries: Sequence[Entry]) -> str:
-    """Number of shots that most models have; of equals the least, but not zero."""
+    """Return the number of shots that most models have. In a tie the smallest wins, and zero-shot comes last."""
     counts = {entry.shots: sum(other.shots == entry.shots for other in entries) for entry in entries}
     return min(counts, key=lambda shots: (-counts[shots], shots == "0", shots_order(shots)), default="0")
 
@@ -220,7 +246,7 @@ def _shots(shots: str) -> str:
 
 
 def _canvas(panels: int, height: float, **options: Any) -> tuple[Canvas, list[Axes]]:  # noqa: ANN401
-    layout = ConstrainedLayoutEngine(wspace=0.06)  # or the label of an axis touches the panel on its left
+    layout = ConstrainedLayoutEngine(wspace=0.06)  # else the label of an axis touches the panel on its left
     canvas = Canvas(figsize=(9 if panels > 1 else 5.5, height), layout=layout)
     return canvas, list(canvas.subplots(1, panels, squeeze=False, **options)[0])
 
@@ -243,7 +269,7 @@ def _marker(comparison: Comparison, shots: str) -> str:
 def _legend(
     canvas: Canvas, comparison: Comparison, entries: Sequence[Entry], shots: bool = False, square: bool = False
 ) -> None:
-    """Models above the plot, and below them the markers of the numbers of shots."""
+    """Add a legend of models above the plot and, with ``shots``, one of markers below it."""
     models = [name for name in comparison.models if name in {entry.model for entry in entries}]
     line: dict[str, Any] = {"marker": "s", "markersize": 8} if square else {"linewidth": 2}
     handles = [
@@ -263,12 +289,12 @@ def _legend(
 
 
 def _plain(name: str) -> str:
-    """A name as a label: short, and not taken for a formula."""
+    """Shorten a name for a label, and escape ``$``, which would begin a formula."""
     return (name if len(name) <= 28 else f"{name[:27]}…").replace("$", r"\$")
 
 
 def _svg(canvas: Canvas, name: str) -> str:
-    """The drawing, its identifiers told apart from those of others on the page."""
+    """Return the drawing. Its identifiers begin with ``name``, so that they differ from those of other plots."""
     buffer = io.StringIO()
     canvas.savefig(
         buffer, format="svg", transparent=True, metadata={"Creator": None, "Date": None, "Format": None, "Type": None}

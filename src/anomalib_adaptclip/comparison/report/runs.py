@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The runs of a sweep's table, as a report takes them."""
+"""Reads the runs of a sweep's table for its report."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ from anomalib_adaptclip.comparison.run_row import RunRow
 from anomalib_adaptclip.comparison.run_table import RunTable
 
 TABLE = "runs.csv"
-ENTRY = ["shots", "model"]  # columns that name a row of the report's tables
-PLACE = [*ENTRY, "data_set"]  # columns of what is configured in one way
+ENTRY = ["shots", "model"]  # columns that identify a row of the report's tables
+PLACE = [*ENTRY, "data_set"]  # columns that identify runs of a single configuration
 _NUMBERS = [*METRICS, "images", "fit_seconds", "test_seconds", "image_seconds", "peak_memory_mb"]
 
 
@@ -24,13 +24,17 @@ class Runs(NamedTuple):
 
     Attributes:
         path: File of the table.
-        frame: A row for each run that counts: the columns of :class:`RunRow`, with ``NaN`` for numbers that are
-            missing, and these:
+        frame: A row for each run of the latest configurations: the columns of :class:`RunRow`, with ``NaN`` for
+            missing numbers, and these:
 
-            - ``seconds`` of the test for an image, without the first batch where there are others,
-            - ``model_spec``, class and arguments of the model, ``model_class`` and ``data_class``, the bare names,
-            - ``variant``, which tells configurations apart that have model, data set and shots in common.
-        superseded: How many rows are of an earlier configuration of the same model, data set and number of shots.
+            - ``seconds``, the duration of the test per image, without the first batch if there are others,
+            - ``model_spec``, the class and arguments of the model,
+            - ``model_class`` and ``data_class``, the names of the classes without their packages,
+            - ``variant``, the remaining settings, which distinguish configurations of the same model, data set and
+              shots,
+            - ``asked``, the categories that the sweep asks for.
+        superseded: Number of rows left out, which belong to earlier configurations of the same model, data set and
+            number of shots.
     """
 
     path: Path
@@ -39,10 +43,13 @@ class Runs(NamedTuple):
 
 
 def find_table(results: Path) -> Path:
-    """Table of a sweep.
+    """Find the table of a sweep.
 
     Args:
         results: Folder of the sweep, or the table itself.
+
+    Returns:
+        Path of the table.
 
     Raises:
         FileNotFoundError: If there is no table.
@@ -57,13 +64,16 @@ def find_table(results: Path) -> Path:
 def read_runs(table: Path) -> Runs:
     """Read a table.
 
-    Where a model was run on a data set in more than one configuration, the one that was stored last counts.
+    If a model was run on a data set in more than one configuration, only the one that was stored last is kept.
 
     Args:
-        table: CSV file.
+        table: CSV file of the sweep.
+
+    Returns:
+        The runs of the table.
 
     Raises:
-        ValueError: If it is no table of runs, or has no rows.
+        ValueError: If the file is not a table of runs, or has no rows.
     """
     rows = RunTable(table, RunRow).rows()
     if not rows:
@@ -75,7 +85,7 @@ def read_runs(table: Path) -> Runs:
         configurations = [_read_configuration(text) for text in frame.configuration]
         frame["asked"] = [json.loads(text or "[]") for text in frame.categories]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        msg = f"{table} is no table of runs: {error}. Move it away, or run `anomalib-adaptclip compare` again."
+        msg = f"{table} is not a table of runs: {error}. Move it away, or run `anomalib-adaptclip compare` again."
         raise ValueError(msg) from error
     frame = frame.join(pd.DataFrame(configurations, dtype=object))
     frame.loc[frame.error != "", list(METRICS)] = float("nan")

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The report as Markdown, and as one HTML page that needs nothing else: no network, no other file."""
+"""Renders the report as Markdown and as a self-contained HTML page, which needs no network and no other file."""
 
 import re
 from base64 import b64encode
@@ -21,14 +21,14 @@ from .plots import Plot
 
 
 class DataSection(NamedTuple):
-    """What the report shows of a data set.
+    """The section of the report on a data set.
 
     Attributes:
         name: Name of the data set.
         average: Table of its averages.
-        plot: Bars of its categories, None where it has one.
-        categories: Tables of its categories, none where it has one.
-        galleries: Pictures of runs on it.
+        plot: Bar plot of its categories, or None if it has just one.
+        categories: Tables of its categories, empty if it has just one.
+        galleries: Pictures of the runs on it.
     """
 
     name: str
@@ -39,12 +39,12 @@ class DataSection(NamedTuple):
 
 
 def to_markdown(facts: Facts, main: Sequence[Grid], data_sets: Sequence[DataSection]) -> str:
-    """The report as Markdown, without plots and pictures.
+    """Render the report as Markdown, without plots and pictures.
 
     Args:
-        facts: What was run.
-        main: Tables of data sets.
-        data_sets: What there is of each data set.
+        facts: Facts on what was run.
+        main: Tables of all data sets, one for each metric.
+        data_sets: Sections of the data sets.
     """
     return _render("report.md", main, facts=facts, data_sets=data_sets)
 
@@ -52,14 +52,14 @@ def to_markdown(facts: Facts, main: Sequence[Grid], data_sets: Sequence[DataSect
 def to_page(
     facts: Facts, main: Sequence[Grid], plots: Sequence[Plot], data_sets: Sequence[DataSection], problems: Sequence[str]
 ) -> str:
-    """The report as a page.
+    """Render the report as an HTML page.
 
     Args:
-        facts: What was run.
-        main: Tables of data sets.
+        facts: Facts on what was run.
+        main: Tables of all data sets, one for each metric.
         plots: Plots over all data sets.
-        data_sets: What there is of each data set.
-        problems: What is wrong with files of pictures.
+        data_sets: Sections of the data sets.
+        problems: Messages about files of pictures that cannot be read.
     """
     folder = files(__package__)
     script = (folder / "page.js").read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def to_page(
 
 
 def _render(template: str, main: Sequence[Grid], **values: Any) -> str:  # noqa: ANN401
-    environment = Environment(  # Markdown is escaped by a filter
+    environment = Environment(  # autoescape is for HTML; Markdown is escaped by the filter md
         loader=PackageLoader(__package__, ""),
         autoescape=template.endswith(".html"),
         undefined=StrictUndefined,
@@ -94,12 +94,12 @@ def _render(template: str, main: Sequence[Grid], **values: Any) -> str:  # noqa:
 
 
 def escape_markdown(text: object) -> str:
-    """Text that means itself in Markdown, on one line."""
+    """Escape text so that Markdown shows it literally, on one line."""
     return re.sub(r"([\\`*_|<>\[\]#~&])", r"\\\1", " ".join(str(text).split()))
 
 
 def _figure(cell: Cell) -> str:
-    """A cell in Markdown."""
+    """Write a cell in Markdown."""
     ours = f"**{cell.ours}**" if cell.best else cell.ours
     paper = ", ".join(filter(None, (f"paper {cell.paper}" if cell.paper else "", cell.difference)))
     return " ".join(filter(None, (ours, f"[{cell.note}]" if cell.note else "", f"({paper})" if paper else "")))

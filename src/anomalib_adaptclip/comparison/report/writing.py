@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Writes the report of a sweep beside its table."""
+"""Writes the files of a sweep's report into the folder of its table."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,17 +21,17 @@ from .templates import DataSection, to_markdown, to_page
 
 
 def write_report(results: Path) -> list[Path]:
-    """Write the report of a sweep beside its table, in place of an earlier one.
+    """Write the report of a sweep into the folder of its table, replacing an earlier report.
 
     Args:
         results: Folder of the sweep, or its ``runs.csv``.
 
     Returns:
-        ``report.html``, ``report.md``, and ``averages.csv`` and ``categories.csv`` with the figures.
+        Paths of the files written: ``report.html``, ``report.md``, ``averages.csv`` and ``categories.csv``.
 
     Raises:
         FileNotFoundError: If there is no table.
-        ValueError: If it is no table of runs, or has no rows.
+        ValueError: If the file is not a table of runs, or has no rows.
     """
     runs = read_runs(find_table(results))
     comparison = Comparison(runs.frame)
@@ -63,4 +63,4 @@ def _section(comparison: Comparison, data_set: str, galleries: Sequence[Gallery]
 
 
 def _write_text(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8", errors="surrogateescape")  # names of files may be no UTF-8
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")  # file names need not be UTF-8
