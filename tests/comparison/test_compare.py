@@ -187,7 +187,7 @@ class TestGoingOn:
 
 
 def killed(connection: Any, accelerator: str, device: int) -> None:
-    """A worker that is killed in the midst of a run on gear with the seed 20."""
+    """A worker that is killed in the middle of a run on gear with the seed 20."""
     del accelerator, device
     with contextlib.suppress(EOFError):
         while True:
@@ -296,7 +296,11 @@ def test_winclip_with_and_without_normalised_references(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[marble, gear]", "[marbel]", r"generated has no categories \['marbel'\], and .* there are .*gear, hex_nut"),
+        (
+            "[marble, gear]",
+            "[marbel]",
+            r"generated has no categories \['marbel'\], and .* Choose among .*gear, hex_nut",
+        ),
         ("[marble, gear]", "marble", r"line \d+: data_sets\.generated\.categories must be a list .* got 'marble'"),
         ("shots: [1, 2]", "shots: 1", r"line \d+: models\.PatchCore\.shots must be a list \(\[a, b\]\), got 1\."),
         ("shots: [1, 2]", "shots: [some]", "cannot have the shots .* It takes a list of numbers from 1, or full."),
@@ -311,9 +315,13 @@ def test_winclip_with_and_without_normalised_references(
             "shots: [full]",
             r"AdaptCLIP cannot have the shots \['full'\]. It takes a list of numbers from 0.",
         ),
-        ("class_path: Patchcore", "class_path: Patchwork", "does not name a valid AnomalibModule: Expected a dot"),
+        (
+            "class_path: Patchcore",
+            "class_path: Patchwork",
+            "is not an AnomalibModule that can be built: Expected a dot",
+        ),
         ("backbone: tiny", "backbones: tiny", "can be built: Problem .* Option 'backbones' is not accepted\n"),
-        ("class_path: SyntheticDefects", "class_path: Defects", "does not name a valid AnomalibDataModule: "),
+        ("class_path: SyntheticDefects", "class_path: Defects", "is not an AnomalibDataModule that can be built"),
         ("models:", "model:", r"line 5: model is not a known key.* models, data_sets, seeds, gallery\."),
         (
             "    shots: [1, 2]",

@@ -416,7 +416,7 @@ def test_images_without_paths_make_no_table(engine: Engine, tmp_path: Path, quer
             item.image_path = None
             return item
 
-    with pytest.raises(ValueError, match="these have no image_path"):
+    with pytest.raises(ValueError, match="the batch has no image_path"):
         engine.predict(tiny(results=tmp_path / "table.csv"), dataset=Nameless(queries))
 
 

@@ -86,7 +86,7 @@ def _parse(kind: type[Part], spec: ClassSpec) -> tuple[ArgumentParser, Any]:
         return parser, parser.parse_object({"part": asdict(spec)})
     except (ArgumentError, TypeError, ValueError) as error:
         what = f"{spec.class_path} with {spec.init_args}"
-        msg = f"{what} does not name a valid {kind.__name__}: {innermost(str(error))}"
+        msg = f"{what} is not an {kind.__name__} that can be built: {innermost(str(error))}"
         raise ValueError(msg) from error
 
 
