@@ -32,7 +32,7 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
     from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
     from anomalib_adaptclip.adapters.published_layout import export_published
     from anomalib_adaptclip.clip import load_clip
-    from anomalib_adaptclip.model.frozen_clip import build_model
+    from anomalib_adaptclip.model.clip_mixin import build_model
     from anomalib_adaptclip.model.model_options import ModelOptions
 
     file = read_adapter_file(adapters)

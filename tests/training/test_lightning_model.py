@@ -125,7 +125,7 @@ def golden_training(
 ) -> AdaptCLIPTraining:
     """The training that the golden losses come from, before its first step."""
     backbone = Backbone("golden", tuple(golden_config["features"]), 3, 84, 14)
-    monkeypatch.setattr("anomalib_adaptclip.model.frozen_clip.get_backbone", lambda _: backbone)
+    monkeypatch.setattr("anomalib_adaptclip.model.clip_mixin.get_backbone", lambda _: backbone)
     monkeypatch.setattr(lightning_model, "load_clip", lambda *_: LoadedClip(golden_clip, backbone, "golden"))
     model = AdaptCLIPTraining("golden", hidden_dim=golden_config["mid_dim"], pre_processor=False)
     model.model.load_adapters(GOLDEN / "adapters_before_training.pth")

@@ -21,6 +21,7 @@ from anomalib_adaptclip.clip import ImageTokens, join_tokens
 from anomalib_adaptclip.prompts.coreset import select_coreset
 from anomalib_adaptclip.prompts.memory import align_layers
 
+from .fusion import image_maximum
 from .thresholds import Thresholds, prediction_bound, set_thresholds
 from .torch_model import AdaptCLIPModel
 
@@ -135,7 +136,7 @@ def score_with(model: AdaptCLIPModel, query: ImageTokens, prompts: torch.Tensor,
     """
     prompts = select_coreset(prompts.flatten(1, 2), prompts.shape[1], model.prompt_memory.budget)
     output: Any = model.predict(query, align_layers(query.layers, prompts), size)
-    return torch.stack([output.pred_score, output.anomaly_map.flatten(1).amax(dim=1)], dim=1).float().cpu()
+    return torch.stack([output.pred_score, image_maximum(output.anomaly_map)], dim=1).float().cpu()
 
 
 def without_image(prompts: torch.Tensor, index: int) -> torch.Tensor:

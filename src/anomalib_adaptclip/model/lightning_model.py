@@ -35,8 +35,8 @@ from anomalib_adaptclip.results.callback import ResultsCallback
 
 from .calibration import Calibration, Calibrator, require_calibration
 from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
+from .clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from .export import WholeExportMixin, copy_structure, drop_idle_parts
-from .frozen_clip import FrozenClipMixin, build_model, resolve_backbone
 from .fusion import Fusion
 from .model_options import ModelOptions
 from .precision import keep_float32, precise_part

@@ -39,7 +39,7 @@ from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
 from anomalib_adaptclip.files.run_folder import share_results_folder
 from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
-from anomalib_adaptclip.model.frozen_clip import FrozenClipMixin, build_model, resolve_backbone
+from anomalib_adaptclip.model.clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from anomalib_adaptclip.model.fusion import Fusion
 from anomalib_adaptclip.model.model_options import ModelOptions
 
