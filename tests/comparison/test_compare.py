@@ -303,7 +303,11 @@ def test_winclip_with_and_without_normalised_references(
         ),
         ("[marble, gear]", "marble", r"line \d+: data_sets\.generated\.categories must be a list .* got 'marble'"),
         ("shots: [1, 2]", "shots: 1", r"line \d+: models\.PatchCore\.shots must be a list \(\[a, b\]\), got 1\."),
-        ("shots: [1, 2]", "shots: [some]", "cannot have the shots .* It takes a list of numbers from 1, or full."),
+        (
+            "shots: [1, 2]",
+            "shots: [some]",
+            r"line \d+: models\.PatchCore\.shots must be numbers from 0, or full, got 'some'",
+        ),
         ("seeds: [10, 20]", "seeds: 10", r"line \d+: seeds must be a list \(\[a, b\]\), got 10\."),
         (
             "shots: [1, 2]",
@@ -351,7 +355,11 @@ def test_winclip_with_and_without_normalised_references(
             "init_args.root needs the environment .* NO_SUCH_DATA",
         ),
         ("seeds: [10, 20]", "seeds: []", r"1 data sets and the seeds \[\]. Give some"),
-        ("data_sets:\n  generated:", "data_sets:\n  nothing: {}\n  generated:", "There is no data set 'nothing'"),
+        (
+            "data_sets:\n  generated:",
+            "data_sets:\n  nothing: {}\n  generated:",
+            r"line \d+: data_sets\.nothing is not a data set of the paper",
+        ),
     ],
 )
 def test_wrong_files_end_the_command_at_once(

@@ -148,44 +148,43 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
         ValueError: If the file or an override cannot be understood.
         FileNotFoundError: If there is no such file.
     """
-    sweep = read_config(path, Sweep, overrides)
-    for problem in _problems(sweep):
-        msg = f"{path}: {problem}"
-        raise ValueError(msg)
-    return sweep
+    return read_config(path, Sweep, overrides, _problems)
 
 
-def _problems(sweep: Sweep) -> Iterator[str]:
-    """Find values that are of the right type, but with which nothing can be run."""
+def _problems(sweep: Sweep) -> Iterator[tuple[str, str]]:
+    """Find values that are of the right type, but with which nothing can be run: their key, and what is wrong."""
     models, data_sets, seeds = sweep.models, sweep.data_sets, sweep.seeds
     if not (any(entry.shots for entry in models.values()) and data_sets and seeds):
         shots = [entry.shots for entry in models.values()]
-        yield (
-            f"it names {len(models)} models with the shots {shots}, {len(data_sets)} data sets and the seeds {seeds}. "
-            "Give some."
-        )
+        found = f"{len(models)} models with the shots {shots}, {len(data_sets)} data sets and the seeds {seeds}"
+        yield "", f"names {found}. Give some"
     if wrong := [seed for seed in seeds if not 0 <= seed <= _MAX_SEED]:
-        yield f"seeds must be from 0 to {_MAX_SEED}, got {wrong[0]}."
+        yield "seeds", f"must be from 0 to {_MAX_SEED}, got {wrong[0]}"
     lists: dict[str, Sequence[Shots]] = {"seeds": seeds}
     lists |= {f"models.{name}.shots": entry.shots for name, entry in models.items()}
     lists |= {f"data_sets.{name}.categories": entry.categories or [] for name, entry in data_sets.items()}
     for key, values in lists.items():
         if len({*values}) < len(values):
-            yield f"{key} names something twice, got {values}. Leave one out."
+            yield key, f"names something twice, got {values}. Leave one out"
+    for name, entry in models.items():
+        if wrong_shots := [
+            shots for shots in entry.shots if shots != FULL and not (isinstance(shots, int) and shots >= 0)
+        ]:
+            yield f"models.{name}.shots", f"must be numbers from 0, or full, got {wrong_shots[0]!r}"
     for name, data in data_sets.items():
-        yield from (f"data_sets.{name}{problem}" for problem in _data_problems(name, data))
+        yield from ((f"data_sets.{name}{key}", problem) for key, problem in _data_problems(name, data))
 
 
-def _data_problems(name: str, entry: DataEntry) -> Iterator[str]:
+def _data_problems(name: str, entry: DataEntry) -> Iterator[tuple[str, str]]:
     if entry.data is None and name not in data_set_names():
         known = ", ".join(data_set_names())
-        yield f": There is no data set {name!r}. Choose among {known}, or describe another one with `data`."
+        yield "", f"is not a data set of the paper. Choose among {known}, or describe another one with `data`"
     if entry.categories == []:
-        yield ".categories is empty. Name some, or leave the key out for all."
+        yield ".categories", "is empty. Name some, or leave the key out for all"
     if entry.pixel_size is not None and entry.pixel_size < 1:
-        yield f".pixel_size must be at least 1, got {entry.pixel_size}."
+        yield ".pixel_size", f"must be at least 1, got {entry.pixel_size}"
     if "category" in {**entry.init_args, **(entry.data.init_args if entry.data else {})}:
-        yield ".init_args must not have a category, which the sweep sets. Write `categories: [...]` beside them."
+        yield ".init_args", "must not have a category, which the sweep sets. Write `categories: [...]` beside them"
 
 
 def list_runs(sweep: Sweep) -> list[Run]:

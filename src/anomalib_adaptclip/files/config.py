@@ -5,7 +5,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from itertools import accumulate, repeat
 from pathlib import Path
@@ -35,7 +35,12 @@ class ClassSpec:
     init_args: dict[str, Any] = field(default_factory=dict)
 
 
-def read_config(path: Path, schema: type[Schema], overrides: Sequence[str] = ()) -> Schema:
+def read_config(
+    path: Path,
+    schema: type[Schema],
+    overrides: Sequence[str] = (),
+    find_problems: Callable[[Schema], Iterable[tuple[str, str]]] = lambda _: (),
+) -> Schema:
     """Read a YAML file into a dataclass.
 
     A value may refer to another one, as ``${seeds}``, or to an environment variable, as ``${oc.env:DATASETS}/visa``.
@@ -45,6 +50,7 @@ def read_config(path: Path, schema: type[Schema], overrides: Sequence[str] = ())
         schema: Dataclass, whose fields are scalars, ``Any``, dataclasses, and lists and dictionaries of them.
         overrides: Values that override those of the file, such as ``"seeds=[10]"`` or
             ``"data_sets.visa.pixel_size=256"``. Mappings are merged, all other values are replaced.
+        find_problems: Finds values of the right type that make no sense, as pairs of a key and what is wrong with it.
 
     Returns:
         An instance of the dataclass.
@@ -69,13 +75,16 @@ def read_config(path: Path, schema: type[Schema], overrides: Sequence[str] = ())
         for key in sorted(OmegaConf.missing_keys(config)):
             _fail(places, key, "must be given")
         OmegaConf.resolve(config)
-        return cast("Schema", OmegaConf.to_object(config))
+        found = cast("Schema", OmegaConf.to_object(config))
     except (OmegaConfBaseException, TypeError, yaml.YAMLError) as error:
         _fail(
             places,
             getattr(error, "full_key", None) or "",
             f"cannot be read: {str(error).partition(chr(10))[0].rstrip('.')}",
         )
+    for key, problem in find_problems(found):
+        _fail(places, key, problem)
+    return found
 
 
 def _load(content: DictConfig | ListConfig, schema: type[Any], places: Mapping[str, str]) -> Any:  # noqa: ANN401
