@@ -11,6 +11,7 @@ import logging
 import shutil
 import zlib
 from collections.abc import Callable, Sequence
+from operator import methodcaller
 from pathlib import Path
 
 import torch
@@ -191,10 +192,8 @@ class TokenCache:
         tokens = tokens.cpu().contiguous()
         content = save({"tokens": tokens}, {"crc32": str(_checksum(tokens))})
 
-        def write(path: Path) -> None:
-            path.write_bytes(content)  # safetensors' own writer does not raise OSError on a full disk
-
-        write_atomically(self.locate(image), write)
+        # safetensors' own writer does not raise OSError on a full disk
+        write_atomically(self.locate(image), methodcaller("write_bytes", content))
 
     def read(self, path: str) -> torch.Tensor:
         """Tokens ``(N, D)`` of an image, in half precision, mapped from the file.
