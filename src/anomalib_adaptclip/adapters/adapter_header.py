@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from anomalib_adaptclip.clip import ClipIdentity
-
 from .adapter_options import Mode
 
 
@@ -46,11 +44,6 @@ class AdapterHeader:
     base_categories: tuple[str, ...] = ()
     epochs: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def clip(self) -> ClipIdentity:
-        """The CLIP that the adapters belong to."""
-        return ClipIdentity(self.backbone, self.weights, self.fingerprint)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "AdapterHeader":
