@@ -47,7 +47,7 @@ def by_command(model: Callable[..., AdaptCLIP], folder: Path, table: Path, batch
     predictor = AdaptCLIPPredictor(model())
     with PredictionTable(table) as file:
         for paths, predictions in predictor.stream(list_image_files(folder), batch_size):
-            file.write(prediction_rows(paths, predictions))
+            file.write(prediction_rows(paths, predictions, predictor.geometry))
 
 
 def by_engine(model: Callable[..., AdaptCLIP], folder: Path, table: Path, batch_size: int, stream: bool = True) -> None:

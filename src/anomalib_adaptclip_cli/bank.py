@@ -19,6 +19,7 @@ def bank_add(
     image_size: int | tuple[int, int] | None = None,
     prompt_precision: Precision = "float32",
     prompt_budget: int | None = None,
+    white_level: float | None = None,
 ) -> None:
     """Add good images to a category of a prompt bank. The bank's file is created if it does not exist.
 
@@ -33,6 +34,7 @@ def bank_add(
         image_size: Height and width of the input in pixels. By default the bank's input size is used.
         prompt_precision: Precision in which tokens of a new category are stored.
         prompt_budget: Largest number of patches to keep of this category.
+        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
 
     Raises:
         ValueError: If an argument or a file is wrong, or the bank was made with another model.
@@ -53,6 +55,7 @@ def bank_add(
         image_size=image_size or (header.image_size if header else None),
         prompt_precision=prompt_precision,
         prompt_budget=prompt_budget,
+        white_level=white_level,
     )
     images = model.read_images(files)
     with locked(bank, wait=True):  # read again here, because another command may have changed it

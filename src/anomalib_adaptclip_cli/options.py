@@ -44,6 +44,7 @@ class AdaptCLIPOptions:
         unknown_category: What to do with images for which the bank has no prompts.
         calibration: What the thresholds are set by: labelled validation data, or the normal images alone.
         false_positive_rate: Share of normal images that may exceed the thresholds of calibration=normal.
+        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
     """
 
     k_shot: int = 0
@@ -65,6 +66,7 @@ class AdaptCLIPOptions:
     unknown_category: UnknownCategory = "zero_shot"
     calibration: Calibration = "labels"
     false_positive_rate: float = 0.1
+    white_level: float | None = None
 
 
 @dataclass

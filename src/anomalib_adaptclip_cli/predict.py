@@ -66,7 +66,7 @@ def predict(
         with progress_bar(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Images", total=len(left))
             for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
-                file.write(prediction_rows(paths, predictions))
+                file.write(prediction_rows(paths, predictions, predictor.geometry))
                 rows += len(paths)
                 progress.advance(task, len(paths))
     say(_summary(results, rows, len(left), len(files)))

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from anomalib.data import PredictDataset
 from anomalib.engine import Engine
 from lightning.pytorch import Callback
+from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
 from anomalib_adaptclip.data.image_files import list_image_files
@@ -91,17 +93,44 @@ def test_images_in_predictions_out(checkpoint: Path) -> None:
     assert output.pred_score.shape == (2,)
     assert output.anomaly_map.shape == (2, 1, SIZE, SIZE)
     wrong: dict[str, Any] = {
-        r"torch\.float32 of shape \(3, 70, 40\)": torch.rand(3, 70, 40),
-        r"torch\.uint8 of shape": torch.zeros(1, 3, 70, 40, dtype=torch.uint8),
-        "values from 0 to 255": torch.linspace(0, 255, 3).view(1, 3, 1, 1).expand(1, 3, 70, 40),
-        "values from nan to nan": torch.full((1, 3, 70, 40), torch.nan),
-        r"got str\. For image files there is stream": "image.png",
+        r"got torch\.float32 of shape \(1, 4, 70, 40\)": torch.rand(1, 4, 70, 40),
+        "got values from 0 to 255": torch.linspace(0, 255, 3).view(1, 3, 1, 1).expand(1, 3, 70, 40),
+        "got values from nan to nan": torch.full((1, 3, 70, 40), torch.nan),
+        r"a tensor must be \(3, H, W\) or \(1, H, W\)": torch.rand(2, 70, 40),
+        r"Cannot read the image image\.png: No such file": "image.png",
+        "needs at least one image": [],
     }
-    for found, images in wrong.items():
-        with pytest.raises(ValueError, match=rf"must be a tensor of floats \(B, 3, H, W\) in \[0, 1\]; .*{found}"):
+    for problem, images in wrong.items():
+        with pytest.raises(ValueError, match=problem):
             predictor(images)
     with pytest.raises(ValueError, match="takes a list of image files, and got 'images' alone"):
         predictor.stream("images")
+
+
+def test_images_of_any_kind(checkpoint: Path, tmp_path: Path) -> None:
+    predictor = AdaptCLIPPredictor.from_checkpoint(checkpoint)
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    given: list[Any] = [
+        tmp_path / "a.png",
+        str(tmp_path / "a.png"),
+        pixels,
+        pixels / 255,
+        pixels.astype(np.uint16) * 257,
+        Image.fromarray(pixels),
+        torch.from_numpy(pixels).permute(2, 0, 1),
+        torch.from_numpy(pixels / 255).permute(2, 0, 1),
+    ]
+    one: Any = predictor(torch.from_numpy(pixels / 255).permute(2, 0, 1).float()[None])
+    several: Any = predictor(given)
+    torch.testing.assert_close(several.anomaly_map, one.anomaly_map.expand(len(given), -1, -1, -1), rtol=0, atol=1e-6)
+    for images in (*given, pixels[None], torch.from_numpy(pixels).permute(2, 0, 1)[None]):
+        torch.testing.assert_close(predictor(images).pred_score, one.pred_score, rtol=0, atol=1e-6)
+    bgr = np.ascontiguousarray(pixels[..., ::-1])
+    torch.testing.assert_close(predictor(bgr, channel_order="bgr").pred_score, one.pred_score, rtol=0, atol=1e-6)
+    assert not torch.equal(predictor(bgr).pred_score, one.pred_score)
+    with pytest.raises(ValueError, match="channel_order must be"):
+        predictor(bgr, channel_order="gbr")
 
 
 def test_workers_share_the_images(queries: Path) -> None:

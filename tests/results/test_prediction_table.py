@@ -11,13 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 from anomalib.data import InferenceBatch
-from PIL import Image
 
+from anomalib_adaptclip.results.geometry import FileGeometry
 from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
 from anomalib_adaptclip.results.prediction_table import PredictionTable, draft_of, read_predictions, shard_of
 from anomalib_adaptclip.results.regions import boxes_of
@@ -45,18 +44,21 @@ def mask_of(*boxes: tuple[int, int, int, int]) -> torch.Tensor:
     return mask
 
 
-def test_boxes_in_pixels_of_the_mask_where_there_is_no_file() -> None:
-    assert boxes_of(mask_of(), "nowhere") == []
-    assert boxes_of(mask_of((3, 2, 5, 7), (19, 9, 20, 10)), "nowhere") == [(3, 2, 5, 7), (19, 9, 20, 10)]
+SAME = FileGeometry().of((10, 20), (10, 20))
+
+
+def test_boxes_in_pixels_of_the_mask() -> None:
+    assert boxes_of(mask_of(), SAME) == []
+    assert boxes_of(mask_of((3, 2, 5, 7), (19, 9, 20, 10)), SAME) == [(3, 2, 5, 7), (19, 9, 20, 10)]
 
 
 def test_pixels_that_touch_at_a_corner_are_one_region() -> None:
-    assert boxes_of(mask_of((0, 0, 2, 2), (2, 2, 4, 4)), "nowhere") == [(0, 0, 4, 4)]
+    assert boxes_of(mask_of((0, 0, 2, 2), (2, 2, 4, 4)), SAME) == [(0, 0, 4, 4)]
 
 
-def test_boxes_are_scaled_to_the_image(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((25, 10, 3), dtype=np.uint8)).save(tmp_path / "a.png")
-    assert boxes_of(mask_of((3, 2, 5, 7)), str(tmp_path / "a.png")) == [(1, 5, 3, 18)]  # x by 0.5, y by 2.5, outwards
+def test_boxes_are_scaled_to_the_image() -> None:
+    geometry = FileGeometry().of((25, 10), (10, 20))
+    assert boxes_of(mask_of((3, 2, 5, 7)), geometry) == [(1, 5, 3, 18)]  # x by 0.5, y by 2.5, outwards
 
 
 @pytest.mark.parametrize("shape", [(2, 10, 20), (2, 1, 10, 20)])

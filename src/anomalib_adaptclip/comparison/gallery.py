@@ -11,19 +11,21 @@ import io
 import logging
 import time
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from anomalib.data import AnomalibDataModule, Batch
+from anomalib.data import AnomalibDataModule, AnomalibDataset, Batch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib import colormaps
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
-from anomalib_adaptclip.files.image_reader import read_image
+from anomalib_adaptclip.data.reading import BatchReading
 from anomalib_adaptclip.metrics.ranking_metrics import Ranking
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
+from anomalib_adaptclip.results.geometry import FileGeometry
 
 from .components import relative_path
 from .gallery_file import LEAST_RANGE, Panel, Pictures, pack
@@ -149,22 +151,34 @@ def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Rank
     """
     if model.prompt_bank is not None:
         return []
+    read = model.image_reader.read
     prompts = [
-        Panel("prompt", f"prompt_{index}.jpg", _photograph(read_image(path)), relative_path(path, datamodule))
+        Panel("prompt", f"prompt_{index}.jpg", _photograph(read(path)), relative_path(path, datamodule))
         for index, path in enumerate(model.prompt_files[:PROMPTS])
     ]
     samples = datamodule.test_data.samples
     place = {str(path): index for index, path in enumerate(samples.image_path)}
+
+    def mask_of(path: str) -> Any:  # noqa: ANN401  # a torchvision tensor
+        return _mask(datamodule.test_data, place[path], model)
+
     return [
         Pictures(
             rank_name,
             measure,
             quality,
             image.score,
-            _panels(rank_name, image.path, datamodule.test_data[place[image.path]].gt_mask, model, datamodule, prompts),
+            _panels(rank_name, image.path, mask_of(image.path), model, datamodule, prompts),
         )
         for rank_name, (image, measure, quality) in choose(tested).items()
     ]
+
+
+def _mask(dataset: AnomalibDataset, index: int, model: AdaptCLIP) -> Any:  # noqa: ANN401  # a torchvision tensor
+    """Mask of an image with the pixels of its file, None where there is none."""
+    whole = copy(dataset)
+    whole.augmentations = None
+    return BatchReading(whole, model.image_reader)([index])[0].gt_mask
 
 
 def _panels(
@@ -175,12 +189,19 @@ def _panels(
     datamodule: AnomalibDataModule,
     prompts: Sequence[Panel],
 ) -> list[Panel]:
-    """Draw query, prompts, maps and mask of an image, all in its aspect ratio. The mask has the model's input size."""
-    image = read_image(path)
+    """Draw query, prompts, maps and mask of an image, all with what the file shows, in its aspect ratio."""
+    image = model.image_reader.read(path)
     query = Panel("query", f"{name}_query.jpg", _photograph(image), relative_path(path, datamodule))
-    maps = model.model.maps_by_adapter(model.read_images([path]))
+    image_input = model.image_input.like_test_images(datamodule)
+    inputs = image_input.read([path])
+    maps = model.model.maps_by_adapter(inputs.to(model.device))
     size = _size(image.shape[-2], image.shape[-1])
-    panels = [query, *prompts, *(_heat_map(f"{name}_{kind}.png", kind, maps[kind][0, 0], size) for kind in maps)]
+    file, map_size = (image.shape[-2], image.shape[-1]), (inputs.shape[-2], inputs.shape[-1])
+    geometry = FileGeometry(image_input.transforms).of(file, map_size)
+    panels = [query, *prompts]
+    for kind, values in maps.items():
+        whole = geometry.to_file(values[0, 0].cpu(), outside=float(values.min()))
+        panels.append(_heat_map(f"{name}_{kind}.png", kind, whole, size))
     if mask is not None:
         abnormal = Image.fromarray((torch.as_tensor(mask).squeeze() > 0).byte().mul(255).cpu().numpy())
         panels.append(Panel("mask", f"{name}_mask.png", _encode(abnormal.resize(size, Image.Resampling.BOX), "PNG")))

@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 from anomalib.data import AnomalibDataset, ImageItem
-from anomalib.data.utils import LabelName, Split, TestSplitMode, read_image
+from anomalib.data.utils import LabelName, Split, TestSplitMode
 from anomalib.data.utils.image import is_image_file
-from PIL import Image
-from torchvision.transforms.v2.functional import to_image
-from torchvision.tv_tensors import Mask
+
+from anomalib_adaptclip.files.image_reader import ImageReader
 
 from .image_data_module import ImageDataModule
 
-_MASK_THRESHOLD = 127  # masks may be JPEG files, whose black is not quite 0
+_LEAST_GREY = 127.5 / 255  # masks may be JPEG files, whose black is not quite 0
 
 
 class AbnormalFolder(ImageDataModule):
@@ -82,6 +81,7 @@ class AbnormalFolderDataset(AnomalibDataset):
 
     def __init__(self, images: Path, masks: Path, split: Split) -> None:
         super().__init__()
+        self.reader = ImageReader()
         for folder in (images, masks):
             if not folder.is_dir():
                 msg = f"There is no folder {folder}."
@@ -106,9 +106,8 @@ class AbnormalFolderDataset(AnomalibDataset):
     def __getitem__(self, index: int) -> ImageItem:
         """Read an image ``(3, H, W)`` and its mask ``(H, W)``."""
         sample = self.samples.iloc[index]
-        image = read_image(sample.image_path, as_tensor=True)
-        with Image.open(sample.mask_path) as file:
-            mask = Mask(to_image(file.convert("L")).squeeze(0) > _MASK_THRESHOLD, dtype=torch.uint8)
+        image = self.reader.read(sample.image_path)
+        mask = self.reader.read_mask(sample.mask_path, _LEAST_GREY)
         if self.augmentations:
             image, mask = self.augmentations(image, mask)
         return ImageItem(

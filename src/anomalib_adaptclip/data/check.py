@@ -12,8 +12,9 @@ from typing import NamedTuple
 import pandas as pd
 from anomalib.data import MPDD, AnomalibDataModule, Folder, Kolektor, MVTecAD, RealIAD, Visa
 from anomalib.data.utils import LabelName
-from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageError
 
 from .abnormal_folder import AbnormalFolder
 from .catalogue import build_data_set, categories_of_data_set
@@ -165,13 +166,12 @@ def _faulty_files(images: Iterable[str], abnormal: pd.DataFrame, masks: int) -> 
 
 
 def _size(path: str) -> tuple[int, int] | None:
-    """Read an image to its end and return its width and height, None if that fails."""
+    """Read an image to its end and return its height and width upright, None if that fails."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image.width, image.height
-    except (OSError, SyntaxError):  # Pillow raises the second on broken PNG files
+        image = ImageReader().read(path)
+    except UnreadableImageError:
         return None
+    return image.shape[-2], image.shape[-1]
 
 
 def _missing_files(module: AnomalibDataModule) -> list[str]:

@@ -15,7 +15,8 @@ import anomalib.data
 import pandas as pd
 from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import LabelName, ValSplitMode
-from PIL import Image
+
+from anomalib_adaptclip.files.image_reader import ImageReader
 
 from .constructor_arguments import constructor_arguments
 from .messages import abbreviate
@@ -230,11 +231,11 @@ def _require_complete(label: str, queries: pd.DataFrame, prompts: Mapping[str, S
 def _require_equal_sizes(where: str, queries: pd.DataFrame) -> None:
     """Check that each mask has the size of its image. Only the headers of the files are read."""
     abnormal = queries[queries.label_index == LabelName.ABNORMAL]
-    unequal = []
+    unequal, reader = [], ImageReader()
     for row in abnormal.itertuples():
-        with Image.open(row.image_path) as image, Image.open(row.mask_path) as mask:
-            if image.size != mask.size:
-                unequal.append(f"{row.mask_path} is {mask.size}, its image {image.size}")
+        image, mask = (reader.size(path) for path in (row.image_path, row.mask_path))
+        if image != mask:
+            unequal.append(f"{row.mask_path} is {mask[0]} x {mask[1]}, its image {image[0]} x {image[1]}")
     if unequal:
         msg = f"{where} has {len(unequal)} masks of another size than their image: {abbreviate(unequal)}. Correct them."
         raise ValueError(msg)

@@ -15,7 +15,7 @@ from anomalib.data.utils.image import is_image_file
 from torch.utils.data import IterableDataset, get_worker_info
 
 from anomalib_adaptclip.choices import require_choice
-from anomalib_adaptclip.files.image_reader import read_image
+from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageError
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,11 @@ class ImageFilesDataset(IterableDataset[ImageItem]):
         transform: Transform of each image ``(3, H, W)`` in [0, 1]. The images of a batch must have the same size.
         unreadable: What to do with a file that is damaged or not an image: raise an ``"error"``, or ``"skip"`` it with
             a warning that names it.
+        reader: Reads the files.
 
     Raises:
         ValueError: If ``unreadable`` is neither; while reading, if a file cannot be read. The message names it.
+        OSError: While reading, if the machine is at fault. No image is skipped for it.
     """
 
     collate_fn = staticmethod(ImageBatch.collate)
@@ -44,11 +46,13 @@ class ImageFilesDataset(IterableDataset[ImageItem]):
         files: Sequence[str | Path],
         transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
         unreadable: Unreadable = "error",
+        reader: ImageReader | None = None,
     ) -> None:
         require_choice("unreadable", unreadable, Unreadable)
         self.files = list(map(str, files))
         self.transform = transform
         self.unreadable = unreadable
+        self.reader = reader or ImageReader()
 
     def __iter__(self) -> Iterator[ImageItem]:
         """Iterate over the images that can be read, with their paths."""
@@ -61,11 +65,11 @@ class ImageFilesDataset(IterableDataset[ImageItem]):
 
     def _read(self, path: str) -> torch.Tensor | None:
         try:
-            return read_image(path)
-        except ValueError as error:
+            return self.reader.read(path)
+        except UnreadableImageError as error:
             if self.unreadable == "error":
                 msg = f"{error} Or let such files be skipped: unreadable=skip."
-                raise ValueError(msg) from error
+                raise UnreadableImageError(msg) from error
             logger.warning("Skipped: %s", error)
             return None
 

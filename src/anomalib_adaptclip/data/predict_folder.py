@@ -58,7 +58,8 @@ class PredictFolder(AnomalibDataModule):
         model: Any = getattr(self.trainer, "lightning_module", None)
         resizes = extract_transforms_by_type(getattr(getattr(model, "pre_processor", None), "transform", None), Resize)
         resize: Any = resizes[0] if resizes else None
-        images = ImageFilesDataset(self.files[rank::processes], resize, self.unreadable)
+        reader = getattr(model, "image_reader", None)
+        images = ImageFilesDataset(self.files[rank::processes], resize, self.unreadable, reader)
         return DataLoader(
             images, batch_size=self.eval_batch_size, num_workers=self.num_workers, collate_fn=images.collate_fn
         )

@@ -8,13 +8,12 @@ Letters: B batch, H and W pixels, N tokens of all layers and the global one, D j
 
 from typing import Any, Protocol
 
-import PIL.Image
 import torch
 from anomalib.data import AnomalibDataset
-from anomalib.data.utils import LabelName, read_mask
+from anomalib.data.utils import LabelName
 from torchvision.tv_tensors import Image, Mask
 
-from anomalib_adaptclip.files.image_reader import read_image
+from anomalib_adaptclip.files.image_reader import ImageReader
 
 from .data_source import DataSetSamples
 from .query_prompt_batch import QueryPromptBatch, QueryPromptItem
@@ -36,6 +35,7 @@ class TargetDataset(AnomalibDataset):
         samples: Files of the data set.
 
     Attributes:
+        reader: Reads images and masks. A model that uses the data set sets its own.
         token_store: Store to read tokens from instead of images; None to read images.
     """
 
@@ -43,12 +43,13 @@ class TargetDataset(AnomalibDataset):
         super().__init__()
         self.samples = samples.queries
         self.samples.attrs["task"] = samples.queries.attrs["task"]
+        self.reader = ImageReader()
         self.token_store: TokenStore | None = None
 
     def __getitem__(self, index: int) -> QueryPromptItem:
         """Read a query, with its mask, label and category."""
         row = self.samples.iloc[index]
-        image = None if self.token_store else Image(read_image(row.image_path))
+        image = None if self.token_store else Image(self.reader.read(row.image_path))
         image, mask = self._resized(image, self._read_mask(row))
         return QueryPromptItem(
             image=image,
@@ -64,8 +65,8 @@ class TargetDataset(AnomalibDataset):
         if self.samples.attrs["task"] != "segmentation":
             return None
         if row.label_index == LabelName.ABNORMAL:
-            return Mask(read_mask(row.mask_path, as_tensor=True))
-        return Mask(torch.zeros(_size_of(row.image_path), dtype=torch.uint8))
+            return self.reader.read_mask(row.mask_path)
+        return Mask(torch.zeros(self.reader.size(row.image_path), dtype=torch.uint8))
 
     def _resized(self, image: Image | None, mask: Mask | None) -> tuple[Image | None, Mask | None]:
         return self.augmentations(image, mask) if self.augmentations else (image, mask)
@@ -94,15 +95,10 @@ class QueryPromptDataset(TargetDataset):
         if self.token_store:
             item.prompt_tokens = self.token_store.read(item.prompt_path)
         else:
-            item.prompt_image, _ = self._resized(Image(read_image(item.prompt_path)), None)
+            item.prompt_image, _ = self._resized(Image(self.reader.read(item.prompt_path)), None)
         return item
 
     def prompt_counts(self) -> list[int]:
         """Return the number of prompts that each query may be paired with."""
         counts = {category: len(files) for category, files in self.prompts.items()}
         return [counts[category] for category in self.samples.category]
-
-
-def _size_of(path: str) -> tuple[int, int]:
-    with PIL.Image.open(path) as image:
-        return image.height, image.width

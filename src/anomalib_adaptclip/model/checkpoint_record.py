@@ -30,6 +30,7 @@ class CheckpointRecord:
         origin: Where its adapters came from.
         options: Options of the model.
         prompt_files: Its prompt images, none for zero-shot.
+        preprocessing: What was done to them.
         calibration: Thresholds of normal images, if such were found.
         prompt_bank: Path of the prompt bank that it was made with, empty without.
         version: Version of this package that wrote it.
@@ -39,6 +40,7 @@ class CheckpointRecord:
     origin: AdapterOrigin
     options: ModelOptions
     prompt_files: tuple[str, ...] = ()
+    preprocessing: str = ""
     calibration: CalibrationRecord | None = None
     prompt_bank: str = ""
     version: str = __version__
@@ -71,6 +73,7 @@ class CheckpointRecord:
             origin=AdapterOrigin(**origin | {"categories": tuple(origin["categories"])}),
             options=ModelOptions(**options | {"adapters": tuple(options["adapters"])}),
             prompt_files=tuple(record["prompt_files"]),
+            preprocessing=record["preprocessing"],
             calibration=calibration
             and CalibrationRecord(
                 tuple(calibration["files"]), calibration["rate"], Thresholds(*calibration["thresholds"])

@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Backbone, Clip, get_backbone, require_image_size
+from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.memory import Precision
 
 from .antialias_resize import exportable
@@ -38,11 +39,12 @@ class FrozenClipMixin(_Host):
 
     model: AdaptCLIPModel
     pre_processor: PreProcessor | None
+    image_reader: ImageReader
 
     @property
     def image_input(self) -> ImageInput:
         """Reads and preprocesses images for this model."""
-        return ImageInput(self.pre_processor)
+        return ImageInput(self.pre_processor, self.image_reader)
 
     def read_images(self, files: Sequence[str | Path]) -> torch.Tensor:
         """Read and preprocess images, for prompts.
@@ -64,6 +66,7 @@ class FrozenClipMixin(_Host):
         Raises:
             ValueError: If it does not.
         """
+        self.image_input.require_resize_first()
         if not self.image_input.is_identity:
             require_image_size(self.input_size or default, patch_size)
 

@@ -20,6 +20,7 @@ from anomalib.models.components.base.export_mixin import ExportMixin
 from lightning.pytorch import LightningModule
 from torch import nn
 
+from .thresholds import warn_if_uncalibrated
 from .torch_model import AdaptCLIPModel
 
 if TYPE_CHECKING:
@@ -139,8 +140,20 @@ class WholeExportMixin(_Host):
     default_image_size: tuple[int, int]
 
     @abstractmethod
+    def prepare_once(self) -> None:
+        """Prepare the model, unless it is prepared."""
+
     def copy_for_export(self) -> "WholeExportMixin":
         """A copy that is ready to predict, and does nothing else. It shares its tensors with this model."""
+        self.prepare_once()
+        if isinstance(self.model.clip, nn.ModuleDict):  # it is such a copy
+            return self
+        self.model.encode_texts()
+        warn_if_uncalibrated(self.post_processor)
+        model = copy_structure(self).eval()
+        drop_idle_parts(model.model)
+        model.evaluator = model.visualizer = None
+        return model
 
     def to_torch(self, export_root: Path | str, model_file_name: str = "model") -> Path:
         """Export to a file for anomalib's ``TorchInferencer``.

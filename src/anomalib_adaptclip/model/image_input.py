@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from anomalib.data import Batch
+from lightning.pytorch import LightningDataModule
 from torch import nn
+from torchvision.transforms.v2 import Resize, Transform
 
-from anomalib_adaptclip.files.image_reader import is_sixteen_bit, read_image
+from anomalib_adaptclip.files.image_reader import ImageReader
 
 
 class ImageInput:
@@ -22,10 +23,21 @@ class ImageInput:
 
     Args:
         pre_processor: anomalib's pre-processor, whose ``transform`` is applied. Without one images stay as they are.
+        reader: Reads files.
+        augmentations: What a data module does to its test images before: prompts must look like them.
     """
 
-    def __init__(self, pre_processor: nn.Module | None) -> None:
+    def __init__(
+        self, pre_processor: nn.Module | None, reader: ImageReader, augmentations: Transform | None = None
+    ) -> None:
         self._pre_processor = pre_processor
+        self._augmentations = augmentations
+        self.reader = reader
+
+    def like_test_images(self, datamodule: LightningDataModule | None) -> "ImageInput":
+        """The same, with the augmentations that a data module gives its test images."""
+        dataset = getattr(datamodule, "test_data", None)
+        return ImageInput(self._pre_processor, self.reader, getattr(dataset, "augmentations", None))
 
     @property
     def _transform(self) -> Any:  # noqa: ANN401  # torchvision's, or any function
@@ -34,7 +46,28 @@ class ImageInput:
     @property
     def description(self) -> str:
         """What is done to images, for what must not outlive a change of it."""
-        return repr(self._pre_processor)
+        resize = getattr(self._transform, "transforms", [self._transform])[0]
+        own = None if repr(self._augmentations) == repr(resize) else self._augmentations  # anomalib adds the resizing
+        return f"{own!r} {self._pre_processor!r} {self.reader.white_level}"
+
+    @property
+    def transforms(self) -> list[Any]:
+        """What is done to images, in order."""
+        return [transform for transform in (self._augmentations, self._transform) if transform is not None]
+
+    def require_resize_first(self) -> None:
+        """Check that a transform that resizes does so first: anomalib's data modules resize before all else.
+
+        Raises:
+            ValueError: If another transform comes before.
+        """
+        steps = getattr(self._transform, "transforms", [self._transform])
+        if any(isinstance(step, Resize) for step in steps[1:]) and not isinstance(steps[0], Resize):
+            msg = (
+                f"The transform of the pre-processor must begin with Resize, because anomalib's data modules resize "
+                f"before all else; got {[type(step).__name__ for step in steps]}. Resize first, and crop or pad then."
+            )
+            raise ValueError(msg)
 
     @property
     def is_identity(self) -> bool:
@@ -44,6 +77,10 @@ class ImageInput:
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Resize and normalise images ``(B, 3, H, W)`` in [0, 1]: ``(B, 3, h, w)``."""
         return images if self._transform is None else torch.as_tensor(self._transform(images))
+
+    def augment(self, images: torch.Tensor) -> torch.Tensor:
+        """Change images ``(B, 3, H, W)`` in [0, 1] as the data module changes its test images."""
+        return images if self._augmentations is None else torch.as_tensor(self._augmentations(images))
 
     def read(self, files: Sequence[str | Path]) -> torch.Tensor:
         """Read and preprocess image files.
@@ -57,11 +94,4 @@ class ImageInput:
         Raises:
             ValueError: If one cannot be read; it is named.
         """
-        return torch.cat([self.preprocess(read_image(file).unsqueeze(0)) for file in files])
-
-    def reread_sixteen_bit(self, batch: Batch[Any]) -> None:
-        """Replace the images of a batch whose files have 16 bits, which anomalib's readers clip to white."""
-        images = torch.as_tensor(batch.image)
-        for index, path in enumerate(getattr(batch, "image_path", None) or []):
-            if is_sixteen_bit(path):
-                images[index] = self.read([path])[0].to(images)
+        return torch.cat([self.preprocess(self.augment(self.reader.read(file).unsqueeze(0))) for file in files])

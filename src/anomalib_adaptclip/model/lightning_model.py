@@ -27,6 +27,8 @@ from anomalib_adaptclip.adapters.adapter_slot import AdapterSlot
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
+from anomalib_adaptclip.data.reading import ReadingCallback, require_images
+from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank, UnknownCategory, require_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of
 from anomalib_adaptclip.prompts.memory import Precision, require_memory
@@ -36,7 +38,7 @@ from anomalib_adaptclip.results.callback import ResultsCallback
 from .calibration import Calibration, Calibrator, require_calibration
 from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from .clip_mixin import FrozenClipMixin, build_model, resolve_backbone
-from .export import WholeExportMixin, copy_structure, drop_idle_parts
+from .export import WholeExportMixin
 from .fusion import Fusion
 from .model_options import ModelOptions
 from .precision import keep_float32, precise_part
@@ -75,6 +77,8 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             set them, each compared with the others.
         false_positive_rate: Share of normal images that are to exceed the image threshold of ``"normal"``, and to show
             pixels that exceed the pixel threshold.
+        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16. By default
+            the largest value of their type, or what a TIFF file says.
         results: Table that prediction writes, ``.csv`` or ``.parquet``: path, score, label and boxes of marked regions,
             row by row. Then prediction returns nothing, so that any number of images fits in memory.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
@@ -117,6 +121,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         unknown_category: UnknownCategory = "zero_shot",
         calibration: Calibration = "labels",
         false_positive_rate: float = 0.1,
+        white_level: float | None = None,
         results: Path | str | None = None,
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = True,
@@ -128,6 +133,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
         require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)
+        reader = ImageReader(white_level)
         spec, size = resolve_backbone(backbone, image_size)
         shots, callback = Shots(k_shot, few_shot_source, seed), ResultsCallback(results)
         super().__init__(
@@ -136,6 +142,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             evaluator=evaluator,
             visualizer=visualizer,
         )
+        self.image_reader = reader
         self.require_input_size(size, spec.patch_size)
         self.keep_antialias()
         self.default_image_size = size
@@ -228,7 +235,6 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
     def predict_step(self, batch: Batch[Any], batch_idx: int, dataloader_idx: int = 0) -> STEP_OUTPUT:
         """Predict a batch whose images the pre-processor has seen."""
         del batch_idx, dataloader_idx
-        self.image_input.reread_sixteen_bit(batch)
         categories = None
         if self.prompt_bank is not None:
             categories = categories_of(batch, self.prompt_bank.names, self._categories, self.category_of)
@@ -251,10 +257,12 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             **kwargs: Not used.
 
         Raises:
-            ValueError: If there is a prompt bank: images alone do not tell their categories.
+            ValueError: If there is a prompt bank: images alone do not tell their categories; or for other images.
         """
         del args, kwargs
         self.prepare_once()
+        if self.pre_processor and not torch.compiler.is_compiling():
+            require_images(batch)
         images = self.pre_processor(batch) if self.pre_processor else batch
         output = self.detect(images)
         return self.post_processor(output) if self.post_processor else output
@@ -273,18 +281,6 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         if not (has_prompts and is_calibrated and has_adapters):
             self.prepare()
 
-    def copy_for_export(self) -> "AdaptCLIP":
-        """A copy that is ready to predict, and does nothing else. It shares its tensors with this model."""
-        self.prepare_once()
-        if isinstance(self.model.clip, nn.ModuleDict):  # it is such a copy
-            return self
-        self.model.encode_texts()
-        warn_if_uncalibrated(self.post_processor)
-        model = copy_structure(self).eval()
-        drop_idle_parts(model.model)
-        model.evaluator = model.visualizer = None
-        return model
-
     def val_dataloader(self) -> list[Any]:
         """No data. anomalib validates zero-shot models before prediction, and that must not fail without data."""
         return empty_dataloader()
@@ -292,7 +288,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
     def configure_callbacks(self) -> list[Callback]:
         """Pre-processor, post-processor and so on; then what writes results."""
         components = cast("list[Callback]", super().configure_callbacks())
-        return [*components, self._results_callback, SkipMissingValidation()]
+        return [ReadingCallback(), *components, self._results_callback, SkipMissingValidation()]
 
     def configure_optimizers(self) -> None:
         """Nothing is optimized."""
@@ -311,6 +307,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             self.adapter_slot.origin,
             self.model.options,
             tuple(self.prompt_files),
+            self.shots.preprocessing,
             self.calibrator.record if self.calibrator else None,  # labels may have set others
             str(bank or ""),
         ).to_dict()
@@ -333,7 +330,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         if self.calibrator is None:
             record.warn_of_other_prompts(self.prompt_bank is not None, self.shots.k_shot > 0)
         self.adapter_slot.restore(record.origin)
-        self.shots.restore(record.prompt_files)
+        self.shots.restore(record.prompt_files, record.preprocessing)
         if self.calibrator:
             self.calibrator.record = record.calibration
         self._precise_state = precise_part(checkpoint["state_dict"])

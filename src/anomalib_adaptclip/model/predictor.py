@@ -10,13 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from anomalib.data import InferenceBatch
 from torch.utils.data import DataLoader
 
+from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, require_batch_size
+from anomalib_adaptclip.data.reading import require_images
+from anomalib_adaptclip.files.image_samples import ChannelOrder
 from anomalib_adaptclip.files.tensors import read_torch_file
 from anomalib_adaptclip.prompts.categories import category_of_folder
+from anomalib_adaptclip.results.geometry import FileGeometry
 
 from .checkpoint_record import CheckpointRecord
 from .lightning_model import AdaptCLIP
@@ -25,8 +30,6 @@ from .thresholds import warn_if_uncalibrated
 # Arguments of AdaptCLIP that a checkpoint has the last word on; on those of the second line only if it has prompts.
 _DECIDED = ("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size", "seed")
 _PROMPTS = ("k_shot", "few_shot_source", "prompt_budget")
-
-_OVERSHOOT = 0.1
 
 
 class AdaptCLIPPredictor:
@@ -82,12 +85,20 @@ class AdaptCLIPPredictor:
         model: Any = AdaptCLIP.load_from_checkpoint(path, map_location="cpu", **options)
         return cls(model, device)
 
-    def __call__(self, images: torch.Tensor, categories: Sequence[str] = ()) -> InferenceBatch:
-        """Score and segment a batch.
+    def __call__(
+        self,
+        images: Any,  # noqa: ANN401
+        categories: Sequence[str] = (),
+        channel_order: ChannelOrder = "rgb",
+    ) -> InferenceBatch:
+        """Score and segment one image or several.
 
         Args:
-            images: ``(B, 3, H, W)`` in [0, 1].
+            images: A batch ``(B, 3, H, W)`` of floats in [0, 1]; or one image, or a list of images, each a path, a
+                Pillow image, an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)`` or a tensor ``(3, H, W)``, of uint8,
+                uint16 or floats in [0, 1], as :meth:`ImageReader.convert` takes them.
             categories: What each of them shows, B names, for models with a prompt bank.
+            channel_order: ``"bgr"`` for arrays and tensors of OpenCV.
 
         Returns:
             On the CPU: ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, h, w)`` in [0, 1], ``pred_label`` ``(B,)``
@@ -96,9 +107,33 @@ class AdaptCLIPPredictor:
         Raises:
             ValueError: If the type, the shape or the range is another.
         """
+        require_choice("channel_order", channel_order, ChannelOrder)
+        return self._predict(self._preprocessed(images, channel_order), categories or None)
+
+    def _preprocessed(self, images: Any, channel_order: ChannelOrder) -> torch.Tensor:  # noqa: ANN401
+        """Bring what a user gives to ``(B, 3, h, w)``."""
         image_input = self.model.image_input
-        require_images(images, is_preprocessed=image_input.is_identity)
-        return self._predict(image_input.preprocess(images), categories or None)
+        if isinstance(images, torch.Tensor) and images.ndim == 4 and images.is_floating_point():
+            if not image_input.is_identity:  # else they are normalised, and have any range
+                require_images(images)
+            return image_input.preprocess(images.flip(1) if channel_order == "bgr" else images)
+        is_batch = isinstance(images, np.ndarray | torch.Tensor) and images.ndim == 4
+        several = is_batch or isinstance(images, list | tuple)
+        listed = list(images) if several else [images]
+        if not listed:
+            msg = "The predictor needs at least one image; got none."
+            raise ValueError(msg)
+        read = (self.model.image_reader.convert(image, channel_order) for image in listed)
+        inputs = [image_input.preprocess(image.unsqueeze(0)) for image in read]
+        if len({image.shape for image in inputs}) > 1:
+            msg = "Without a pre-processor that resizes, images of one call must have the same size."
+            raise ValueError(msg)
+        return torch.cat(inputs)
+
+    @property
+    def geometry(self) -> FileGeometry:
+        """Brings maps and regions back to the pixels of the image files."""
+        return FileGeometry(self.model.image_input.transforms)
 
     def stream(
         self,
@@ -124,7 +159,7 @@ class AdaptCLIPPredictor:
         if isinstance(files, str | Path):
             msg = f"stream takes a list of image files, and got {str(files)!r} alone. Give sorted(folder.iterdir())."
             raise ValueError(msg)  # noqa: TRY004  # as for all arguments
-        images = ImageFilesDataset(files, self.model.image_input.preprocess, unreadable)
+        images = ImageFilesDataset(files, self.model.image_input.preprocess, unreadable, self.model.image_reader)
         loader: DataLoader[Any] = DataLoader(
             images, require_batch_size(batch_size), num_workers=num_workers, collate_fn=images.collate_fn
         )
@@ -142,28 +177,6 @@ class AdaptCLIPPredictor:
         output = self.model.detect(images.to(self.model.device), categories)
         output = output if self.model.post_processor is None else self.model.post_processor(output)
         return InferenceBatch(*(None if field is None else field.cpu() for field in output))
-
-
-def require_images(images: object, *, is_preprocessed: bool = False) -> None:
-    """Check a batch of images.
-
-    Args:
-        images: Should be floats ``(B, 3, H, W)``.
-        is_preprocessed: Whether they may have other values than those in [0, 1], which resizing overshoots a little.
-
-    Raises:
-        ValueError: If the type, the shape or the range is another.
-    """
-    found = ""
-    if not isinstance(images, torch.Tensor):
-        found = f"{type(images).__name__}"
-    elif not images.is_floating_point() or images.ndim != 4 or images.shape[1] != 3:
-        found = f"{images.dtype} of shape {tuple(images.shape)}"
-    elif not (is_preprocessed or ((images > -_OVERSHOOT) & (images < 1 + _OVERSHOOT)).all()):
-        found = f"values from {images.amin():g} to {images.amax():g}"
-    if found:
-        msg = f"Images must be a tensor of floats (B, 3, H, W) in [0, 1]; got {found}. For image files there is stream."
-        raise ValueError(msg)
 
 
 def require_device(device: torch.device | str) -> torch.device:

@@ -13,7 +13,6 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from anomalib_adaptclip.clip import ImageTokens
-from anomalib_adaptclip.files.image_reader import read_image
 from anomalib_adaptclip.prompts.selection import Shots
 
 from .calibration import Calibrator, make_variants
@@ -66,9 +65,9 @@ def read_prompts(files: Sequence[str], image_input: ImageInput, *, with_variants
         ValueError: If an image cannot be read; it is named.
     """
     names = list(dict.fromkeys(files))
-    images = (read_image(file) for file in names)
+    images = (image_input.reader.read(file) for file in names)
     variants = (make_variants(image) if with_variants else image.unsqueeze(0) for image in images)
-    inputs = torch.stack([image_input.preprocess(image) for image in variants])
+    inputs = torch.stack([image_input.preprocess(image_input.augment(image)) for image in variants])
     same_as = first_equal(inputs[:, 0])
     different = sorted(set(same_as))
     rows = [different.index(same_as[names.index(file)]) for file in files]
@@ -108,7 +107,8 @@ def update_prompts(
         ValueError: If an image cannot be read, or there are too few different ones to calibrate on.
     """
     files = shots.files_for(datamodule)
-    is_new = files != shots.files
+    image_input = image_input.like_test_images(datamodule)
+    is_new = shots.differ_from(files, image_input.description)
     needs_thresholds = calibrator is not None and not calibrator.is_current(files)
     if not (is_new or needs_thresholds):
         return
@@ -117,6 +117,6 @@ def update_prompts(
     prompts = encode_prompts(model, images)
     if is_new:
         model.prompt_memory.store(prompts.packed)
-        shots.accept(files)
+        shots.accept(files, image_input.description)
     if calibrator and needs_thresholds:
         calibrator.fit(model, files, images.inputs.to(model.static_pair.device), prompts.tokens)

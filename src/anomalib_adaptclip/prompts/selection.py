@@ -27,6 +27,7 @@ class Shots:
 
     Attributes:
         files: Images whose tokens the model has. Empty until there are some.
+        preprocessing: What was done to them.
         restored: Whether they came out of a checkpoint; then they stay.
 
     Raises:
@@ -40,6 +41,7 @@ class Shots:
         self.seed = seed
         self.source_files = [] if source is None else prompts_from_folder(source, k_shot)
         self.files: list[str] = []
+        self.preprocessing = ""
         self.restored = False
 
     def files_for(self, datamodule: LightningDataModule | None) -> list[str]:
@@ -65,14 +67,32 @@ class Shots:
         )
         raise ValueError(msg)
 
-    def accept(self, files: Sequence[str]) -> None:
+    def differ_from(self, files: Sequence[str], preprocessing: str) -> bool:
+        """Whether the model has the tokens of other images, or of these after another pre-processing.
+
+        Prompts of a checkpoint stay; if their pre-processing was another, that is told once.
+        """
+        if list(files) != self.files:
+            return True
+        if not files or preprocessing == self.preprocessing:
+            return False
+        if self.restored:
+            logger.warning(
+                "The checkpoint's prompts went through other transforms than the test images do: %s. Now: %s.",
+                self.preprocessing,
+                preprocessing,
+            )
+            self.preprocessing = preprocessing
+        return not self.restored
+
+    def accept(self, files: Sequence[str], preprocessing: str) -> None:
         """Remember that the model has the tokens of these images now, and tell which they are."""
-        self.files = list(files)
+        self.files, self.preprocessing = list(files), preprocessing
         logger.info("Few-shot prompts (%d): %s", len(files), ", ".join(files))
 
-    def restore(self, files: Sequence[str]) -> None:
+    def restore(self, files: Sequence[str], preprocessing: str) -> None:
         """Take over the prompts of a checkpoint, if it has some, and tell which they are."""
-        self.files, self.restored = list(files), bool(files)
+        self.files, self.preprocessing, self.restored = list(files), preprocessing, bool(files)
         if files:
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(files))
             if self.source_files and self.source_files != self.files:

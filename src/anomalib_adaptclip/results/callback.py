@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
+from .geometry import FileGeometry
 from .prediction_row import prediction_rows
 from .prediction_table import PredictionTable, require_results, shard_of
 
@@ -34,6 +35,7 @@ class ResultsCallback(Callback):
     def __init__(self, path: Path | str | None) -> None:
         self.path = None if path is None else require_results(path)
         self._file: PredictionTable | None = None
+        self._geometry = FileGeometry()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that every process gets an image to predict.
@@ -50,11 +52,12 @@ class ResultsCallback(Callback):
 
         It happens only now, and not in ``setup``, because the model may refuse to start.
         """
-        del pl_module
         if self.path is None:
             return
         trainer.predict_loop.return_predictions = False
         self._file = PredictionTable(shard_of(self.path, trainer.global_rank, trainer.world_size))
+        self._geometry = FileGeometry(transforms_of(trainer, pl_module))
+        self._geometry.require_regular()
 
     def on_predict_batch_end(
         self,
@@ -75,7 +78,7 @@ class ResultsCallback(Callback):
         if outputs.image_path is None:
             msg = "A table of results needs the images' paths, but the batch has no image_path. Leave results out."
             raise ValueError(msg)
-        self._file.write(prediction_rows(outputs.image_path, outputs))
+        self._file.write(prediction_rows(outputs.image_path, outputs, self._geometry))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Turn the draft into the finished table."""
@@ -91,6 +94,15 @@ class ResultsCallback(Callback):
         if self._file is not None:
             self._file.abandon()
             self._file = None
+
+
+def transforms_of(trainer: Trainer, module: LightningModule) -> list[Any]:
+    """What is done to the images that a trainer predicts: by their data set, and by the model's pre-processor."""
+    loaders = trainer.predict_dataloaders
+    loader = loaders[0] if isinstance(loaders, list) else loaders  # anomalib predicts from one
+    dataset = getattr(loader, "dataset", None)
+    own = getattr(dataset, "augmentations", None) or getattr(dataset, "transform", None)
+    return [own, getattr(getattr(module, "pre_processor", None), "transform", None)]
 
 
 def require_an_image_each(trainer: Trainer) -> None:

@@ -3,13 +3,18 @@
 
 """Turns predictions into rows of a table: path, score, label, and bounding boxes of the abnormal regions.
 
-Letters: B batch, H and W pixels of the map.
+Letters: B batch, h and w pixels of the map.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .regions import Box, boxes_of
+import torch
+
+from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageError
+
+from .geometry import Box, FileGeometry
+from .regions import boxes_of
 
 
 class PredictionRow(NamedTuple):
@@ -19,8 +24,8 @@ class PredictionRow(NamedTuple):
         path: Path of the image, as it was given.
         score: Anomaly score of the image, in [0, 1].
         label: 1 for abnormal, 0 for normal, or ``None`` without a threshold.
-        boxes: Left, top, right and bottom of each abnormal region, in pixels of the image file. Right and bottom are
-            exclusive.
+        boxes: Left, top, right and bottom of each abnormal region, in pixels of the upright image file. Right and
+            bottom are exclusive.
     """
 
     path: str
@@ -29,21 +34,42 @@ class PredictionRow(NamedTuple):
     boxes: list[Box]
 
 
-def prediction_rows(paths: Sequence[str], predictions: Any) -> list[PredictionRow]:  # noqa: ANN401
+def prediction_rows(
+    paths: Sequence[str],
+    predictions: Any,  # noqa: ANN401
+    geometry: FileGeometry | None = None,
+) -> list[PredictionRow]:
     """Turn the predictions of a batch into rows.
 
     Args:
         paths: Paths of the B images.
         predictions: An ``InferenceBatch`` or a batch of anomalib with ``pred_score`` ``(B,)``, ``pred_label`` ``(B,)``
-            or ``None``, and ``pred_mask`` ``(B, 1, H, W)``, ``(B, H, W)`` or ``None``.
+            or ``None``, and ``pred_mask`` ``(B, 1, h, w)``, ``(B, h, w)`` or ``None``.
+        geometry: Knows what was done to the images. By default they were resized as a whole.
 
     Returns:
         The B rows.
+
+    Raises:
+        ValueError: If the regions cannot be brought back to the file.
     """
+    geometry = geometry or FileGeometry()
     scores = predictions.pred_score.flatten().tolist()
     labels = [None] * len(paths) if predictions.pred_label is None else predictions.pred_label.flatten().int().tolist()
     masks = predictions.pred_mask
     boxes: Iterable[list[Box]] = [[]] * len(paths)
     if masks is not None:
-        boxes = map(boxes_of, masks.cpu().flatten(0, -3), paths)
+        boxes = (_boxes(mask, path, geometry) for mask, path in zip(masks.cpu().flatten(0, -3), paths, strict=True))
     return [PredictionRow(*row) for row in zip(map(str, paths), scores, labels, boxes, strict=True)]
+
+
+def _boxes(mask: torch.Tensor, path: str, geometry: FileGeometry) -> list[Box]:
+    """Boxes of a mask ``(h, w)`` in the file; in the map's own pixels if there is no such file."""
+    size = (mask.shape[0], mask.shape[1])
+    if not mask.any():
+        return []
+    try:
+        file = ImageReader().size(path)
+    except UnreadableImageError:
+        return boxes_of(mask, FileGeometry().of(size, size))
+    return boxes_of(mask, geometry.of(file, size))

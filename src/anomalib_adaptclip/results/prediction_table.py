@@ -54,7 +54,7 @@ class PredictionTable:
     Example:
         >>> with PredictionTable("results.csv") as file:  # doctest: +SKIP
         ...     for paths, predictions in predictor.stream(images):
-        ...         file.write(prediction_rows(paths, predictions))
+        ...         file.write(prediction_rows(paths, predictions, predictor.geometry))
     """
 
     def __init__(self, path: Path | str, resume: bool = False) -> None:

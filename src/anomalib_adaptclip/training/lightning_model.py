@@ -37,6 +37,8 @@ from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
+from anomalib_adaptclip.data.reading import ReadingCallback
+from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.files.run_folder import share_results_folder
 from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from anomalib_adaptclip.model.clip_mixin import FrozenClipMixin, build_model, resolve_backbone
@@ -44,7 +46,7 @@ from anomalib_adaptclip.model.fusion import Fusion
 from anomalib_adaptclip.model.model_options import ModelOptions
 
 from .batch_norm import synchronize_batch_norms
-from .losses import adapter_loss, total_loss
+from .losses import adapter_loss, require_finite, total_loss
 from .resuming import require_same_options
 from .target_evaluation import TargetEvaluation
 from .token_source import TokenSource
@@ -82,6 +84,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         seed: Seed for the adapters' first weights, and for drawing the target's prompts.
         cache_dir: Folder for CLIP's tokens, which are then computed once. About 4 times D numbers of 2 bytes a patch.
         fusion: As for :class:`AdaptCLIP`, for validation.
+        white_level: As for :class:`AdaptCLIP`.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
         post_processor: Post-processor or flag; none by default, for it keeps every pixel of the target.
         evaluator: Further metrics, computed on one-shot predictions.
@@ -111,6 +114,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         seed: int = 10,
         cache_dir: Path | str | None = None,
         fusion: Fusion = "published",
+        white_level: float | None = None,
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = False,
         evaluator: Evaluator | bool = False,
@@ -119,6 +123,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         options = ModelOptions(
             tuple(adapter_names), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion
         )
+        reader = ImageReader(white_level)
         spec, size = resolve_backbone(backbone, image_size)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
@@ -126,6 +131,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
             evaluator=evaluator,
             visualizer=visualizer,
         )
+        self.image_reader = reader
         self.require_input_size(size, spec.patch_size)
         self.keep_antialias()
         self.learning_rate = learning_rate
@@ -163,7 +169,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         function = getattr(self.configure_optimizers, "__func__", None)
         if isinstance(function, partial):
             function.__wrapped__ = function.func  # type: ignore[attr-defined]
-        return list(cast("Sequence[Callback]", super().configure_callbacks()))
+        return [ReadingCallback(), *cast("Sequence[Callback]", super().configure_callbacks())]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the adapters, without schedule."""
@@ -258,7 +264,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
             }
         parts = {f"{name}_{part}": value for name, loss in losses.items() for part, value in loss._asdict().items()}
         loss = torch.stack([*parts.values()]).sum()
-        self._require_finite(loss, batch)
+        require_finite(loss, batch)
         logged = {f"train_{name}": value.detach() for name, value in {**parts, "loss": loss}.items()}
         self.log_dict(logged, on_step=True, on_epoch=True, batch_size=len(label), sync_dist=True)
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(label))
@@ -335,14 +341,3 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
             figures = ", ".join(f"{name.replace('_', ' ')} {score:.3f}" for name, score in scores.items())
             rank_zero_info("Epoch %d, target: %s", self.current_epoch, figures)
         self._evaluation = None
-
-    @staticmethod
-    def _require_finite(loss: torch.Tensor, batch: QueryPromptBatch) -> None:
-        if loss.isfinite():
-            return
-        pairs = [f"{q} with prompt {p}" for q, p in zip(batch.image_path or (), batch.prompt_path or (), strict=True)]
-        msg = (
-            f"The loss became {loss.item()} with this batch:\n  " + "\n  ".join(pairs) + "\nTraining stopped; the "
-            f"{ADAPTER_FILE} of the last whole epoch is kept. Look at these images, or lower the learning rate."
-        )
-        raise FloatingPointError(msg)

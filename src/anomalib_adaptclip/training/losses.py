@@ -13,6 +13,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from anomalib_adaptclip.adapters import AdapterOutput
+from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE
+from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.model.anomaly_map import upsample
 
 SMOOTHING = 1e-5  # of labels, in the focal loss
@@ -83,3 +85,19 @@ def dice_loss(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def total_loss(losses: Sequence[AdapterLoss]) -> AdapterLoss:
     """Sum the losses of the layers, part by part."""
     return AdapterLoss(*(torch.stack(part).sum() for part in zip(*losses, strict=True)))
+
+
+def require_finite(loss: torch.Tensor, batch: QueryPromptBatch) -> None:
+    """Check that the loss of a batch is finite.
+
+    Raises:
+        FloatingPointError: If it is not; the files of the batch are named.
+    """
+    if loss.isfinite():
+        return
+    pairs = [f"{q} with prompt {p}" for q, p in zip(batch.image_path or (), batch.prompt_path or (), strict=True)]
+    msg = (
+        f"The loss became {loss.item()} with this batch:\n  " + "\n  ".join(pairs) + "\nTraining stopped; the "
+        f"{ADAPTER_FILE} of the last whole epoch is kept. Look at these images, or lower the learning rate."
+    )
+    raise FloatingPointError(msg)
