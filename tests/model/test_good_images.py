@@ -56,10 +56,10 @@ def test_all_good_images_become_prompts_with_thresholds(
     data, trainer = folder(write_images("good", images), **splits), engine()
     model = tiny(k_shot=images, calibration="normal")
     assert trainer.train(model, datamodule=data) == []
-    restored = AdaptCLIP.load_from_checkpoint(saved_by(trainer), map_location="cpu")
-    assert restored.prompt_files == sorted(data.train_data.samples.image_path)  # type: ignore[attr-defined]
+    restored: Any = AdaptCLIP.load_from_checkpoint(saved_by(trainer), map_location="cpu")
+    assert restored.prompt_files == sorted(data.train_data.samples.image_path)
     assert len(set(model.prompt_files)) == images
-    assert restored.post_processor.image_threshold.isfinite()  # type: ignore[attr-defined]
+    assert restored.post_processor.image_threshold.isfinite()
 
 
 @pytest.mark.parametrize("run", ["fit", "train"])

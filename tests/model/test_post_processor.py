@@ -60,7 +60,7 @@ def test_images_are_judged_as_they_were_fitted(validated: tuple[list[float], lis
     assert output.pred_label.int().tolist() == expected  # type: ignore[union-attr]
     assert (output.pred_score >= 0.5).int().tolist() == expected  # as those that compare with >=
     assert output.pred_mask.int().flatten().tolist() == expected  # type: ignore[union-attr]
-    assert (output.anomaly_map >= 0.5).int().flatten().tolist() == expected  # type: ignore[operator]
+    assert torch.as_tensor(output.anomaly_map >= 0.5).int().flatten().tolist() == expected  # type: ignore[operator]
 
 
 def test_the_threshold_is_in_the_middle_between_its_neighbours() -> None:

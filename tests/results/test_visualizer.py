@@ -160,7 +160,7 @@ def test_it_is_the_default_of_both_models(model: type[AdaptCLIP]) -> None:
 
 
 def test_anomalibs_own_can_be_given() -> None:
-    own = ImageVisualizer()
+    own: Any = ImageVisualizer()
     assert tiny(visualizer=own).visualizer is own
 
 

@@ -50,11 +50,12 @@ class TwoClassEvaluator(Evaluator):
         """Log the metrics that exist, and tell which do not."""
         del pl_module
         missing = {target: self._missing(trainer, target) for target in TARGETS}
-        for metric in self.test_metrics:
+        metrics: Any = self.test_metrics
+        for metric in metrics:
             if any(missing.get(field) for field in metric.fields):
                 metric.reset()
                 continue
-            self.log(metric.name, metric)
+            self.log(metric.name, metric)  # type: ignore[operator]  # Lightning gives it to callbacks
             if trainer.barebones:  # which logs nothing: as anomalib's own
                 trainer.callback_metrics[metric.name] = trainer.logged_metrics[metric.name] = metric.compute()
 
@@ -63,7 +64,8 @@ class TwoClassEvaluator(Evaluator):
         normal, abnormal = (trainer.strategy.reduce(self._seen[target], reduce_op="sum") > 0).tolist()
         if normal and abnormal:
             return ""
-        names = ", ".join(metric.name for metric in self.test_metrics if target in metric.fields)
+        metrics: Any = self.test_metrics
+        names = ", ".join(metric.name for metric in metrics if target in metric.fields)
         missing = "abnormal" if normal else "normal"
         if names and (normal or abnormal):
             logger.warning(

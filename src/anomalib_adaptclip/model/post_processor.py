@@ -21,13 +21,10 @@ class ThresholdBetweenScores(F1AdaptiveThreshold):
     the other side.
     """
 
-    def compute(self) -> torch.Tensor | None:
-        """The threshold, or None if there was nothing to find it on."""
-        threshold = super().compute()
-        if threshold is None:
-            return None
+    def compute(self) -> torch.Tensor:  # type: ignore[override]  # as anomalib's own
+        """The threshold of what was updated."""
         scores, labels = dim_zero_cat(self.preds), dim_zero_cat(self.target)
-        return threshold_between(scores, threshold, is_upper=bool(labels.any()))
+        return threshold_between(scores, super().compute(), is_upper=bool(labels.any()))
 
 
 class AdaptCLIPPostProcessor(PostProcessor):
