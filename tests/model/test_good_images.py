@@ -76,7 +76,8 @@ def test_the_log_tells_what_is_kept(write_images: WriteImages, engine: Any, capl
     with caplog.at_level(logging.INFO):
         trainer.train(tiny(k_shot=2, calibration="normal"), datamodule=folder(write_images("good", 2)))
     assert "mine has 2 good images and no others: all are kept for prompts." in caplog.text
-    assert f"There are no validation images. 2 prompts and their thresholds are in {saved_by(trainer)}." in caplog.text
+    told = f"There are no validation images. Kept in {saved_by(trainer)}: prompts (2), and their thresholds."
+    assert told in caplog.text
     assert "There are no test images: nothing is tested." in caplog.text
 
 

@@ -81,8 +81,8 @@ def save_without_validation(trainer: Trainer, model: Any) -> None:  # noqa: ANN4
         callback.on_validation_end(trainer, model)
     model.cpu()
     logger.info(
-        "There are no validation images. %d prompts and %s are in %s.",
-        len(model.prompt_files),
-        "their thresholds" if model.calibrator else "no thresholds, which calibration='normal' would find on them,",
+        "There are no validation images. Kept in %s: prompts (%d), %s.",
         getattr(trainer.checkpoint_callback, "best_model_path", "") or "the model, without a checkpoint",
+        len(model.prompt_files),
+        "and their thresholds" if model.calibrator else "no thresholds; calibration='normal' finds them on the prompts",
     )
