@@ -10,6 +10,7 @@ from anomalib_adaptclip.data import AbnormalFolder, DTDSynthetic, PredictFolder,
 from anomalib_adaptclip.model import AdaptCLIP, AdaptCLIPModel, AdaptCLIPPredictor
 from anomalib_adaptclip.prompts import PromptBank
 from anomalib_adaptclip.registration import register
+from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
 from anomalib_adaptclip.training import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
 
@@ -19,6 +20,7 @@ __all__ = [
     "AdaptCLIPModel",
     "AdaptCLIPPredictor",
     "AdaptCLIPTraining",
+    "AdaptCLIPVisualizer",
     "DTDSynthetic",
     "PredictFolder",
     "PromptBank",

@@ -70,7 +70,6 @@ def test_train_then_predict_from_the_checkpoint(
     assert len(pictures(tmp_path)) > 0
 
 
-@pytest.mark.filterwarnings("ignore:No negative samples in targets:UserWarning")  # image AUROC of one class
 def test_a_data_set_of_the_paper_by_its_file(anomalib: Callable[..., AnomalibCLI], tmp_path: Path) -> None:
     """One-shot where nothing is normal: the prompt is one of the images under test."""
     LAYOUTS["kvasir"](tmp_path / "polyps")
@@ -102,6 +101,25 @@ def test_predict_on_a_folder_alone(anomalib: Callable[..., AnomalibCLI], marble:
         *CPU,
     )
     assert few_shot.model.model.prompt_memory.k_shot == 4
+
+
+@pytest.mark.parametrize("subcommand", ["fit", "train"])
+def test_good_images_alone(subcommand: str, anomalib: Callable[..., AnomalibCLI], marble: Path, tmp_path: Path) -> None:
+    """A checkpoint with prompts and thresholds, from which prediction and export work."""
+    good, queries = marble / "marble" / "train" / "good", marble / "marble" / "test"
+    data = ("--data", "Folder", "--data.name", "mine", "--data.normal_dir", good, "--data.num_workers", 0)
+    options = ("--model.k_shot", 4, "--model.calibration", "normal")
+    trained = anomalib(subcommand, "--model", "AdaptCLIP", *options, *SMALL, *data, *CPU)
+    [checkpoint] = tmp_path.rglob("model.ckpt")
+    assert len(set(trained.model.prompt_files)) == 4
+    from_it = ("--model", "AdaptCLIP", *SMALL, "--ckpt_path", checkpoint)
+    predicted = anomalib("predict", *from_it, "--data", queries, *CPU)
+    assert predicted.model.prompt_files == trained.model.prompt_files
+    assert predicted.model.post_processor.image_threshold == trained.model.post_processor.image_threshold
+    assert len(pictures(tmp_path)) == len([*queries.rglob("*.png")])
+    exported = anomalib("export", *from_it, "--export_type", "torch")
+    assert exported.model is not None
+    assert [*tmp_path.rglob("model.pt")] != []
 
 
 @pytest.mark.parametrize("subcommand", ["fit", "validate", "test"])

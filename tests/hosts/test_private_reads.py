@@ -13,6 +13,7 @@ import open_clip
 import pytest
 import torch
 from anomalib.data import AnomalibDataModule
+from anomalib.metrics import F1AdaptiveThreshold
 from anomalib.models.components import KCenterGreedy
 from anomalib.post_processing import PostProcessor
 from lightning.pytorch import LightningModule, Trainer
@@ -82,6 +83,11 @@ def test_a_module_without_a_trainer_has_none() -> None:
 @pytest.mark.parametrize("name", ["_image_threshold", "_pixel_threshold", *EXTREMES])
 def test_buffers_of_the_post_processor(name: str) -> None:
     assert name in dict(PostProcessor().named_buffers())
+
+
+def test_metrics_of_the_post_processor() -> None:
+    names = {name for name, module in PostProcessor().named_children() if isinstance(module, F1AdaptiveThreshold)}
+    assert names == {"_image_threshold_metric", "_pixel_threshold_metric"}
 
 
 def test_thresholds_are_read_from_those_buffers() -> None:

@@ -40,6 +40,7 @@ class PredictFolder(AnomalibDataModule):
         require_choice("unreadable", unreadable, Unreadable)
         super().__init__(train_batch_size=1, eval_batch_size=require_batch_size(batch_size), num_workers=num_workers)
         self.files = list_image_files(path)
+        self.root = Path(path) if Path(path).is_dir() else Path(path).parent
         self.unreadable = unreadable
 
     def setup(self, stage: str | None = None) -> None:

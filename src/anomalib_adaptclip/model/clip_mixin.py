@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from anomalib.metrics import AUPR, AUPRO, AUROC, Evaluator, F1Max
+from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
+from anomalib.visualization import ImageVisualizer
 from lightning.pytorch import LightningDataModule
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Backbone, Clip, get_backbone, require_image_size
 from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.memory import Precision
+from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
 
 from .antialias_resize import exportable
+from .evaluator import TwoClassEvaluator
 from .image_input import ImageInput
 from .model_options import ModelOptions
+from .post_processor import AdaptCLIPPostProcessor
 from .torch_model import AdaptCLIPModel
 
 if TYPE_CHECKING:
@@ -93,15 +98,24 @@ class FrozenClipMixin(_Host):
 
     @staticmethod
     def configure_evaluator() -> Evaluator:
-        """AUROC, AUPR and F1Max of images and pixels, and AUPRO."""
+        """AUROC, AUPR and F1Max of images and pixels, and AUPRO, as far as they exist."""
         image: dict[str, Any] = {"fields": ["pred_score", "gt_label"], "prefix": "image_"}
         pixel: dict[str, Any] = {"fields": ["anomaly_map", "gt_mask"], "prefix": "pixel_", "strict": False}
-        return Evaluator(
+        return TwoClassEvaluator(
             test_metrics=[
                 *(metric(**image) for metric in (AUROC, AUPR, F1Max)),
                 *(metric(**pixel) for metric in (AUROC, AUPR, F1Max, AUPRO)),
             ]
         )
+
+    def configure_post_processor(self) -> PostProcessor:
+        """anomalib's, which normalises after a validation run, with thresholds between scores."""
+        return AdaptCLIPPostProcessor()
+
+    @classmethod
+    def configure_visualizer(cls) -> ImageVisualizer:
+        """One picture for each image, in the run's own folder."""
+        return AdaptCLIPVisualizer()
 
     @classmethod
     def configure_pre_processor(cls, image_size: tuple[int, int] | None = None) -> PreProcessor:

@@ -27,6 +27,7 @@ from anomalib_adaptclip.adapters.adapter_slot import AdapterSlot
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
+from anomalib_adaptclip.data.good_images import keep_good_images
 from anomalib_adaptclip.data.reading import ReadingCallback, require_images
 from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank, UnknownCategory, require_bank
@@ -40,10 +41,10 @@ from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from .clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from .export import WholeExportMixin
 from .fusion import Fusion
+from .missing_data import SkipMissingData
 from .model_options import ModelOptions
 from .precision import keep_float32, precise_part
 from .prompt_encoding import PromptImages, read_prompts, update_prompts
-from .skip_missing_validation import SkipMissingValidation
 from .thresholds import warn_if_uncalibrated
 
 
@@ -286,9 +287,10 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         return empty_dataloader()
 
     def configure_callbacks(self) -> list[Callback]:
-        """Pre-processor, post-processor and so on; then what writes results."""
+        """Pre-processor and so on; then what writes results. No other hook comes before the data's setup."""
+        keep_good_images(self.current_datamodule(), self.shots.k_shot)
         components = cast("list[Callback]", super().configure_callbacks())
-        return [ReadingCallback(), *components, self._results_callback, SkipMissingValidation()]
+        return [ReadingCallback(), *components, self._results_callback, SkipMissingData()]
 
     def configure_optimizers(self) -> None:
         """Nothing is optimized."""
@@ -340,7 +342,3 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
     def learning_type(self) -> LearningType:
         """Few-shot with prompts, zero-shot without: nothing is trained."""
         return LearningType.FEW_SHOT if self.shots.k_shot or self.prompt_bank else LearningType.ZERO_SHOT
-
-    def configure_post_processor(self) -> PostProcessor:
-        """anomalib's, which normalises and thresholds after a validation run."""
-        return PostProcessor()

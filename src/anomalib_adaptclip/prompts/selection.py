@@ -142,6 +142,8 @@ def prompts_from_folder(source: str | Path, k_shot: int | None = None, argument:
 def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: int) -> list[str]:
     """Draw K train images as the published protocol does: with replacement, over the images in file-name order.
 
+    Where there are K images and no more, all are taken: with replacement some would be left out.
+
     Args:
         datamodule: Data module that has been set up. If it says ``prompts_are_abnormal``, as `AbnormalFolder` does, the
             labels do not matter.
@@ -161,7 +163,7 @@ def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: i
         samples = samples[samples.label_index == LabelName.NORMAL]
     files = sorted(samples.image_path)
     require_enough(len(files), k_shot, f"the train split of {datamodule.name} {datamodule.category}".rstrip())
-    return draw(files, k_shot, seed)
+    return files if len(files) == k_shot else draw(files, k_shot, seed)
 
 
 def draw(files: Sequence[str], k_shot: int, seed: int) -> list[str]:
