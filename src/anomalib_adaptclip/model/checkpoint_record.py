@@ -32,6 +32,8 @@ class CheckpointRecord:
         prompt_files: Its prompt images, none for zero-shot.
         calibration: Thresholds of normal images, if such were found.
         prompt_bank: Path of the prompt bank that it was made with, empty without.
+        preprocessing: What was done to images, in words.
+        input_size: Height and width of the model's input in pixels, where the pre-processor sets them.
         version: Version of this package that wrote it.
     """
 
@@ -41,6 +43,8 @@ class CheckpointRecord:
     prompt_files: tuple[str, ...] = ()
     calibration: CalibrationRecord | None = None
     prompt_bank: str = ""
+    preprocessing: str = ""
+    input_size: tuple[int, int] | None = None
     version: str = __version__
 
     @classmethod
@@ -76,6 +80,8 @@ class CheckpointRecord:
                 tuple(calibration["files"]), calibration["rate"], Thresholds(*calibration["thresholds"])
             ),
             prompt_bank=record["prompt_bank"],
+            preprocessing=record["preprocessing"],
+            input_size=record["input_size"] and (record["input_size"][0], record["input_size"][1]),
             version=record["version"],
         )
 
@@ -99,6 +105,20 @@ class CheckpointRecord:
         )
         raise ValueError(msg)
 
+    def require_same_preprocessing(self, preprocessing: str) -> None:
+        """Check that a model does to images what was done when the checkpoint was made.
+
+        Raises:
+            ValueError: If it does something else.
+        """
+        if preprocessing != self.preprocessing:
+            msg = (
+                f"The checkpoint's prompts and thresholds are of images preprocessed by {_one_line(self.preprocessing)}; "
+                f"the model has {_one_line(preprocessing)}. Give the pre_processor that it was made with (False where "
+                "there was None), or leave the checkpoint out."
+            )
+            raise ValueError(msg)
+
     def warn_of_other_prompts(self, has_bank: bool, has_shots: bool) -> None:
         """Tell if the thresholds belong to scores of another kind than those of the model that loads them.
 
@@ -115,6 +135,10 @@ class CheckpointRecord:
                 ", ".join(filter(None, (had, self.prompt_bank))),
                 has,
             )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _kind_of_prompts(has_bank: bool, has_prompts: bool) -> str:

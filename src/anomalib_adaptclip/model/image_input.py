@@ -34,7 +34,7 @@ class ImageInput:
     @property
     def description(self) -> str:
         """What is done to images, for what must not outlive a change of it."""
-        return repr(self._pre_processor)
+        return repr(self._pre_processor if self._transform is None else self._transform)
 
     @property
     def is_identity(self) -> bool:

@@ -24,7 +24,7 @@ Precision = Literal["float32", "float16"]
 class PromptMemory(nn.Module):
     """Hold the normal tokens in one buffer ``(S, K, L, D)``, so that they travel with checkpoints and devices.
 
-    An empty memory has K = 0. Loading a state takes over its number of shots and its precision.
+    An empty memory has K = 0. Loading a state takes over its number of shots; its precision too, unless this one is half.
 
     Args:
         precision: ``"float16"`` halves the memory of the tokens; they are compared at the precision of the queries.
@@ -77,7 +77,7 @@ class PromptMemory(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
         stored = state_dict.get(f"{prefix}tokens")
         if stored is not None:
-            self.tokens = torch.empty_like(stored, device=self.tokens.device)
+            self.tokens = torch.empty_like(self._rounded(stored), device=self.tokens.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -75,8 +75,6 @@ class Shots:
         self.files, self.restored = list(files), bool(files)
         if files:
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(files))
-            if self.source_files and self.source_files != self.files:
-                logger.warning("few_shot_source is not used: the checkpoint has prompts. To change them, train anew.")
 
 
 def require_shots(k_shot: int, source: Path | str | None) -> None:
