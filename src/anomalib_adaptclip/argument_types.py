@@ -18,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 _UNIONS = (Union, types.UnionType)
+_TOO_LARGE = 2**63  # for torch
 
 
 def require_types(function: Callable[..., object], values: Mapping[str, object]) -> None:
@@ -63,7 +64,9 @@ def require_at_least(least: int, **values: int) -> None:
 def describe(hint: Any) -> str:  # noqa: ANN401  # types know no type of annotations
     """Say in words what an annotation allows, such as ``"an int or None"``."""
     if get_origin(hint) in _UNIONS:
-        parts = list(dict.fromkeys(describe(part) for part in _members(hint)))
+        parts = list(dict.fromkeys(map(describe, get_args(hint))))
+        if Path in get_args(hint) and str in get_args(hint):
+            parts = ["a path", *(part for part in parts if part not in {describe(Path), describe(str)})]
         return " or ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
     if get_origin(hint) is Literal:
         return f"one of {list(get_args(hint))}"
@@ -71,16 +74,10 @@ def describe(hint: Any) -> str:  # noqa: ANN401  # types know no type of annotat
         return f"({', '.join(map(describe, get_args(hint)))})"
     if _is_sequence(hint):
         return f"a list, each {describe(get_args(hint)[0])}"
-    words = {int: "an int", float: "a finite number", bool: "True or False", str: "a text", Path: "a path"}
+    words = {int: "an int", float: "a finite number", bool: "True or False", str: "a text"}
     words |= {type(None): "None", dict: "a dictionary", Mapping: "a dictionary"}
     origin = get_origin(hint) or hint
     return words.get(origin) or f"a {getattr(origin, '__name__', origin)}"
-
-
-def _members(hint: Any) -> list[Any]:  # noqa: ANN401
-    """Members of a union, without the text that stands for a path."""
-    members = list(get_args(hint))
-    return [part for part in members if part is not str] if Path in members else members
 
 
 def _is_sequence(hint: Any) -> bool:  # noqa: ANN401
@@ -112,14 +109,15 @@ def _fits_class(value: object, cls: Any) -> bool:  # noqa: ANN401
     if cls is bool:
         return isinstance(value, bool | np.bool_)
     if cls is int:
-        return isinstance(value, Integral) and not isinstance(value, bool)
+        return isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) < _TOO_LARGE
     if cls is float:
         return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if cls is str:
         return isinstance(value, str) and value != ""
-    if not isinstance(cls, type) or getattr(cls, "_is_protocol", False):
-        return True  # no class to compare with: a protocol, or anything
-    return isinstance(value, cls)
+    try:
+        return isinstance(value, cls)
+    except TypeError:  # no class to compare with: anything, or a protocol
+        return True
 
 
 def _abbreviated(value: object) -> str:

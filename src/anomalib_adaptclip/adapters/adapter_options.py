@@ -71,7 +71,13 @@ class AdapterOptions:
 
         Returns:
             The adapters by name.
+
+        Raises:
+            ValueError: If the reduction leaves no features.
         """
+        if self.reduction > width:
+            msg = f"reduction divides the width of the tokens, {width}; got {self.reduction}. Take 4, for instance."
+            raise ValueError(msg)
         adapters = nn.ModuleDict()
         if "visual" in self.adapters:
             adapters["visual"] = VisualAdapter(width, self.reduction)

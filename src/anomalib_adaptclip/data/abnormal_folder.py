@@ -15,6 +15,8 @@ from PIL import Image
 from torchvision.transforms.v2.functional import to_image
 from torchvision.tv_tensors import Mask
 
+from anomalib_adaptclip.argument_types import require_types
+
 from .image_data_module import ImageDataModule
 
 _MASK_THRESHOLD = 127  # masks may be JPEG files, whose black is not quite 0
@@ -49,6 +51,7 @@ class AbnormalFolder(ImageDataModule):
         mask_dir: str = "masks",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        require_types(AbnormalFolder.__init__, locals())
         # Any other mode makes normal test images out of the train split, by this ratio.
         super().__init__(test_split_mode=TestSplitMode.NONE, test_split_ratio=0.2, **kwargs)
         self._name = name

@@ -15,6 +15,8 @@ from anomalib.data.utils import LabelName
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from anomalib_adaptclip.argument_types import require_types
+
 from .abnormal_folder import AbnormalFolder
 from .catalogue import build_data_set, categories_of_data_set
 from .data_source import images_without_mask
@@ -66,6 +68,7 @@ def check_data_set(name: str, root: Path | str | None = None) -> Iterator[Report
     Raises:
         ValueError: If there is no such data set.
     """
+    require_types(check_data_set, locals())
     categories: list[str | None] = [*categories_of_data_set(name)]
     modules = [(category, build_data_set(name, root, category)) for category in categories or [None]]
     if absence := _absence([module for _, module in modules]):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
 from anomalib_adaptclip.clip import ClipIdentity
 from anomalib_adaptclip.version import __version__
@@ -87,8 +89,8 @@ class CheckpointRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain data, which ``torch.load(weights_only=True)`` reads."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        record: dict[str, Any] = plain(asdict(self))
+        return record
 
     def require_same_clip(self, clip: ClipIdentity) -> None:
         """Check that the checkpoint belongs to a model's CLIP.
@@ -112,10 +114,10 @@ class CheckpointRecord:
             ValueError: If it does something else.
         """
         if preprocessing != self.preprocessing:
+            found, own = (" ".join(text.split()) for text in (self.preprocessing, preprocessing))
             msg = (
-                f"The checkpoint's prompts and thresholds are of images preprocessed by {_one_line(self.preprocessing)}; "
-                f"the model has {_one_line(preprocessing)}. Give the pre_processor that it was made with (False where "
-                "there was None), or leave the checkpoint out."
+                f"The checkpoint was made with images preprocessed by {found}; the model has {own}. Give the "
+                "pre_processor that it was made with (False where there was None), or leave the checkpoint out."
             )
             raise ValueError(msg)
 
@@ -137,16 +139,14 @@ class CheckpointRecord:
             )
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _kind_of_prompts(has_bank: bool, has_prompts: bool) -> str:
     return "a prompt bank" if has_bank else "prompts" if has_prompts else "no prompts"
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Dictionaries and lists in place of tuples."""
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Lists in place of tuples, and Python's numbers in place of NumPy's, which ``weights_only=True`` refuses."""
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.clip import (
     CLIP_MEAN,
     CLIP_STD,
@@ -28,8 +29,8 @@ from anomalib_adaptclip.files.tensors import read_torch_file
 from anomalib_adaptclip.prompts.memory import Precision
 
 from .antialias_resize import exportable
-from .checkpoint_record import CheckpointRecord
-from .given_arguments import given_arguments, require_known, require_undecided, use_given
+from .checkpoint_record import CheckpointRecord, plain
+from .given_arguments import COMPONENTS, given_arguments, keep_given, put_state_in, require_known, require_undecided
 from .image_input import ImageInput
 from .model_options import ModelOptions
 from .torch_model import AdaptCLIPModel
@@ -54,6 +55,11 @@ class FrozenClipMixin(_Host):
     given_components: frozenset[str]
 
     @property
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width of the input in pixels, ``None`` if images keep their own."""
+        return None if self.image_input.is_identity else super().input_size
+
+    @property
     def image_input(self) -> ImageInput:
         """Reads and preprocesses images for this model."""
         return ImageInput(self.pre_processor)
@@ -70,6 +76,7 @@ class FrozenClipMixin(_Host):
         Raises:
             ValueError: If one cannot be read.
         """
+        require_types(self.read_images, locals())
         return self.image_input.read(files).to(self.device)
 
     def require_input_size(self, default: tuple[int, int], patch_size: int) -> None:
@@ -122,9 +129,7 @@ class FrozenClipMixin(_Host):
         require_known(cls, kwargs)
         content = read_checkpoint(checkpoint_path)
         require_undecided(kwargs, content.get("hyper_parameters", {}), CheckpointRecord.from_checkpoint(content))
-        return super().load_from_checkpoint(
-            checkpoint_path, map_location, None, strict, weights_only, **kwargs
-        )
+        return super().load_from_checkpoint(checkpoint_path, map_location, None, strict, weights_only, **kwargs)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore anomalib's components, except those that were given, and check that all else fits.
@@ -137,11 +142,14 @@ class FrozenClipMixin(_Host):
         record.require_same_clip(self.clip_identity)
         saved = checkpoint.get("hyper_parameters", {})
         require_undecided(given_arguments(type(self), self.hparams), saved, record)
-        for name in self.given_components:
-            use_given(name, getattr(self, name), checkpoint)
+        keep_given(self.given_components, checkpoint)
         super().on_load_checkpoint(checkpoint)
+        for name in {*self.given_components, "evaluator", "visualizer"}:  # anomalib saves no more of these than tensors
+            put_state_in(name, getattr(self, name), checkpoint)
         self.keep_antialias()
         record.require_same_preprocessing(self.image_input.description)
+        state, tokens = checkpoint["state_dict"], "model.prompt_memory.tokens"
+        state[tokens] = self.model.prompt_memory.rounded(state[tokens])
 
     def new_record(self, origin: AdapterOrigin, **parts: Any) -> CheckpointRecord:  # noqa: ANN401
         """What a checkpoint of this model says besides its tensors.
@@ -160,7 +168,13 @@ class FrozenClipMixin(_Host):
         )
 
     def leave_clip_out(self, checkpoint: dict[str, Any]) -> None:
-        """Take CLIP's weights out of a checkpoint: they are large, never change, and can be had elsewhere."""
+        """Take CLIP's weights out of a checkpoint: they are large, never change, and can be had elsewhere.
+
+        So is what Lightning saves of anomalib's components as callbacks: their state is among the model's.
+        """
+        for name in COMPONENTS:
+            checkpoint.get("callbacks", {}).pop(getattr(getattr(self, name), "state_key", None), None)
+        checkpoint["hyper_parameters"] = plain(dict(checkpoint["hyper_parameters"]))
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {key: state[key] for key in state if not key.startswith(CLIP_PREFIX)}
 
@@ -206,9 +220,7 @@ def resolve_backbone(name: str, image_size: int | tuple[int, int] | None) -> tup
         ValueError: If the backbone is unknown, or the size no multiple of its patch.
     """
     backbone = get_backbone(name)
-    return backbone, require_image_size(
-        backbone.image_size if image_size is None else image_size, backbone.patch_size
-    )
+    return backbone, require_image_size(backbone.image_size if image_size is None else image_size, backbone.patch_size)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 """Arguments that are given beside a checkpoint: each wins, or is refused by name."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,7 @@ def require_arguments(cls: type[Any], arguments: Mapping[str, object]) -> frozen
 def given_arguments(cls: type[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments that are other than their default. A command line hands over all, so no more can be known."""
     defaults = _defaults(cls)
-    return {
-        name: value for name, value in arguments.items() if name in defaults and not _equal(value, defaults[name])
-    }
+    return {name: value for name, value in arguments.items() if name in defaults and not _equal(value, defaults[name])}
 
 
 def require_known(cls: type[Any], names: Mapping[str, object]) -> None:
@@ -120,16 +118,26 @@ def _is_origin(adapters: str | Path, origin: AdapterOrigin) -> bool:
     return is_same_file or str(adapters) == origin.source
 
 
-def use_given(name: str, component: nn.Module | None, checkpoint: dict[str, Any]) -> None:
-    """Let a component that was given win over the checkpoint's, whose thresholds it takes if it has none.
+def keep_given(names: Collection[str], checkpoint: dict[str, Any]) -> None:
+    """Take out of a checkpoint what anomalib would put over components that were given.
+
+    Args:
+        names: Names of the components.
+        checkpoint: Changed in place.
+    """
+    for name in names:
+        checkpoint.pop(f"anomalib_{name}_config", None)
+        checkpoint.get("anomalib_components_enabled", {}).pop(name, None)
+
+
+def put_state_in(name: str, component: object, checkpoint: dict[str, Any]) -> None:
+    """Put a component's own state in place of that in a checkpoint. A post-processor takes thresholds if it has none.
 
     Args:
         name: Its name, one of anomalib's four.
         component: The component, ``None`` for none.
-        checkpoint: Changed in place: what is in it for this component is that of the component itself.
+        checkpoint: Changed in place.
     """
-    checkpoint.pop(f"anomalib_{name}_config", None)
-    checkpoint.get("anomalib_components_enabled", {}).pop(name, None)
     state, prefix = checkpoint["state_dict"], f"{name}."
     saved = {key.removeprefix(prefix): state.pop(key) for key in [*state] if key.startswith(prefix)}
     if isinstance(component, nn.Module):

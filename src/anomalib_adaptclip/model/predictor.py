@@ -14,8 +14,8 @@ import torch
 from anomalib.data import InferenceBatch
 from torch.utils.data import DataLoader
 
-from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, require_batch_size
 from anomalib_adaptclip.argument_types import require_types
+from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, enough_workers, require_batch_size
 from anomalib_adaptclip.prompts.categories import category_of_folder
 
 from .checkpoint_record import CheckpointRecord
@@ -39,7 +39,7 @@ class AdaptCLIPPredictor:
         device: Where to compute; where the model is by default.
 
     Raises:
-        ValueError: If the model wants prompts and has no source of them, or is to write a table, which takes the Engine.
+        ValueError: If the model wants prompts and has no source of them, or is to write a table, as the Engine does.
 
     Example:
         >>> predictor = AdaptCLIPPredictor.from_checkpoint("model.ckpt")  # doctest: +SKIP
@@ -101,6 +101,7 @@ class AdaptCLIPPredictor:
         Raises:
             ValueError: If the type, the shape or the range is another.
         """
+        require_types(AdaptCLIPPredictor.__call__, {"categories": categories})
         image_input = self.model.image_input
         require_images(images, is_preprocessed=image_input.is_identity)
         return self._predict(image_input.preprocess(images), categories or None)
@@ -129,10 +130,10 @@ class AdaptCLIPPredictor:
         if isinstance(files, str | Path):
             msg = f"stream takes a list of image files, and got {str(files)!r} alone. Give sorted(folder.iterdir())."
             raise ValueError(msg)  # noqa: TRY004  # as for all arguments
+        require_types(self.stream, locals())
         images = ImageFilesDataset(files, self.model.image_input.preprocess, unreadable)
-        loader: DataLoader[Any] = DataLoader(
-            images, require_batch_size(batch_size), num_workers=num_workers, collate_fn=images.collate_fn
-        )
+        workers = enough_workers(num_workers, len(files), require_batch_size(batch_size))
+        loader: DataLoader[Any] = DataLoader(images, batch_size, num_workers=workers, collate_fn=images.collate_fn)
         return ((batch.image_path, self._predict(batch.image, self._categories(batch.image_path))) for batch in loader)
 
     def _categories(self, paths: Sequence[str]) -> list[str] | None:

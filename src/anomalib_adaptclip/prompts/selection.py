@@ -13,6 +13,8 @@ from anomalib.data.utils import LabelName
 from anomalib.data.utils.image import is_image_file
 from lightning.pytorch import LightningDataModule
 
+from anomalib_adaptclip.argument_types import require_types
+
 logger = logging.getLogger(__name__)
 
 
@@ -35,9 +37,10 @@ class Shots:
     """
 
     def __init__(self, k_shot: int = 0, source: Path | str | None = None, seed: int = 10) -> None:
+        require_types(Shots.__init__, locals())
         require_shots(k_shot, source)
-        self.k_shot = k_shot
-        self.seed = seed
+        self.k_shot = int(k_shot)
+        self.seed = int(seed)
         self.source_files = [] if source is None else prompts_from_folder(source, k_shot)
         self.files: list[str] = []
         self.restored = False

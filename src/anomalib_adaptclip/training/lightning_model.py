@@ -47,9 +47,9 @@ from anomalib_adaptclip.model.model_options import ModelOptions
 from .batch_norm import synchronize_batch_norms
 from .losses import adapter_loss, total_loss
 from .resuming import require_same_options
-from .training_options import require_training
 from .target_evaluation import TargetEvaluation
 from .token_source import TokenSource
+from .training_options import require_training
 
 logger = logging.getLogger(__name__)
 
