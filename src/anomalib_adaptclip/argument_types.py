@@ -109,9 +109,9 @@ def _fits_class(value: object, cls: Any) -> bool:  # noqa: ANN401
     if cls is bool:
         return isinstance(value, bool | np.bool_)
     if cls is int:
-        return isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) < _TOO_LARGE
+        return not isinstance(value, bool) and isinstance(value, Integral) and abs(int(value)) < _TOO_LARGE
     if cls is float:
-        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     if cls is str:
         return isinstance(value, str) and value != ""
     try:

@@ -274,7 +274,8 @@ def test_what_agrees_is_welcome(way: Any, checkpoint: Path, files: dict[str, Pat
 
 def test_a_default_that_is_named_is_given(tmp_path: Path) -> None:
     checkpoint = make_checkpoint(tmp_path, fusion="paper", k_shot=1, prompt_precision="float16")
-    for name, value in {"fusion": "published", "prompt_precision": "float32", "k_shot": 0}.items():
+    named: dict[str, Any] = {"fusion": "published", "prompt_precision": "float32", "k_shot": 0}
+    for name, value in named.items():
         with pytest.raises(ValueError, match=decides(name)):
             AdaptCLIP.load_from_checkpoint(checkpoint, **{name: value})
 
@@ -289,7 +290,7 @@ def test_a_checkpoint_without_prompts_leaves_them_to_the_arguments(
 
 
 def test_the_files_of_the_prompts_are_the_same_folder(checkpoint: Path) -> None:
-    first = Path(AdaptCLIP.load_from_checkpoint(checkpoint).prompt_files[0])  # type: ignore[arg-type, index]
+    first = Path(AdaptCLIP.load_from_checkpoint(checkpoint).prompt_files[0])
     with pytest.raises(ValueError, match=decides("few_shot_source")):
         AdaptCLIP.load_from_checkpoint(checkpoint, few_shot_source=first.parent)
 

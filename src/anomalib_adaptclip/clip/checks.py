@@ -4,7 +4,6 @@
 """What a CLIP must look like for its tokens to be read."""
 
 from collections.abc import Iterable, Sequence
-from numbers import Integral
 
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import nn
@@ -63,7 +62,7 @@ def require_image_size(image_size: int | tuple[int, int], patch_size: int) -> tu
     Raises:
         ValueError: If one of them is no multiple of the patch.
     """
-    sides = (image_size, image_size) if isinstance(image_size, Integral) else image_size
+    sides = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
     height, width = map(int, sides)  # NumPy's numbers too
     if min(height, width) < patch_size or height % patch_size or width % patch_size:
         below = "x".join(str(max(side // patch_size, 1) * patch_size) for side in (height, width))

@@ -102,17 +102,17 @@ class FrozenClipMixin(_Host):
     @classmethod
     def load_from_checkpoint(
         cls,
-        checkpoint_path: str | Path,
+        checkpoint_path: Any,  # noqa: ANN401
         map_location: Any = None,  # noqa: ANN401
         hparams_file: str | Path | None = None,
         strict: bool | None = None,
-        weights_only: bool = True,
+        weights_only: bool | None = True,
         **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401  # a model of this class
         """Load a model from a checkpoint.
 
         Args:
-            checkpoint_path: File.
+            checkpoint_path: Path of the file.
             map_location: Where its tensors go, as of ``torch.load``.
             hparams_file: Not possible: the checkpoint has its arguments itself.
             strict: Whether all tensors must fit.
@@ -129,7 +129,9 @@ class FrozenClipMixin(_Host):
         require_known(cls, kwargs)
         content = read_checkpoint(checkpoint_path)
         require_undecided(kwargs, content.get("hyper_parameters", {}), CheckpointRecord.from_checkpoint(content))
-        return super().load_from_checkpoint(checkpoint_path, map_location, None, strict, weights_only, **kwargs)
+        return super().load_from_checkpoint(
+            checkpoint_path, map_location, None, strict, weights_only is not False, **kwargs
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore anomalib's components, except those that were given, and check that all else fits.
