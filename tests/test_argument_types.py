@@ -165,7 +165,7 @@ def test_each_argument_is_checked(target: str, model: AdaptCLIP) -> None:
 def test_methods_check_too(model: AdaptCLIP) -> None:
     bank, predictor = PromptBank(model.model, "tiny"), AdaptCLIPPredictor(model)
     wrong: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
-        (bank.add, {"name": "", "images": torch.zeros(1, 3, 56, 56)}, "name must be a text; got ''"),
+        (bank.add, {"name": "", "images": torch.zeros(1, 3, 56, 56)}, "needs a name; got an empty one"),
         (bank.add, {"name": "a", "images": [1]}, "images must be a Tensor"),
         (bank.remove, {"name": 3}, "name must be a text"),
         (bank.save, {"path": 3}, "path must be a path"),
@@ -241,7 +241,7 @@ def test_wrong_arguments_of_training(options: dict[str, Any], message: str) -> N
         (QueryPromptDataModule, {"base": "MVTecAD", "base_categories": "bottle"}, "base_categories must be a list"),
         (QueryPromptDataModule, {"base": "MVTecAD", "train_batch_size": 0}, "train_batch_size must be at least 1"),
         (QueryPromptDataModule, {"base": "MVTecAD", "num_workers": -1}, "num_workers must be at least 0"),
-        (SyntheticDefects, {"image_size": 63}, "image_size must be at least 64; got 63"),
+        (SyntheticDefects, {"image_size": 63}, "image_size must be at least 64, got 63"),
         (SyntheticDefects, {"num_workers": -1}, "num_workers must be at least 0; got -1"),
         (SyntheticDefects, {"train_batch_size": "8"}, "train_batch_size must be an int; got '8'"),
         (DTDSynthetic, {"val_split_ratio": "0.5"}, "val_split_ratio must be a finite number or None; got '0.5'"),

@@ -27,7 +27,7 @@ from anomalib.utils.path import resolve_dataset_root
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomalib_adaptclip.argument_types import require_at_least, require_types
+from anomalib_adaptclip.argument_types import require_types
 
 from .image_data_module import ImageDataModule
 from .rendering import CATEGORIES, MIN_IMAGE_SIZE, get_category, render_sample
@@ -81,15 +81,13 @@ class SyntheticDefects(ImageDataModule):
         super().__init__(num_workers=num_workers, seed=seed, **kwargs)
         self.root = resolve_dataset_root(root, "SyntheticDefects")
         self.category = get_category(category).name
-        counts = {
-            "num_train_images": int(num_train_images),
-            "num_normal_test_images": int(num_normal_test_images),
-            "num_images_per_defect": int(num_images_per_defect),
+        self.parameters = {
+            "seed": _at_least("seed", seed, 0),
+            "image_size": _at_least("image_size", image_size, MIN_IMAGE_SIZE),
+            "num_train_images": _at_least("num_train_images", num_train_images, 1),
+            "num_normal_test_images": _at_least("num_normal_test_images", num_normal_test_images, 1),
+            "num_images_per_defect": _at_least("num_images_per_defect", num_images_per_defect, 1),
         }
-        require_at_least(0, seed=seed)
-        require_at_least(MIN_IMAGE_SIZE, image_size=image_size)
-        require_at_least(1, **counts)
-        self.parameters = {"seed": int(seed), "image_size": int(image_size), **counts}
 
     def prepare_data(self) -> None:
         """Draw the images unless they exist already.
@@ -177,6 +175,13 @@ class SyntheticDefects(ImageDataModule):
             _save(sample.image, folder / series / f"{index:0{digits}d}.png")
             if defect is not None:
                 _save(sample.mask, folder / "ground_truth" / defect / f"{index:0{digits}d}_mask.png")
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    if value < least:
+        msg = f"{name} must be at least {least}, got {value}."
+        raise ValueError(msg)
+    return int(value)  # NumPy's numbers are no JSON
 
 
 def _save(picture: NDArray[np.uint8], path: Path) -> None:

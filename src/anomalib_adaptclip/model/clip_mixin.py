@@ -129,6 +129,8 @@ class FrozenClipMixin(_Host):
         require_known(cls, kwargs)
         content = read_checkpoint(checkpoint_path)
         require_undecided(kwargs, content.get("hyper_parameters", {}), CheckpointRecord.from_checkpoint(content))
+        if kwargs.get("prompt_bank", True) is None:  # what the checkpoint says of its bank goes with it
+            kwargs.setdefault("unknown_category", "zero_shot")
         return super().load_from_checkpoint(
             checkpoint_path, map_location, None, strict, weights_only is not False, **kwargs
         )

@@ -109,6 +109,9 @@ class PromptBank:
         Raises:
             ValueError: If shape or size is another, or there is no name.
         """
+        if name == "":
+            msg = "A category of a prompt bank needs a name; got an empty one."
+            raise ValueError(msg)
         require_types(self.add, locals())
         tokens = self.model.prompt_memory.pack(self.model.encode_prompts(images).layers)
         with _WRITING:
