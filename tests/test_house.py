@@ -16,7 +16,7 @@ ROOT = Path(anomalib_adaptclip.__file__).parent
 PACKAGES = (
     "files", "clip", "adapters", "prompts", "data", "results", "model", "metrics", "training", "paper", "comparison",
 )  # fmt: skip
-FOUNDATION = {"version", "choices"}  # modules of the root that every package may import
+FOUNDATION = {"version", "choices", "argument_types"}  # modules of the root that every package may import
 MODULES = {path: ".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in ROOT.rglob("*.py")}
 
 

@@ -138,24 +138,22 @@ def test_prompts_follow_the_data(data_root: Path, datamodule: SyntheticDefects, 
 def test_prompts_come_out_of_the_checkpoint(
     datamodule: SyntheticDefects, engine: Any, write_images: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And win over the constructor."""
+    """Others beside it are refused."""
     queries = write_images("query", 3)
     trained, first = tiny(k_shot=2), engine()
     first.train(trained, datamodule=datamodule)
     expected = scores(engine().predict(trained, data_path=queries, ckpt_path=checkpoint_of(first)))
 
-    model = tiny(k_shot=1, few_shot_source=write_images("others", 1))
     caplog.clear()
+    model = tiny()
     found = scores(engine().predict(model, data_path=queries, ckpt_path=checkpoint_of(first)))
     torch.testing.assert_close(found, expected)
     assert model.prompt_files == trained.prompt_files
-    assert "few_shot_source is not used: the checkpoint has prompts" in caplog.text
     assert all(name in caplog.text for name in trained.prompt_files)
 
-    zero_shot = tiny()
-    torch.testing.assert_close(
-        scores(engine().predict(zero_shot, data_path=queries, ckpt_path=checkpoint_of(first))), expected
-    )
+    others = tiny(k_shot=1, few_shot_source=write_images("others", 1))
+    with pytest.raises(ValueError, match=r"The checkpoint decides k_shot=1 \(checkpoint: 2\), few_shot_source="):
+        engine().predict(others, data_path=queries, ckpt_path=checkpoint_of(first))
 
 
 def test_a_zero_shot_checkpoint_leaves_the_prompts_to_the_constructor(
@@ -229,7 +227,7 @@ def test_the_pre_processor_is_restored(datamodule: SyntheticDefects, engine: Any
     first.validate(tiny(image_size=(56, 70)), datamodule=datamodule)
     loaded: Any = AdaptCLIP.load_from_checkpoint(checkpoint_of(first))
     assert loaded.input_size == (56, 70)
-    other = tiny()
+    other = tiny(image_size=None)
     engine().test(other, datamodule=datamodule, ckpt_path=checkpoint_of(first))
     assert other.input_size == (56, 70)
 

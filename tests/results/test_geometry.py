@@ -153,12 +153,14 @@ def test_boxes_of_whole_runs(
         batches = predictor.stream(sorted(images.iterdir()), batch_size=1)
         boxes = [row.boxes for paths, out in batches for row in prediction_rows(paths, out, predictor.geometry)]
     else:
-        data: dict[str, Any] = {
+        ways: dict[str, dict[str, Any]] = {
             "folder": {"datamodule": PredictFolder(images, batch_size=1)},
             "module": {"datamodule": Folder("a", images, abnormal_dir=images, val_split_mode="none", num_workers=0)},
             "data_path": {"data_path": images},
-        }[route]
-        Engine(default_root_dir=tmp_path, accelerator="cpu", devices=1, logger=False).predict(model=model, **data)
+        }
+        Engine(default_root_dir=tmp_path, accelerator="cpu", devices=1, logger=False).predict(
+            model=model, **ways[route]
+        )
         with (tmp_path / "a.csv").open(newline="") as file:
             boxes = [json.loads(row["boxes"]) for row in csv.DictReader(file)]
     assert len(boxes) >= 3

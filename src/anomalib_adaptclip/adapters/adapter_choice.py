@@ -62,6 +62,26 @@ def locate_adapters(source: str, backbone: Backbone, revision: str | None) -> Pa
     return TINY_FOLDER / ADAPTER_FILE if source == TINY_WEIGHTS else fetch_published(source, revision)
 
 
+def require_revision(revision: str | None, source: str, backbone: Backbone) -> None:
+    """Check that a revision is given only where published adapters may be downloaded.
+
+    Args:
+        revision: Branch, tag or commit of the published files.
+        source: Adapters that were asked for.
+        backbone: Backbone in use.
+
+    Raises:
+        ValueError: If there is nothing to download.
+    """
+    names = backbone.adapters if source == AUTO else (source,)
+    if revision is not None and not {*names} & {*PUBLISHED_ADAPTERS}:
+        msg = (
+            f"revision is of the published adapters, and with adapters={source!r} and the backbone {backbone.name} "
+            f"none are downloaded; got {revision!r}. Leave it out."
+        )
+        raise ValueError(msg)
+
+
 def warn_of_absence(backbone: Backbone) -> None:
     """Log what it means to have no adapters."""
     logger.warning(

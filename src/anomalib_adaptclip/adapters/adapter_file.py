@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.clip import ClipIdentity
 from anomalib_adaptclip.files.atomic import write_atomically
 from anomalib_adaptclip.files.tensors import State, read_safetensors, sha256_of
@@ -109,6 +110,7 @@ def read_adapter_file(path: str | Path) -> AdapterFile:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is truncated, holds pickled code, or is no adapter file.
     """
+    require_types(read_adapter_file, locals())
     path = Path(path)
     if not path.is_file():
         msg = f"There is no adapter file {path}. Give the path of one, or a name out of {[*PUBLISHED_ADAPTERS]}."

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from torch import nn
 
+from anomalib_adaptclip.argument_types import require_at_least
 from anomalib_adaptclip.choices import require_choice
 
 from .prompt_query import PromptQueryAdapter
@@ -35,7 +36,7 @@ class AdapterOptions:
         hidden_dim: Features in the heads of the prompt-query adapter.
 
     Raises:
-        ValueError: If a name is unknown, or joint learning lacks one of its two adapters.
+        ValueError: If a name is unknown, a number less than 1, or joint learning lacks one of its two adapters.
     """
 
     adapters: tuple[AdapterName, ...] = ADAPTERS
@@ -47,8 +48,11 @@ class AdapterOptions:
     hidden_dim: int = 128
 
     def __post_init__(self) -> None:
-        """Check the names."""
+        """Check names and numbers."""
         require_adapters(self.adapters)
+        require_at_least(
+            1, topk=self.topk, prompt_length=self.prompt_length, reduction=self.reduction, hidden_dim=self.hidden_dim
+        )
         require_choice("mode", self.mode, Mode)
         if self.mode == "joint" and not {"visual", "textual"} <= {*self.adapters}:
             msg = (
@@ -67,7 +71,13 @@ class AdapterOptions:
 
         Returns:
             The adapters by name.
+
+        Raises:
+            ValueError: If the reduction leaves no features.
         """
+        if self.reduction > width:
+            msg = f"reduction divides the width of the tokens, {width}; got {self.reduction}. Take 4, for instance."
+            raise ValueError(msg)
         adapters = nn.ModuleDict()
         if "visual" in self.adapters:
             adapters["visual"] = VisualAdapter(width, self.reduction)
@@ -84,8 +94,11 @@ def require_adapters(names: Sequence[str]) -> None:
     """Check names of adapters.
 
     Raises:
-        ValueError: If a name is unknown; the known ones are listed.
+        ValueError: If a name is unknown, the known ones are listed, or there twice.
     """
     if unknown := [name for name in names if name not in ADAPTERS]:
         msg = f"Unknown adapters {unknown}; the adapters are {list(ADAPTERS)}."
+        raise ValueError(msg)
+    if len(set(names)) < len(names):
+        msg = f"Each adapter can be named once; got {list(names)}. Leave the second one out."
         raise ValueError(msg)

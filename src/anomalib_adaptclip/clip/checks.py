@@ -62,7 +62,8 @@ def require_image_size(image_size: int | tuple[int, int], patch_size: int) -> tu
     Raises:
         ValueError: If one of them is no multiple of the patch.
     """
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    sides = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
+    height, width = map(int, sides)  # NumPy's numbers too
     if min(height, width) < patch_size or height % patch_size or width % patch_size:
         below = "x".join(str(max(side // patch_size, 1) * patch_size) for side in (height, width))
         msg = (

@@ -58,7 +58,7 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
         ConnectionError: If the weights cannot be downloaded.
     """
     backbone = get_backbone(name)
-    pretrained = pretrained or backbone.pretrained
+    pretrained = backbone.pretrained if pretrained is None else pretrained
     if name == "tiny" and str(pretrained) != TINY_WEIGHTS:
         backbone = replace(backbone, adapters=())  # they belong to the shipped weights
     if name == "tiny" and str(pretrained) in {TINY_WEIGHTS, UNTRAINED_WEIGHTS}:

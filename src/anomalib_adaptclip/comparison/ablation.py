@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from rich.table import Table
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.data import QueryPromptDataModule
 from anomalib_adaptclip.files.config import ClassSpec, read_config
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
@@ -110,6 +111,7 @@ def read_rows(folder: Path, numbers: Sequence[int] | None = None) -> list[Row]:
     Raises:
         ValueError: If a file cannot be understood, two files have the same number, or a number has no file.
     """
+    require_types(read_rows, locals())
     files: dict[int, Path] = {}
     for path in sorted(folder.glob("[0-9]*_*.yaml")):
         number = path.stem.split("_")[0]
@@ -145,6 +147,7 @@ def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **train
     Raises:
         ValueError: If the file of the table is not a table of ablations, or another run is writing it.
     """
+    require_types(run_rows, locals())
     table = ablation_table(output)
     results = []
     with table.locked():

@@ -13,6 +13,8 @@ from anomalib.models.components import AnomalibModule
 
 from anomalib_adaptclip.adapters.adapter_choice import AUTO, NONE
 from anomalib_adaptclip.adapters.published_download import PUBLISHED_ADAPTERS
+from anomalib_adaptclip.argument_types import require_at_least, require_types
+from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import TINY_WEIGHTS
 from anomalib_adaptclip.data import SyntheticDefects
 from anomalib_adaptclip.data.check import listing_faults
@@ -53,6 +55,9 @@ def run_all(
         ConnectionError: If there is no Ray cluster at the address.
         ValueError: If the workers of the Ray cluster do not have the same version of this package.
     """
+    require_types(run_all, locals())
+    require_at_least(1, workers=workers)
+    require_choice("executor", executor, ExecutorName)
     if not runs:
         return
     chosen = choose_executor(workers, accelerator, executor, ray_address)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from anomalib.data import AnomalibDataModule
 from anomalib.models.components import AnomalibModule
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.data.catalogue import data_set_names, read_data_spec
 from anomalib_adaptclip.data.data_source import listed_categories
 from anomalib_adaptclip.files.config import ClassSpec, read_config
@@ -148,6 +149,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
         ValueError: If the file or an override cannot be understood.
         FileNotFoundError: If there is no such file.
     """
+    require_types(read_sweep, locals())
     return read_config(path, Sweep, overrides, _problems)
 
 

@@ -12,6 +12,7 @@ from anomalib.data import AnomalibDataset, ImageItem
 from anomalib.data.utils import LabelName, Split, TestSplitMode
 from anomalib.data.utils.image import is_image_file
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.image_reader import ImageReader
 
 from .image_data_module import ImageDataModule
@@ -48,6 +49,7 @@ class AbnormalFolder(ImageDataModule):
         mask_dir: str = "masks",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        require_types(AbnormalFolder.__init__, locals())
         # Any other mode makes normal test images out of the train split, by this ratio.
         super().__init__(test_split_mode=TestSplitMode.NONE, test_split_ratio=0.2, **kwargs)
         self._name = name

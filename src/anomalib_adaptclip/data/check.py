@@ -14,6 +14,7 @@ from anomalib.data import MPDD, AnomalibDataModule, Folder, Kolektor, MVTecAD, R
 from anomalib.data.utils import LabelName
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageError
 
 from .abnormal_folder import AbnormalFolder
@@ -67,6 +68,7 @@ def check_data_set(name: str, root: Path | str | None = None) -> Iterator[Report
     Raises:
         ValueError: If there is no such data set.
     """
+    require_types(check_data_set, locals())
     categories: list[str | None] = [*categories_of_data_set(name)]
     modules = [(category, build_data_set(name, root, category)) for category in categories or [None]]
     if absence := _absence([module for _, module in modules]):

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from anomalib.data.datasets.image.mvtecad import MVTecADDataset
 from anomalib.data.utils import Split
 
+from anomalib_adaptclip.argument_types import require_types
+
 from .image_data_module import ImageDataModule
 
 
@@ -50,6 +52,7 @@ class DTDSynthetic(ImageDataModule):
         category: str = "Blotchy_099",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        require_types(DTDSynthetic.__init__, locals())
         super().__init__(**kwargs)
         if category not in self.CATEGORIES:
             msg = f"DTD-Synthetic has no category {category!r}. Choose among {', '.join(self.CATEGORIES)}."

@@ -8,6 +8,8 @@ from typing import Any
 from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import TestSplitMode, ValSplitMode
 
+from anomalib_adaptclip.argument_types import require_at_least, require_types
+
 
 class ImageDataModule(AnomalibDataModule):
     """anomalib's data module with the defaults of anomalib's own data sets, such as `MVTecAD`.
@@ -32,6 +34,10 @@ class ImageDataModule(AnomalibDataModule):
         val_split_mode: ValSplitMode | str = ValSplitMode.SAME_AS_TEST,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        require_types(ImageDataModule.__init__, locals())
+        require_types(AnomalibDataModule.__init__, kwargs)
+        require_at_least(0, num_workers=num_workers)
+        require_at_least(1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
         super().__init__(
             train_batch_size=train_batch_size,
             eval_batch_size=eval_batch_size,

@@ -4,6 +4,7 @@
 """Image files: listing those of a folder, and reading them one after the other."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from anomalib.data.utils import validate_path
 from anomalib.data.utils.image import is_image_file
 from torch.utils.data import IterableDataset, get_worker_info
 
+from anomalib_adaptclip.argument_types import require_at_least, require_types
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageError
 
@@ -48,6 +50,7 @@ class ImageFilesDataset(IterableDataset[ImageItem]):
         unreadable: Unreadable = "error",
         reader: ImageReader | None = None,
     ) -> None:
+        require_types(ImageFilesDataset.__init__, locals())
         require_choice("unreadable", unreadable, Unreadable)
         self.files = list(map(str, files))
         self.transform = transform
@@ -86,6 +89,7 @@ def list_image_files(path: Path | str) -> list[str]:
         FileNotFoundError: If there is no such folder or file.
         ValueError: If there are no images, or the file is not an image.
     """
+    require_types(list_image_files, locals())
     path = Path(path)
     if not path.exists():
         msg = f"There is no folder or image {path}. Check the path."
@@ -106,7 +110,20 @@ def require_batch_size(batch_size: int) -> int:
     Raises:
         ValueError: If it has none.
     """
-    if batch_size < 1:
-        msg = f"batch_size must be at least 1; got {batch_size}."
-        raise ValueError(msg)
+    require_at_least(1, batch_size=batch_size)
     return batch_size
+
+
+def enough_workers(num_workers: int, images: int, batch_size: int) -> int:
+    """Bound a number of processes that read images: more than there are batches would only cost their start.
+
+    Args:
+        num_workers: Processes that are wanted; 0 reads in this one.
+        images: Images to read.
+        batch_size: Images in a batch.
+
+    Raises:
+        ValueError: If the number is negative.
+    """
+    require_at_least(0, num_workers=num_workers)
+    return min(int(num_workers), math.ceil(images / batch_size))

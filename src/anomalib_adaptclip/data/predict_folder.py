@@ -11,10 +11,11 @@ from anomalib.data.transforms.utils import extract_transforms_by_type
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import Resize
 
+from anomalib_adaptclip.argument_types import require_at_least, require_types
 from anomalib_adaptclip.choices import require_choice
 
 from .empty_dataloader import empty_dataloader
-from .image_files import ImageFilesDataset, Unreadable, list_image_files, require_batch_size
+from .image_files import ImageFilesDataset, Unreadable, enough_workers, list_image_files, require_batch_size
 
 
 class PredictFolder(AnomalibDataModule):
@@ -37,6 +38,8 @@ class PredictFolder(AnomalibDataModule):
     def __init__(
         self, path: Path | str, batch_size: int = 8, num_workers: int = 0, unreadable: Unreadable = "error"
     ) -> None:
+        require_types(PredictFolder.__init__, locals())
+        require_at_least(0, num_workers=num_workers)
         require_choice("unreadable", unreadable, Unreadable)
         super().__init__(train_batch_size=1, eval_batch_size=require_batch_size(batch_size), num_workers=num_workers)
         self.files = list_image_files(path)
@@ -61,6 +64,5 @@ class PredictFolder(AnomalibDataModule):
         resize: Any = resizes[0] if resizes else None
         reader = getattr(model, "image_reader", None)
         images = ImageFilesDataset(self.files[rank::processes], resize, self.unreadable, reader)
-        return DataLoader(
-            images, batch_size=self.eval_batch_size, num_workers=self.num_workers, collate_fn=images.collate_fn
-        )
+        workers = enough_workers(self.num_workers, len(images.files), self.eval_batch_size)
+        return DataLoader(images, self.eval_batch_size, num_workers=workers, collate_fn=images.collate_fn)

@@ -18,6 +18,7 @@ from anomalib.data.utils import LabelName
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader
 
+from anomalib_adaptclip.argument_types import require_at_least, require_types
 from anomalib_adaptclip.files.run_folder import results_name
 from anomalib_adaptclip.prompts.selection import draw
 
@@ -75,6 +76,11 @@ class QueryPromptDataModule(AnomalibDataModule):
         num_workers: int = 8,
         seed: int = 10,
     ) -> None:
+        require_types(QueryPromptDataModule.__init__, locals())
+        require_at_least(0, num_workers=num_workers)
+        require_at_least(1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
+        further = {"target_root": target_root, "target_categories": target_categories, "target_args": target_args}
+        require_target(target, [name for name, value in further.items() if value is not None])
         super().__init__(train_batch_size, eval_batch_size, num_workers, seed=seed)
         held_out = tuple(holdout_categories or ())
         if held_out and target:
@@ -241,6 +247,21 @@ class QueryPromptDataModule(AnomalibDataModule):
     def _processes(self) -> tuple[int, int]:
         """Return the number of processes and the rank of this one."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+
+def require_target(target: str | None, further: Sequence[str]) -> None:
+    """Check that there is a target where more is said of it.
+
+    Args:
+        target: Class of its data module.
+        further: Names of further arguments of the target that are given.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if further and target is None:
+        msg = f"{', '.join(further)} say more of a target, and there is none. Give target, or leave them out."
+        raise ValueError(msg)
 
 
 def _arguments(root: Path | str | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:

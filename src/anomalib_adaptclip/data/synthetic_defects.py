@@ -27,6 +27,8 @@ from anomalib.utils.path import resolve_dataset_root
 from numpy.typing import NDArray
 from PIL import Image
 
+from anomalib_adaptclip.argument_types import require_types
+
 from .image_data_module import ImageDataModule
 from .rendering import CATEGORIES, MIN_IMAGE_SIZE, get_category, render_sample
 
@@ -75,6 +77,7 @@ class SyntheticDefects(ImageDataModule):
         num_images_per_defect: int = 10,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        require_types(SyntheticDefects.__init__, locals())
         super().__init__(num_workers=num_workers, seed=seed, **kwargs)
         self.root = resolve_dataset_root(root, "SyntheticDefects")
         self.category = get_category(category).name
@@ -178,7 +181,7 @@ def _at_least(name: str, value: int, least: int) -> int:
     if value < least:
         msg = f"{name} must be at least {least}, got {value}."
         raise ValueError(msg)
-    return value
+    return int(value)  # NumPy's numbers are no JSON
 
 
 def _save(picture: NDArray[np.uint8], path: Path) -> None:

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 Calibration = Literal["labels", "normal"]
 
+FALSE_POSITIVE_RATE = 0.1  # where nothing is said
 _MARGIN = 0.04  # of the image, that a variant lacks at two sides
 _BRIGHTNESS = 0.05
 
@@ -181,6 +182,9 @@ def require_calibration(
     require_choice("calibration", calibration, Calibration)
     if not 0 < rate < 1:
         msg = f"false_positive_rate is a share of the normal images, between 0 and 1, such as 0.1; got {rate}."
+        raise ValueError(msg)
+    if calibration == "labels" and rate != FALSE_POSITIVE_RATE:
+        msg = f"false_positive_rate={rate} is for calibration='normal'; labels set thresholds without it. Leave it out."
         raise ValueError(msg)
     if calibration == "labels":
         return

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
 from anomalib_adaptclip.clip import ClipIdentity
 from anomalib_adaptclip.version import __version__
@@ -30,9 +32,11 @@ class CheckpointRecord:
         origin: Where its adapters came from.
         options: Options of the model.
         prompt_files: Its prompt images, none for zero-shot.
-        preprocessing: What was done to them.
+        prompt_preprocessing: What was done to them.
         calibration: Thresholds of normal images, if such were found.
         prompt_bank: Path of the prompt bank that it was made with, empty without.
+        preprocessing: What was done to images, in words.
+        input_size: Height and width of the model's input in pixels, where the pre-processor sets them.
         version: Version of this package that wrote it.
     """
 
@@ -40,9 +44,11 @@ class CheckpointRecord:
     origin: AdapterOrigin
     options: ModelOptions
     prompt_files: tuple[str, ...] = ()
-    preprocessing: str = ""
+    prompt_preprocessing: str = ""
     calibration: CalibrationRecord | None = None
     prompt_bank: str = ""
+    preprocessing: str = ""
+    input_size: tuple[int, int] | None = None
     version: str = __version__
 
     @classmethod
@@ -73,19 +79,21 @@ class CheckpointRecord:
             origin=AdapterOrigin(**origin | {"categories": tuple(origin["categories"])}),
             options=ModelOptions(**options | {"adapters": tuple(options["adapters"])}),
             prompt_files=tuple(record["prompt_files"]),
-            preprocessing=record["preprocessing"],
+            prompt_preprocessing=record["prompt_preprocessing"],
             calibration=calibration
             and CalibrationRecord(
                 tuple(calibration["files"]), calibration["rate"], Thresholds(*calibration["thresholds"])
             ),
             prompt_bank=record["prompt_bank"],
+            preprocessing=record["preprocessing"],
+            input_size=record["input_size"] and (record["input_size"][0], record["input_size"][1]),
             version=record["version"],
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain data, which ``torch.load(weights_only=True)`` reads."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        record: dict[str, Any] = plain(asdict(self))
+        return record
 
     def require_same_clip(self, clip: ClipIdentity) -> None:
         """Check that the checkpoint belongs to a model's CLIP.
@@ -101,6 +109,20 @@ class CheckpointRecord:
             f"backbone={self.clip.backbone!r} and those weights."
         )
         raise ValueError(msg)
+
+    def require_same_preprocessing(self, preprocessing: str) -> None:
+        """Check that a model does to images what was done when the checkpoint was made.
+
+        Raises:
+            ValueError: If it does something else.
+        """
+        if preprocessing != self.preprocessing:
+            found, own = (" ".join(text.split()) for text in (self.preprocessing, preprocessing))
+            msg = (
+                f"The checkpoint was made with images preprocessed by {found}; the model has {own}. Give the "
+                "pre_processor that it was made with (False where there was None), or leave the checkpoint out."
+            )
+            raise ValueError(msg)
 
     def warn_of_other_prompts(self, has_bank: bool, has_shots: bool) -> None:
         """Tell if the thresholds belong to scores of another kind than those of the model that loads them.
@@ -124,8 +146,10 @@ def _kind_of_prompts(has_bank: bool, has_prompts: bool) -> str:
     return "a prompt bank" if has_bank else "prompts" if has_prompts else "no prompts"
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Dictionaries and lists in place of tuples."""
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Lists in place of tuples, and Python's numbers in place of NumPy's, which ``weights_only=True`` refuses."""
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -16,13 +16,26 @@ from anomalib.visualization import ImageVisualizer
 from lightning.pytorch import LightningDataModule
 from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
-from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD, Backbone, Clip, get_backbone, require_image_size
+from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
+from anomalib_adaptclip.argument_types import require_types
+from anomalib_adaptclip.clip import (
+    CLIP_MEAN,
+    CLIP_STD,
+    Backbone,
+    Clip,
+    ClipIdentity,
+    get_backbone,
+    require_image_size,
+)
 from anomalib_adaptclip.files.image_reader import ImageReader
+from anomalib_adaptclip.files.tensors import read_torch_file
 from anomalib_adaptclip.prompts.memory import Precision
 from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
 
 from .antialias_resize import exportable
+from .checkpoint_record import CheckpointRecord, plain
 from .evaluator import TwoClassEvaluator
+from .given_arguments import COMPONENTS, given_arguments, keep_given, put_state_in, require_known, require_undecided
 from .image_input import ImageInput
 from .model_options import ModelOptions
 from .post_processor import AdaptCLIPPostProcessor
@@ -45,6 +58,13 @@ class FrozenClipMixin(_Host):
     model: AdaptCLIPModel
     pre_processor: PreProcessor | None
     image_reader: ImageReader
+    clip_identity: ClipIdentity
+    given_components: frozenset[str]
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width of the input in pixels, ``None`` if images keep their own."""
+        return None if self.image_input.is_identity else super().input_size
 
     @property
     def image_input(self) -> ImageInput:
@@ -63,6 +83,7 @@ class FrozenClipMixin(_Host):
         Raises:
             ValueError: If one cannot be read.
         """
+        require_types(self.read_images, locals())
         return self.image_input.read(files).to(self.device)
 
     def require_input_size(self, default: tuple[int, int], patch_size: int) -> None:
@@ -86,8 +107,86 @@ class FrozenClipMixin(_Host):
             return getattr(self.trainer, "datamodule", None)
         return None
 
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,  # noqa: ANN401
+        map_location: Any = None,  # noqa: ANN401
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401  # a model of this class
+        """Load a model from a checkpoint.
+
+        Args:
+            checkpoint_path: Path of the file.
+            map_location: Where its tensors go, as of ``torch.load``.
+            hparams_file: Not possible: the checkpoint has its arguments itself.
+            strict: Whether all tensors must fit.
+            weights_only: Refuse code in the file.
+            **kwargs: Arguments of the constructor that are to be others. They win over those of the checkpoint.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no such checkpoint, or decides what an argument says, or there is no such argument.
+        """
+        if hparams_file is not None:
+            msg = f"The checkpoint holds its arguments itself; got hparams_file={str(hparams_file)!r}. Name arguments."
+            raise ValueError(msg)
+        require_known(cls, kwargs)
+        content = read_checkpoint(checkpoint_path)
+        require_undecided(kwargs, content.get("hyper_parameters", {}), CheckpointRecord.from_checkpoint(content))
+        if kwargs.get("prompt_bank", True) is None:  # what the checkpoint says of its bank goes with it
+            kwargs.setdefault("unknown_category", "zero_shot")
+        return super().load_from_checkpoint(
+            checkpoint_path, map_location, None, strict, weights_only is not False, **kwargs
+        )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore anomalib's components, except those that were given, and check that all else fits.
+
+        Raises:
+            ValueError: If the checkpoint is no AdaptCLIP's, belongs to another backbone or other weights, or decides
+                what was given otherwise.
+        """
+        record = CheckpointRecord.from_checkpoint(checkpoint)
+        record.require_same_clip(self.clip_identity)
+        saved = checkpoint.get("hyper_parameters", {})
+        require_undecided(given_arguments(type(self), self.hparams), saved, record)
+        keep_given(self.given_components, checkpoint)
+        super().on_load_checkpoint(checkpoint)
+        for name in {*self.given_components, "evaluator", "visualizer"}:  # anomalib saves no more of these than tensors
+            put_state_in(name, getattr(self, name), checkpoint)
+        self.keep_antialias()
+        record.require_same_preprocessing(self.image_input.description)
+        state, tokens = checkpoint["state_dict"], "model.prompt_memory.tokens"
+        state[tokens] = self.model.prompt_memory.rounded(state[tokens])
+
+    def new_record(self, origin: AdapterOrigin, **parts: Any) -> CheckpointRecord:  # noqa: ANN401
+        """What a checkpoint of this model says besides its tensors.
+
+        Args:
+            origin: Where its adapters came from.
+            **parts: What else a `CheckpointRecord` has.
+        """
+        return CheckpointRecord(
+            self.clip_identity,
+            origin,
+            self.model.options,
+            preprocessing=self.image_input.description,
+            input_size=self.input_size,
+            **parts,
+        )
+
     def leave_clip_out(self, checkpoint: dict[str, Any]) -> None:
-        """Take CLIP's weights out of a checkpoint: they are large, never change, and can be had elsewhere."""
+        """Take CLIP's weights out of a checkpoint: they are large, never change, and can be had elsewhere.
+
+        So is what Lightning saves of anomalib's components as callbacks: their state is among the model's.
+        """
+        for name in COMPONENTS:
+            checkpoint.get("callbacks", {}).pop(getattr(getattr(self, name), "state_key", None), None)
+        checkpoint["hyper_parameters"] = plain(dict(checkpoint["hyper_parameters"]))
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {key: state[key] for key in state if not key.startswith(CLIP_PREFIX)}
 
@@ -142,7 +241,21 @@ def resolve_backbone(name: str, image_size: int | tuple[int, int] | None) -> tup
         ValueError: If the backbone is unknown, or the size no multiple of its patch.
     """
     backbone = get_backbone(name)
-    return backbone, require_image_size(image_size or backbone.image_size, backbone.patch_size)
+    return backbone, require_image_size(backbone.image_size if image_size is None else image_size, backbone.patch_size)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint, of whatever model.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or holds code.
+    """
+    if not Path(path).is_file():
+        msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
+        raise FileNotFoundError(msg)
+    content: dict[str, Any] = read_torch_file(Path(path))
+    return content
 
 
 def build_model(

@@ -45,10 +45,17 @@ class ImageInput:
 
     @property
     def description(self) -> str:
-        """What is done to images, for what must not outlive a change of it."""
+        """What the model does to images, for what must not outlive a change of it."""
+        return repr(self._pre_processor if self._transform is None else self._transform)
+
+    @property
+    def prompt_description(self) -> str:
+        """What is done to prompts, from the file on."""
         resize = getattr(self._transform, "transforms", [self._transform])[0]
         own = None if repr(self._augmentations) == repr(resize) else self._augmentations  # anomalib adds the resizing
-        return f"{own!r} {self._pre_processor!r} {self.reader.white_level}"
+        before = f"{own!r}, then " if own else ""
+        white = f" of white {self.reader.white_level:g}" if self.reader.white_level else ""
+        return " ".join(f"{before}{self.description}{white}".split())
 
     @property
     def transforms(self) -> list[Any]:

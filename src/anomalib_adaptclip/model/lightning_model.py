@@ -7,6 +7,7 @@ Glue only: :mod:`~anomalib_adaptclip.model.torch_model` computes, and each conce
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -21,10 +22,9 @@ from lightning.pytorch import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 
-from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, require_adapters
-from anomalib_adaptclip.adapters.adapter_choice import NONE
+from anomalib_adaptclip.adapters import ADAPTERS, AdapterName
+from anomalib_adaptclip.adapters.adapter_choice import AUTO, NONE, require_revision
 from anomalib_adaptclip.adapters.adapter_slot import AdapterSlot
-from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
 from anomalib_adaptclip.data.good_images import keep_good_images
@@ -41,6 +41,7 @@ from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from .clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from .export import WholeExportMixin
 from .fusion import Fusion
+from .given_arguments import require_arguments
 from .missing_data import SkipMissingData
 from .model_options import ModelOptions
 from .precision import keep_float32, precise_part
@@ -129,13 +130,14 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
-        require_adapters(adapter_names)
-        require_choice("fusion", fusion, Fusion)
+        components = require_arguments(AdaptCLIP, locals())
+        options = ModelOptions(tuple(adapter_names), context, topk, class_name=class_name, fusion=fusion)
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
         require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)
         reader = ImageReader(white_level)
         spec, size = resolve_backbone(backbone, image_size)
+        require_revision(revision, str(adapters), spec)
         shots, callback = Shots(k_shot, few_shot_source, seed), ResultsCallback(results)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
@@ -143,6 +145,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             evaluator=evaluator,
             visualizer=visualizer,
         )
+        self.given_components = components
         self.image_reader = reader
         self.require_input_size(size, spec.patch_size)
         self.keep_antialias()
@@ -161,10 +164,8 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         self.clip_identity = loaded.identity()  # now, for a trainer may change the precision
         self.adapter_slot = AdapterSlot(str(adapters), self.backbone, revision)
         file = self.adapter_slot.read_named()
-        names = () if self.adapter_slot.is_empty else tuple(adapter_names)
-        options = ModelOptions(names, context, topk, class_name=class_name, fusion=fusion)
-        if file:
-            options = file.applied_to(options)
+        options = replace(options, adapters=()) if self.adapter_slot.is_empty else options
+        options = file.applied_to(options) if file else options
         self.model = build_model(loaded.clip, self.backbone, options, prompt_precision, prompt_budget)
         if file:
             self.adapter_slot.install(file, self.model.load_adapters, self.clip_identity)
@@ -301,29 +302,25 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         self.leave_clip_out(checkpoint)
         arguments = checkpoint["hyper_parameters"]
         # What the first two brought is in the checkpoint: it must load where their files are missing.
-        arguments |= {"few_shot_source": None, "adapters": NONE, "results": None}
+        arguments |= {"few_shot_source": None, "adapters": AUTO, "results": None}
         if bank := arguments.get("prompt_bank"):
             arguments["prompt_bank"] = str(bank)  # a file of its own, and no path object
-        checkpoint[CHECKPOINT_KEY] = CheckpointRecord(
-            self.clip_identity,
+        checkpoint[CHECKPOINT_KEY] = self.new_record(
             self.adapter_slot.origin,
-            self.model.options,
-            tuple(self.prompt_files),
-            self.shots.preprocessing,
-            self.calibrator.record if self.calibrator else None,  # labels may have set others
-            str(bank or ""),
+            prompt_files=tuple(self.prompt_files),
+            prompt_preprocessing=self.shots.preprocessing,
+            calibration=self.calibrator.record if self.calibrator else None,  # labels may have set others
+            prompt_bank=str(bank or ""),
         ).to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what :meth:`on_save_checkpoint` saved, prompts before those of the constructor.
+        """Take over what :meth:`on_save_checkpoint` saved.
 
         Raises:
-            ValueError: If the checkpoint is no AdaptCLIP's, or belongs to another backbone or other weights.
+            ValueError: As of :meth:`FrozenClipMixin.on_load_checkpoint`.
         """
         super().on_load_checkpoint(checkpoint)
-        self.keep_antialias()
         record = CheckpointRecord.from_checkpoint(checkpoint)
-        record.require_same_clip(self.clip_identity)
         if record.options != self.model.options:
             memory = self.model.prompt_memory
             self.model = build_model(self.model.clip, self.backbone, record.options, memory.precision, memory.budget)
@@ -332,7 +329,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         if self.calibrator is None:
             record.warn_of_other_prompts(self.prompt_bank is not None, self.shots.k_shot > 0)
         self.adapter_slot.restore(record.origin)
-        self.shots.restore(record.prompt_files, record.preprocessing)
+        self.shots.restore(record.prompt_files, record.prompt_preprocessing)
         if self.calibrator:
             self.calibrator.record = record.calibration
         self._precise_state = precise_part(checkpoint["state_dict"])

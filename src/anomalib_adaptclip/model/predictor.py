@@ -6,7 +6,7 @@
 Letters: B batch, H and W pixels of an image, h and w of the model's input.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ import torch
 from anomalib.data import InferenceBatch
 from torch.utils.data import DataLoader
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.choices import require_choice
-from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, require_batch_size
+from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, enough_workers, require_batch_size
 from anomalib_adaptclip.data.reading import require_images
 from anomalib_adaptclip.files.image_samples import ChannelOrder
-from anomalib_adaptclip.files.tensors import read_torch_file
 from anomalib_adaptclip.prompts.categories import category_of_folder
 from anomalib_adaptclip.results.geometry import FileGeometry
 
 from .checkpoint_record import CheckpointRecord
+from .clip_mixin import read_checkpoint
+from .given_arguments import require_known
 from .lightning_model import AdaptCLIP
 from .thresholds import warn_if_uncalibrated
 
@@ -40,7 +42,7 @@ class AdaptCLIPPredictor:
         device: Where to compute; where the model is by default.
 
     Raises:
-        ValueError: If the model wants prompts and has no source of them.
+        ValueError: If the model wants prompts and has no source of them, or is to write a table, as the Engine does.
 
     Example:
         >>> predictor = AdaptCLIPPredictor.from_checkpoint("model.ckpt")  # doctest: +SKIP
@@ -51,6 +53,8 @@ class AdaptCLIPPredictor:
     """
 
     def __init__(self, model: AdaptCLIP, device: torch.device | str | None = None) -> None:
+        require_types(AdaptCLIPPredictor.__init__, locals())
+        require_no_table(model.hparams.get("results"))
         self.model = model.to(require_device(device or model.device)).eval()
         self.model.prepare()
         warn_if_uncalibrated(self.model.post_processor)
@@ -74,10 +78,11 @@ class AdaptCLIPPredictor:
             FileNotFoundError: If there is no such file.
             ValueError: If it is no checkpoint of AdaptCLIP, does not fit, or decides what an option says.
         """
-        if not Path(path).is_file():
-            msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
-            raise FileNotFoundError(msg)
-        record = CheckpointRecord.from_checkpoint(read_torch_file(Path(path)))
+        require_types(cls.from_checkpoint, {"path": path, "device": device})
+        require_known(AdaptCLIP, options)
+        require_no_table(options.get("results"))
+        require_unused(options)
+        record = CheckpointRecord.from_checkpoint(read_checkpoint(path))
         decided = (*_DECIDED, *(_PROMPTS if record.prompt_files else ()))
         if given := [name for name in options if name in decided]:
             msg = f"The checkpoint {path} decides {given}: they have no effect. Leave them out, or the checkpoint."
@@ -107,6 +112,7 @@ class AdaptCLIPPredictor:
         Raises:
             ValueError: If the type, the shape or the range is another.
         """
+        require_types(AdaptCLIPPredictor.__call__, {"categories": categories})
         require_choice("channel_order", channel_order, ChannelOrder)
         return self._predict(self._preprocessed(images, channel_order), categories or None)
 
@@ -159,10 +165,11 @@ class AdaptCLIPPredictor:
         if isinstance(files, str | Path):
             msg = f"stream takes a list of image files, and got {str(files)!r} alone. Give sorted(folder.iterdir())."
             raise ValueError(msg)  # noqa: TRY004  # as for all arguments
-        images = ImageFilesDataset(files, self.model.image_input.preprocess, unreadable, self.model.image_reader)
-        loader: DataLoader[Any] = DataLoader(
-            images, require_batch_size(batch_size), num_workers=num_workers, collate_fn=images.collate_fn
-        )
+        require_types(self.stream, locals())
+        model = self.model
+        images = ImageFilesDataset(files, model.image_input.preprocess, unreadable, model.image_reader)
+        workers = enough_workers(num_workers, len(files), require_batch_size(batch_size))
+        loader: DataLoader[Any] = DataLoader(images, batch_size, num_workers=workers, collate_fn=images.collate_fn)
         return ((batch.image_path, self._predict(batch.image, self._categories(batch.image_path))) for batch in loader)
 
     def _categories(self, paths: Sequence[str]) -> list[str] | None:
@@ -177,6 +184,31 @@ class AdaptCLIPPredictor:
         output = self.model.detect(images.to(self.model.device), categories)
         output = output if self.model.post_processor is None else self.model.post_processor(output)
         return InferenceBatch(*(None if field is None else field.cpu() for field in output))
+
+
+def require_no_table(results: object) -> None:
+    """Check that no table is wanted, for a predictor writes none.
+
+    Raises:
+        ValueError: If one is.
+    """
+    if results is not None:
+        msg = (
+            f"A predictor writes no table; got results={str(results)!r}. Use Engine.predict or `anomalib-adaptclip "
+            "predict`, or leave it out."
+        )
+        raise ValueError(msg)
+
+
+def require_unused(options: Mapping[str, object]) -> None:
+    """Check that there is nothing among the options that only the Engine uses.
+
+    Raises:
+        ValueError: If there is.
+    """
+    if given := [name for name in ("evaluator", "visualizer") if options.get(name, False) is not False]:
+        msg = f"A predictor computes no metrics and draws no pictures; got {given}. Use the Engine, or leave them out."
+        raise ValueError(msg)
 
 
 def require_device(device: torch.device | str) -> torch.device:

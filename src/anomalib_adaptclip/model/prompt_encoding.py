@@ -38,7 +38,7 @@ class PromptImages(NamedTuple):
 
     def are(self, files: Sequence[str], image_input: ImageInput) -> bool:
         """Whether these are the images of some files, preprocessed as they should be."""
-        return (self.files, self.preprocessing) == (tuple(files), image_input.description)
+        return (self.files, self.preprocessing) == (tuple(files), image_input.prompt_description)
 
 
 class EncodedPrompts(NamedTuple):
@@ -71,7 +71,7 @@ def read_prompts(files: Sequence[str], image_input: ImageInput, *, with_variants
     same_as = first_equal(inputs[:, 0])
     different = sorted(set(same_as))
     rows = [different.index(same_as[names.index(file)]) for file in files]
-    return PromptImages(tuple(files), rows, inputs[different], image_input.description)
+    return PromptImages(tuple(files), rows, inputs[different], image_input.prompt_description)
 
 
 def encode_prompts(model: AdaptCLIPModel, images: PromptImages) -> EncodedPrompts:
@@ -108,7 +108,7 @@ def update_prompts(
     """
     files = shots.files_for(datamodule)
     image_input = image_input.like_test_images(datamodule)
-    is_new = shots.differ_from(files, image_input.description)
+    is_new = shots.differ_from(files, image_input.prompt_description)
     needs_thresholds = calibrator is not None and not calibrator.is_current(files)
     if not (is_new or needs_thresholds):
         return
@@ -117,6 +117,6 @@ def update_prompts(
     prompts = encode_prompts(model, images)
     if is_new:
         model.prompt_memory.store(prompts.packed)
-        shots.accept(files, image_input.description)
+        shots.accept(files, image_input.prompt_description)
     if calibrator and needs_thresholds:
         calibrator.fit(model, files, images.inputs.to(model.static_pair.device), prompts.tokens)

@@ -7,6 +7,7 @@ Letters: K normal images, A variants of each.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -67,6 +68,20 @@ def set_thresholds(post_processor: PostProcessor, thresholds: Thresholds) -> Non
         getattr(post_processor, f"_{name}_threshold").fill_(threshold)
         getattr(post_processor, f"{name}_min").fill_(threshold - reach)
         getattr(post_processor, f"{name}_max").fill_(threshold + reach)
+
+
+def adopt_thresholds(post_processor: object, saved: Mapping[str, torch.Tensor]) -> None:
+    """Give a post-processor the thresholds of another one, unless it has some. Its sensitivities and flags stay.
+
+    Args:
+        post_processor: Changed in place, if it is anomalib's.
+        saved: State of the other.
+    """
+    if isinstance(post_processor, PostProcessor):
+        own = post_processor.state_dict()  # it shares its tensors
+        if all(tensor.isnan().all() for tensor in own.values()):
+            for name in own.keys() & saved.keys():
+                own[name].copy_(saved[name])
 
 
 def warn_if_uncalibrated(post_processor: object) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, AdapterOutput, Alignment, Mode
 from anomalib_adaptclip.adapters.adapter_file import AdapterFile, load_adapter_file, read_adapter_file
 from anomalib_adaptclip.adapters.run_adapters import plain_clip_output, run_adapters
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.clip import (
     Clip,
     ImageTokens,
@@ -97,14 +98,14 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         prompt_budget: int | None = None,
     ) -> None:
         super().__init__()
+        require_types(AdaptCLIPModel.__init__, locals())
         require_standard_clip(clip)
         require_blocks(len(clip.visual.transformer.resblocks), layers, first_vv_block)
         self.options = ModelOptions(
             tuple(adapters), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion
         )
         self.clip = clip.requires_grad_(False).eval()
-        self.layers = tuple(layers)
-        self.first_vv_block = first_vv_block
+        self.layers, self.first_vv_block = tuple(layers), first_vv_block
         width, text_width = clip.visual.proj.shape[1], self.text_tower.token_embedding.embedding_dim
         self.adapters = self.options.build(width, text_width, len(self.layers))
         self.prompt_memory = PromptMemory(prompt_precision, prompt_budget)
@@ -171,6 +172,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Raises:
             ValueError: If the shape is another.
         """
+        require_types(self.encode_prompts, locals())
         if images.ndim != 4 or len(images) == 0:
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
@@ -227,8 +229,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             if categories is not None:
                 msg = f"Got the categories {list(categories)} and no prompt bank that knows them. Leave them out."
                 raise ValueError(msg)
-            tokens, alignments = self._encode_and_align(images)
-            return self.predict(tokens, alignments, size)
+            return self.predict(*self._encode_and_align(images), size)
         if categories is None or len(categories) != len(images):
             msg = f"Each image needs its category: got {len(images)} images and {len(categories or ())} names."
             raise ValueError(msg)
@@ -317,8 +318,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     def encode(self, images: torch.Tensor, layers: Sequence[int]) -> ImageTokens:
         """Tokens of preprocessed images ``(B, 3, H, W)`` at some of the layers, ascending."""
-        height, width = images.shape[-2:]
-        patch_height, patch_width = self.patch_size
+        (height, width), (patch_height, patch_width) = images.shape[-2:], self.patch_size
         if images.shape[1] != 3 or height % patch_height or width % patch_width:
             msg = (
                 f"Images must be (B, 3, H, W) with H and W multiples of the patch, {patch_height}x{patch_width} "

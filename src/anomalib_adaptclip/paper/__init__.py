@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from anomalib_adaptclip.argument_types import require_types
+
 TABLES = (1, 2, 3, 4, 5)
 
 
@@ -37,6 +39,7 @@ def read_table(number: int) -> pd.DataFrame:
     Raises:
         ValueError: If there is no such table.
     """
+    require_types(read_table, locals())
     if number not in TABLES:
         msg = f"There are the tables {TABLES}; got {number}."
         raise ValueError(msg)

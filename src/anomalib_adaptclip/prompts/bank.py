@@ -10,10 +10,11 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import Clip, ImageTokens, fingerprint
 
@@ -35,6 +36,7 @@ NEEDS_CATEGORIES = (
 _WRITING = threading.Lock()  # of the process, not of a bank: banks are pickled and copied with their model
 
 
+@runtime_checkable
 class PromptEncoder(Protocol):
     """What a bank needs of its model; ``AdaptCLIPModel`` has it."""
 
@@ -76,6 +78,7 @@ class PromptBank:
     def __init__(
         self, model: PromptEncoder, backbone: str = "", unknown_category: UnknownCategory = "zero_shot"
     ) -> None:
+        require_types(PromptBank.__init__, locals())
         require_choice("unknown_category", unknown_category, UnknownCategory)
         self.model = model
         self.backbone = backbone
@@ -106,9 +109,10 @@ class PromptBank:
         Raises:
             ValueError: If shape or size is another, or there is no name.
         """
-        if not name:
+        if name == "":
             msg = "A category of a prompt bank needs a name; got an empty one."
             raise ValueError(msg)
+        require_types(self.add, locals())
         tokens = self.model.prompt_memory.pack(self.model.encode_prompts(images).layers)
         with _WRITING:
             self.require_size(images)
@@ -129,6 +133,7 @@ class PromptBank:
         Raises:
             ValueError: If the bank lacks it; what it has is listed.
         """
+        require_types(self.remove, locals())
         with _WRITING:
             self._sets = without(self._sets, name)
 
@@ -185,6 +190,7 @@ class PromptBank:
         Args:
             path: File to make or replace.
         """
+        require_types(self.save, locals())
         write_bank(Path(path), self._sets, self.header())
 
     @classmethod
@@ -215,6 +221,7 @@ class PromptBank:
             ValueError: If it is damaged, no prompt bank, or made with another CLIP, other layers or another size, or a
                 category has more images than the budget allows.
         """
+        require_types(cls.load, locals())
         sets, header = read_bank(Path(path))
         bank = cls(model, backbone, unknown_category)
         bank.image_size = image_size
@@ -250,11 +257,23 @@ def require_bank(path: Path | str | None, unknown_category: str, k_shot: int) ->
     """
     require_choice("unknown_category", unknown_category, UnknownCategory)
     if path is None:
+        require_no_choice(unknown_category)
         return
     if k_shot:
         msg = f"Prompts come from the bank {path} or by k_shot={k_shot}, not both. Leave one out."
         raise ValueError(msg)
     read_header(Path(path))
+
+
+def require_no_choice(unknown_category: str) -> None:
+    """Check that nothing is said of unknown categories where there is no bank.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if unknown_category != "zero_shot":
+        msg = f"unknown_category={unknown_category!r} is for a prompt bank, and there is none. Give prompt_bank."
+        raise ValueError(msg)
 
 
 def without(sets: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:

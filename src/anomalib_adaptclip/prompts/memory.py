@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.choices import require_choice
 
 from .coreset import require_budget, select_coreset
@@ -39,6 +40,7 @@ class PromptMemory(nn.Module):
 
     def __init__(self, precision: Precision = "float32", budget: int | None = None) -> None:
         super().__init__()
+        require_types(PromptMemory.__init__, locals())
         require_memory(precision, budget)
         self.precision = precision
         self.budget = budget
@@ -51,13 +53,14 @@ class PromptMemory(nn.Module):
 
     def pack(self, layers: Sequence[torch.Tensor]) -> torch.Tensor:
         """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a layer, into the memory's form ``(S, K, L, D)``."""
-        return self._rounded(torch.stack([normalized_patches(layer) for layer in layers]))
+        return self.rounded(torch.stack([normalized_patches(layer) for layer in layers]))
 
     def reduce(self, tokens: torch.Tensor) -> torch.Tensor:
         """Bring packed tokens ``(S, K, L, D)`` within precision and budget; those in half precision stay so."""
-        return select_coreset(self._rounded(tokens).flatten(1, 2), tokens.shape[1], self.budget)
+        return select_coreset(self.rounded(tokens).flatten(1, 2), tokens.shape[1], self.budget)
 
-    def _rounded(self, tokens: torch.Tensor) -> torch.Tensor:
+    def rounded(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Round tokens to the memory's precision; those in half precision stay so."""
         return tokens.half() if self.precision == "float16" else tokens
 
     @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor

@@ -13,6 +13,8 @@ from anomalib.data.utils import LabelName
 from anomalib.data.utils.image import is_image_file
 from lightning.pytorch import LightningDataModule
 
+from anomalib_adaptclip.argument_types import require_types
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,9 +38,10 @@ class Shots:
     """
 
     def __init__(self, k_shot: int = 0, source: Path | str | None = None, seed: int = 10) -> None:
+        require_types(Shots.__init__, locals())
         require_shots(k_shot, source)
-        self.k_shot = k_shot
-        self.seed = seed
+        self.k_shot = int(k_shot)
+        self.seed = int(seed)
         self.source_files = [] if source is None else prompts_from_folder(source, k_shot)
         self.files: list[str] = []
         self.preprocessing = ""
@@ -95,8 +98,6 @@ class Shots:
         self.files, self.preprocessing, self.restored = list(files), preprocessing, bool(files)
         if files:
             logger.info("Few-shot prompts out of the checkpoint: %s", ", ".join(files))
-            if self.source_files and self.source_files != self.files:
-                logger.warning("few_shot_source is not used: the checkpoint has prompts. To change them, train anew.")
 
 
 def require_shots(k_shot: int, source: Path | str | None) -> None:

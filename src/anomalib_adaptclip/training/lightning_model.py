@@ -43,6 +43,7 @@ from anomalib_adaptclip.files.run_folder import share_results_folder
 from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from anomalib_adaptclip.model.clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from anomalib_adaptclip.model.fusion import Fusion
+from anomalib_adaptclip.model.given_arguments import require_arguments
 from anomalib_adaptclip.model.model_options import ModelOptions
 
 from .batch_norm import synchronize_batch_norms
@@ -50,6 +51,7 @@ from .losses import adapter_loss, require_finite, total_loss
 from .resuming import require_same_options
 from .target_evaluation import TargetEvaluation
 from .token_source import TokenSource
+from .training_options import require_training
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         evaluator: Evaluator | bool = False,
         visualizer: Visualizer | bool = False,
     ) -> None:
+        components = require_arguments(AdaptCLIPTraining, locals())
+        require_training(learning_rate, betas, epochs)
         options = ModelOptions(
             tuple(adapter_names), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion
         )
@@ -131,6 +135,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
             evaluator=evaluator,
             visualizer=visualizer,
         )
+        self.given_components = components
         self.image_reader = reader
         self.require_input_size(size, spec.patch_size)
         self.keep_antialias()
@@ -198,8 +203,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         """Save the adapters, and what they belong to. CLIP stays out."""
         super().on_save_checkpoint(checkpoint)
         self.leave_clip_out(checkpoint)
-        record = CheckpointRecord(self.clip_identity, AdapterOrigin(), self.model.options)
-        checkpoint[CHECKPOINT_KEY] = record.to_dict()
+        checkpoint[CHECKPOINT_KEY] = self.new_record(AdapterOrigin()).to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over what a checkpoint holds; training goes on with the options that it began with only.
@@ -210,9 +214,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         if self.is_fitting():
             require_same_options(checkpoint.get("hyper_parameters", {}), self.hparams)
         super().on_load_checkpoint(checkpoint)
-        self.keep_antialias()
         record = CheckpointRecord.from_checkpoint(checkpoint)
-        record.require_same_clip(self.clip_identity)
         if record.options != self.model.options:  # of a test: the checkpoint decides
             self.model = build_model(self.model.clip, self.backbone, record.options)
             self.tokens = self._new_token_source()

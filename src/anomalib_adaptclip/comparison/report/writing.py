@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.atomic import write_atomically
 
 from .averages import Comparison
@@ -33,6 +34,7 @@ def write_report(results: Path) -> list[Path]:
         FileNotFoundError: If there is no table.
         ValueError: If the file is not a table of runs, or has no rows.
     """
+    require_types(write_report, locals())
     runs = read_runs(find_table(results))
     comparison = Comparison(runs.frame)
     facts, main = gather_facts(runs, comparison), main_grids(comparison)

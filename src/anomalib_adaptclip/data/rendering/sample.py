@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalib_adaptclip.argument_types import require_at_least, require_types
+
 from .canvas import Canvas
 from .categories import get_category
 from .colours import mix
@@ -58,6 +60,8 @@ def render_sample(
     Raises:
         ValueError: If the category is unknown, it cannot have the defect, or the image is too small.
     """
+    require_types(render_sample, locals())
+    require_at_least(0, index=index, seed=seed)
     facts = get_category(category)
     if defect is not None and defect not in facts.defects:
         msg = f"A {facts.noun} cannot have the defect {defect!r}. Choose one of: {', '.join(facts.defects)}."
