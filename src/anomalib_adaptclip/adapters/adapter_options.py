@@ -35,7 +35,7 @@ class AdapterOptions:
         hidden_dim: Features in the heads of the prompt-query adapter.
 
     Raises:
-        ValueError: If a name is unknown, or joint learning lacks one of its two adapters.
+        ValueError: If a name is unknown, a number is not positive, or joint learning lacks one of its two adapters.
     """
 
     adapters: tuple[AdapterName, ...] = ADAPTERS
@@ -47,9 +47,13 @@ class AdapterOptions:
     hidden_dim: int = 128
 
     def __post_init__(self) -> None:
-        """Check the names."""
+        """Check names and numbers."""
         require_adapters(self.adapters)
         require_choice("mode", self.mode, Mode)
+        for name in ("topk", "prompt_length", "reduction", "hidden_dim"):
+            if (value := getattr(self, name)) < 1:
+                msg = f"{name} must be at least 1; got {value}."
+                raise ValueError(msg)
         if self.mode == "joint" and not {"visual", "textual"} <= {*self.adapters}:
             msg = (
                 f"Joint learning needs the visual and the textual adapter; got {list(self.adapters)}. Add them, or "
