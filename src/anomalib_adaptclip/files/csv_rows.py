@@ -26,11 +26,11 @@ def open_csv(path: Path, mode: Literal["r", "w", "a"] = "r") -> IO[str]:
 
 
 def write_rows(file: IO[str], rows: Iterable[Sequence[object]]) -> None:
-    """Append rows to a CSV file. ``None`` becomes an empty cell.
+    r"""Append rows to a CSV file. ``None`` becomes an empty cell.
 
     Args:
         file: File that :func:`open_csv` opened.
-        rows: Rows to append. A character that CSV cannot hold is written as an escape, such as ``\\x00``.
+        rows: Rows to append. A character that CSV cannot hold is written as an escape, such as ``\x00``.
     """
     plain, quoted = (
         csv.writer(file, lineterminator="\n", quoting=quoting) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)

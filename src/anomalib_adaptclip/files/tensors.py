@@ -86,12 +86,13 @@ def read_torch_file(path: Path) -> Any:  # noqa: ANN401
         raise ValueError(msg) from error
 
 
-def require_state(path: Path, content: object) -> State:
+def require_state(path: Path | str, content: object, *, are_finite: bool = True) -> State:
     """Check that the content of a file is a state dict of dense, finite tensors.
 
     Args:
         path: File, for the message.
         content: What was read.
+        are_finite: Whether all numbers must be finite.
 
     Returns:
         The content.
@@ -110,7 +111,8 @@ def require_state(path: Path, content: object) -> State:
         msg = f"{path} should hold a state dict, tensors by name, and holds {problem}. Give another file."
         raise ValueError(msg)
     state: State = content  # type: ignore[assignment]
-    require_finite(path, state)
+    if are_finite:
+        require_finite(path, state)
     return state
 
 
@@ -134,7 +136,9 @@ def require_finite(source: Path | str, state: Mapping[str, torch.Tensor]) -> Non
         ValueError: If one of them is not finite; the names are told.
     """
     if names := [name for name, tensor in state.items() if not is_finite(tensor)]:
-        msg = f"{source} holds NaN or infinite numbers in {_listed(names)}. It is damaged: get it again, or make it anew."
+        msg = (
+            f"{source} holds NaN or infinite numbers in {_listed(names)}. It is damaged: get it again, or make it anew."
+        )
         raise ValueError(msg)
 
 

@@ -313,7 +313,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             tuple(self.prompt_files),
             self.calibrator.record if self.calibrator else None,  # labels may have set others
             str(bank or ""),
-        ).to_dict()
+        ).to_dict(checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over what :meth:`on_save_checkpoint` saved, prompts before those of the constructor.

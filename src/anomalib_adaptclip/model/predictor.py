@@ -18,7 +18,7 @@ from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, r
 from anomalib_adaptclip.files.tensors import read_torch_file
 from anomalib_adaptclip.prompts.categories import category_of_folder
 
-from .checkpoint_record import CheckpointRecord
+from .checkpoint_record import CheckpointRecord, require_lightning
 from .lightning_model import AdaptCLIP
 from .thresholds import warn_if_uncalibrated
 
@@ -74,7 +74,13 @@ class AdaptCLIPPredictor:
         if not Path(path).is_file():
             msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
             raise FileNotFoundError(msg)
-        record = CheckpointRecord.from_checkpoint(read_torch_file(Path(path)))
+        content = read_torch_file(Path(path))
+        try:
+            record = CheckpointRecord.from_checkpoint(content)
+            require_lightning(content)
+        except ValueError as error:
+            msg = f"{path} cannot be used. {error}"
+            raise ValueError(msg) from error
         decided = (*_DECIDED, *(_PROMPTS if record.prompt_files else ()))
         if given := [name for name in options if name in decided]:
             msg = f"The checkpoint {path} decides {given}: they have no effect. Leave them out, or the checkpoint."
