@@ -136,9 +136,7 @@ def require_finite(source: Path | str, state: Mapping[str, torch.Tensor]) -> Non
         ValueError: If one of them is not finite; the names are told.
     """
     if names := [name for name, tensor in state.items() if not is_finite(tensor)]:
-        msg = (
-            f"{source} holds NaN or infinite numbers in {_listed(names)}. It is damaged: get it again, or make it anew."
-        )
+        msg = f"{source} holds NaN or infinite numbers in {_listed(names)}. Get it again, or make it anew."
         raise ValueError(msg)
 
 
