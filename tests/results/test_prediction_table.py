@@ -346,13 +346,13 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_keeps_the_draft_and_frees_the_lock(table: Path) -> None:
+    rows = [PredictionRow(f"{number}.png", 0.5, 0, []) for number in range(1000)]
     with (
         full_disk(),
         pytest.raises(OSError, match=r"Cannot write .*part: .*rows so far are kept there: go on with resume"),
         PredictionTable(table) as file,
     ):
-        for number in range(1000):
-            file.write([PredictionRow(f"{number}.png", 0.5, 0, [])])
+        file.write(rows)
     with PredictionTable(table, resume=True) as file:
         assert len(file.paths) > 10
     assert len(list(read_predictions(table))) == len(file.paths)

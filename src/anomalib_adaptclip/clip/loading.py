@@ -73,7 +73,7 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
     if name == "tiny" and str(pretrained) != TINY_WEIGHTS:
         backbone = replace(backbone, adapters=())  # they belong to the shipped weights
     if name == "tiny" and str(pretrained) in {TINY_WEIGHTS, UNTRAINED_WEIGHTS}:
-        clip, weights = load_tiny() if pretrained == TINY_WEIGHTS else build_tiny(), str(pretrained)
+        clip, weights = load_tiny() if str(pretrained) == TINY_WEIGHTS else build_tiny(), str(pretrained)
     elif str(pretrained) in open_clip.list_pretrained_tags_by_model(name):
         clip, weights = _load_tag(backbone, str(pretrained)), str(pretrained)
         require_finite(f"The file of the weights {weights!r}", clip.state_dict())

@@ -100,8 +100,8 @@ def _read_cells(table: Path, line: int, row: RunRow) -> tuple[dict[str, Any], li
         return _read_configuration(row.configuration), asked
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         msg = (
-            f"{table} is not a table of runs: line {line} has another configuration or other categories than a run "
-            f"({error}). Move it away, or run `anomalib-adaptclip compare` again."
+            f"{table} is not a table of runs: {error} in its configuration or categories (line {line}). Move it away, "
+            "or run `anomalib-adaptclip compare` again."
         )
         raise ValueError(msg) from error
 
