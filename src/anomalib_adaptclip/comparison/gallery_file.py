@@ -125,7 +125,7 @@ def _read_panel(file: ZipFile, panel: dict[str, Any]) -> Panel:
         msg = f"{panel['file']} is not a {' or '.join(MIME_TYPES)} file"
         raise ValueError(msg)
     found = Panel(content=file.read(panel["file"]), **panel)
-    _require(isinstance(found.name, str) and isinstance(found.path, str), panel)
+    _require(all(isinstance(text, str) for text in (found.name, found.path)), panel)
     _require(found.low is found.high is None or (_is_number(found.low) and _is_number(found.high)), panel)
     return found
 

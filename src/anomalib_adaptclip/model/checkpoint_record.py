@@ -57,7 +57,8 @@ class CheckpointRecord:
         Raises:
             ValueError: If the checkpoint is no AdaptCLIP's, or its record is damaged.
         """
-        record = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+        content: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
+        record = content.get(CHECKPOINT_KEY)
         if record is None:
             msg = (
                 "This is no checkpoint of AdaptCLIP: it lacks the record of backbone and adapters. Give one that "
@@ -66,7 +67,7 @@ class CheckpointRecord:
             raise ValueError(msg)
         try:
             found = build_record(cls, record)
-            found.require_sound_state(checkpoint.get("state_dict"))
+            found.require_sound_state(content.get("state_dict"))
         except ValueError as error:
             msg = (
                 f"This checkpoint of AdaptCLIP is damaged: {str(error).rstrip('.')}. Train it anew, with this version."

@@ -25,7 +25,7 @@ def finite_output(prediction: Prediction) -> InferenceBatch:
     Raises:
         ValueError: If a score or a map is not finite; the places in the batch are told.
     """
-    if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+    if not torch.compiler.is_compiling():
         _require_finite([prediction.score, prediction.anomaly_map], "Scores or maps", "images")
     return InferenceBatch(pred_score=prediction.score, anomaly_map=prediction.anomaly_map)
 

@@ -96,7 +96,7 @@ def _telling_place(path: Path, place: Callable[[], str] = str) -> Iterator[None]
         raise ValueError(msg) from error
 
 
-def _prediction_row(path: str, score: float, label: int | None, boxes: list[Any]) -> PredictionRow:
+def _prediction_row(path: Any, score: float, label: int | None, boxes: list[Any]) -> PredictionRow:  # noqa: ANN401
     if not (isinstance(path, str) and math.isfinite(score) and label in {None, 0, 1}):
         msg = f"path {path!r}, score {score} and label {label}"
         raise ValueError(msg)
