@@ -28,6 +28,7 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
         ValueError: If the layout cannot hold these adapters, or they were trained with other weights.
         FileNotFoundError: If there is no such file.
         ConnectionError: If CLIP's weights cannot be downloaded.
+        OSError: If the file cannot be written.
     """
     from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
     from anomalib_adaptclip.adapters.published_layout import export_published

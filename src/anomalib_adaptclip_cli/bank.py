@@ -23,6 +23,8 @@ def bank_add(
 ) -> None:
     """Add good images to a category of a prompt bank. The bank's file is created if it does not exist.
 
+    Images that the category has already are passed over.
+
     Args:
         bank: Safetensors file of the bank.
         name: Name of the category.
@@ -40,6 +42,7 @@ def bank_add(
         ValueError: If an argument or a file is wrong, or the bank was made with another model.
         FileNotFoundError: If there is no such folder.
         ConnectionError: If CLIP's weights cannot be downloaded.
+        OSError: If the file cannot be written.
     """
     from anomalib_adaptclip import AdaptCLIP, PromptBank
     from anomalib_adaptclip.files.locks import locked
@@ -64,9 +67,10 @@ def bank_add(
             if bank.exists()
             else PromptBank(model.model, model.backbone.name)
         )
+        before = prompts.k_shot(name)
         prompts.add(name, images)
         prompts.save(bank)
-    say(f"{bank}: {name} has {prompts.k_shot(name)} good images.")
+    say(f"{bank}: {name} has {prompts.k_shot(name)} good images, {prompts.k_shot(name) - before} of them new.")
 
 
 def bank_remove(bank: Path, name: str) -> None:

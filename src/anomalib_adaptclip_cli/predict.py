@@ -40,17 +40,18 @@ def predict(
         batch_size: Number of images in a batch.
         num_workers: Number of worker processes that read images.
         unreadable: What to do with damaged images: error, or skip them with a warning that names them.
-        resume: Go on with a run that was broken off, or predict what the table lacks. The arguments must be the same.
+        resume: Go on with a run that was broken off, or predict what the table lacks, with the same model and options.
         device: Where to compute: cpu, cuda, cuda:1 and so on.
         options: Those of AdaptCLIPOptions that are given.
 
     Raises:
-        ValueError: If an argument or a file is wrong, or another run is writing the table.
+        ValueError: If an argument or a file is wrong, another run is writing the table, or it is of another model.
         FileNotFoundError: If a file or folder does not exist.
         ConnectionError: If weights cannot be downloaded.
     """
     from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
     from anomalib_adaptclip.model.predictor import require_device
+    from anomalib_adaptclip.model.run_identity import run_identity
     from anomalib_adaptclip.results.prediction_row import prediction_rows
     from anomalib_adaptclip.results.prediction_table import PredictionTable, require_names, require_results
 
@@ -61,6 +62,7 @@ def predict(
     require_names(results, files)
     with PredictionTable(results, resume) as file:
         predictor = _build_predictor(ckpt_path, device, options)
+        file.require_same_run(run_identity(predictor.model))
         left = [path for path in files if path not in file.paths]
         rows = 0
         with progress_bar(console=Console(stderr=True), transient=True) as progress:

@@ -181,3 +181,73 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
         fetch_published("visa")
     for hint in (PUBLISHED_ADAPTERS["visa"].filename, REPOSITORY, "--model.adapters PATH"):
         assert hint in str(error.value)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("published", [True, False])
+def test_a_weight_that_is_not_finite_is_refused_by_name(
+    golden_model: AdaptCLIPModel, tmp_path: Path, value: float, published: bool
+) -> None:
+    golden_model.adapters.state_dict()["visual.global_mlp.layers.0.weight"][1, 2] = value
+    path = (save_published if published else save_ours)(
+        golden_model, tmp_path / f"a.{'pth' if published else 'safetensors'}"
+    )
+    name = r"visual_learner\.global_adapter\.fc\.0\.weight" if published else r"visual\.global_mlp\.layers\.0\.weight"
+    with pytest.raises(ValueError, match=rf"holds NaN or infinite numbers in {name}\."):
+        read_adapter_file(path)
+
+
+@pytest.mark.parametrize("content", [{}, {"visual_learner": {}}, {"other": {"weight": torch.zeros(1)}}])
+def test_a_published_file_without_adapters(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"a\.pth is no adapter file: expected tensors of \['textual_learner'"):
+        read_adapter_file(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (None, "expected tensors of .* but it holds no tensors"),
+        ({"other.weight": torch.zeros(1)}, r"it holds \['other\.weight'\]"),
+        ({"textual.contexts": torch.zeros(3)}, r"textual\.contexts has the shape \(3,\), not one of 3 dimensions"),
+        ({"visual.local_mlp.layers.0.weight": torch.zeros(0, 4)}, r"has the shape \(0, 4\), not one of 2 dimensions"),
+    ],
+)
+def test_a_file_of_ours_without_adapters(tmp_path: Path, change: Any, message: str) -> None:
+    save_file(change or {}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=rf"a\.safetensors is no adapter file: .*{message}.*Give another file"):
+        read_adapter_file(tmp_path / "a.safetensors")
+
+
+def test_numbers_of_another_kind_are_told(golden_model: AdaptCLIPModel, tmp_path: Path) -> None:
+    state = dict(golden_model.adapters.state_dict())
+    state["visual.global_mlp.layers.0.weight"] = state["visual.global_mlp.layers.0.weight"] > 0
+    save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"type: visual\.global_mlp\.layers\.0\.weight is torch\.bool, expected"):
+        golden_model.load_adapters(tmp_path / "a.safetensors")
+
+
+def test_adapters_that_were_not_asked_for_do_not_become_plain_clip(
+    golden_model: AdaptCLIPModel, tmp_path: Path
+) -> None:
+    state = {key: tensor for key, tensor in golden_model.adapters.state_dict().items() if key.startswith("textual.")}
+    save_file(state, tmp_path / "a.safetensors")
+    file = read_adapter_file(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"holds the adapters \['textual'\], and none of those asked for"):
+        file.applied_to(AdapterOptions(adapters=("visual",)))
+
+
+@pytest.mark.parametrize(("entry", "value"), [("topk", "0"), ("topk", "-1"), ("mode", "other")])
+def test_a_header_out_of_range_names_the_file(
+    golden_model: AdaptCLIPModel, tmp_path: Path, entry: str, value: str
+) -> None:
+    save_file(golden_model.adapters.state_dict(), tmp_path / "a.safetensors", metadata={entry: value})
+    file = read_adapter_file(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=rf"a\.safetensors cannot be used: {entry} must be .*; got .*\. Get it again"):
+        file.applied_to(AdapterOptions())
+
+
+@pytest.mark.parametrize("topk", [0, -1])
+def test_topk_is_at_least_one(topk: int) -> None:
+    with pytest.raises(ValueError, match=f"topk must be at least 1; got {topk}"):
+        AdapterOptions(topk=topk)

@@ -95,6 +95,12 @@ def test_tiny_is_always_the_same_and_leaves_the_seed_alone() -> None:
     assert first.weights == "generated"
 
 
+def test_the_weights_of_tiny_may_be_named_by_a_path() -> None:
+    """As the command line does."""
+    found, expected = load_clip("tiny", Path("generated")), load_clip("tiny", "generated")
+    assert fingerprint(found.clip) == fingerprint(expected.clip)
+
+
 @pytest.mark.parametrize("file", ["a.safetensors", "a.pt", "wrapped.bin"])
 @pytest.mark.usefixtures("small")
 def test_local_files(tmp_path: Path, file: str) -> None:
@@ -194,6 +200,40 @@ def test_weights_of_another_backbone(tmp_path: Path) -> None:
         ValueError, match=rf"a\.safetensors are not those of a {NAME}[\s\S]*visual\.transformer\.resblocks\.3"
     ):
         load_clip(NAME, tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([torch.zeros(1)], "holds a list"),
+        (None, "holds a NoneType"),
+        ({}, "holds nothing"),
+        ({"state_dict": 5}, "holds a int"),
+        ({"visual": {"proj": torch.zeros(1)}}, "holds something else at 'visual', such as a dict"),
+    ],
+)
+@pytest.mark.usefixtures("small")
+def test_a_file_that_holds_no_weights(tmp_path: Path, content: Any, message: str) -> None:
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=rf"a\.pt should hold a state dict, tensors by name, and {message}"):
+        load_clip(NAME, tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda proj: proj * torch.nan, r"NaN or infinite numbers in visual\.proj"),
+        (lambda proj: proj > 0, r"type: visual\.proj is torch\.bool, expected torch\.float32"),
+        (lambda proj: proj[0], r"shape: visual\.proj is"),
+    ],
+)
+@pytest.mark.usefixtures("small")
+def test_a_tensor_that_is_wrong_inside(tmp_path: Path, change: Any, message: str) -> None:
+    state = open_clip.CLIP(**SMALL).state_dict()
+    torch.save(state | {"visual.proj": change(state["visual.proj"])}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=message) as error:
+        load_clip(NAME, tmp_path / "a.pt")
+    assert len(str(error.value)) < 1000
 
 
 class Exploit:

@@ -5,11 +5,13 @@
 
 import csv
 import io
+import json
 import re
 from html.parser import HTMLParser
 from math import isnan
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -18,6 +20,7 @@ from PIL import Image
 from anomalib_adaptclip.comparison import METRICS, RunRow, RunTable
 from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, gallery_path, pack
 from anomalib_adaptclip.comparison.report.averages import Comparison, Entry, over_seeds
+from anomalib_adaptclip.comparison.report.csv_files import write_csv
 from anomalib_adaptclip.comparison.report.grids import category_grid, main_grids
 from anomalib_adaptclip.comparison.report.runs import read_runs
 from anomalib_adaptclip.comparison.report.templates import escape_markdown
@@ -399,6 +402,10 @@ class TestBadInput:
             ({"test_seconds": "-1"}, "test_seconds is '-1', not a number of at least 0"),
             ({"configuration": "{}"}, "is not a table of runs: 'data_spec'"),
             ({"configuration": "a"}, "is not a table of runs: Expecting value"),
+            ({"configuration": "[]"}, "(line 2). Move it away"),
+            ({"configuration": '{"data_spec": 5, "model_spec": {}}'}, "(line 2). Move it away"),
+            ({"configuration": "[" * 100_000}, "(line 2). Move it away"),
+            ({"categories": "5"}, "categories is '5', not a list of names"),
         ],
     )
     def test_wrong_cells(self, tmp_path: Path, capsys: pytest.CaptureFixture[str], cells: Row, message: str) -> None:
@@ -425,6 +432,40 @@ class TestBadInput:
         for name in ("report.html", "report.md"):
             assert b"OSError: no \xff.png" in (tmp_path / name).read_bytes()
 
+    @pytest.mark.parametrize("name", ["=cmd|'/c calc'!A1", "+1", "-1", "@a"])
+    def test_names_are_no_formulas(self, tmp_path: Path, name: str) -> None:
+        rows = [made_up_row(name, name, name, image_AUROC="0.5")]
+        write_table(tmp_path / "runs.csv", rows)
+        assert main(["report", str(tmp_path)]) == 0
+        for file in ("averages.csv", "categories.csv"):
+            with (tmp_path / file).open(encoding="utf-8", newline="") as table:
+                found = list(csv.DictReader(table))
+            assert found[0]["model"] == f"'{name}"
+            assert {row["mean"] for row in found} >= {"50.0"}
+            assert not [cell for row in found for cell in row.values() if cell.startswith(("=", "+", "-", "@", "\t"))]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"quality": "high"},
+            {"score": float("nan")},
+            {"rank": 5},
+            {"panels": 5},
+            {"panels": [{"name": ["x"], "file": "a.png"}]},
+            {"panels": [{"name": "query", "file": "a.png", "low": "x", "high": 1}]},
+        ],
+    )
+    def test_pictures_of_another_shape_are_told(self, tmp_path: Path, change: dict[str, Any]) -> None:
+        [stored] = RunTable(write_table(tmp_path / "runs.csv", [made_up_row(image_AUROC="0.5")]), RunRow).rows()
+        path = gallery_path(tmp_path / "runs.csv", stored)
+        path.parent.mkdir()
+        index = [{"rank": "best", "measure": "score", "quality": 0.5, "score": 0.5, "panels": []} | change]
+        with ZipFile(path, "w") as archive:
+            archive.writestr("index.json", json.dumps(index))
+            archive.writestr("a.png", b"")
+        assert main(["report", str(tmp_path)]) == 0
+        assert f"{path.name} is damaged, or holds no pictures" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
     @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half", pack([]).replace(b"index", b"indes")])
     def test_damaged_pictures_are_told(self, tmp_path: Path, content: bytes) -> None:
         row = made_up_row(image_AUROC="0.5")
@@ -434,6 +475,11 @@ class TestBadInput:
         path.write_bytes(content)
         assert main(["report", str(tmp_path)]) == 0
         assert f"{path.name} is damaged, or holds no pictures" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_tabs_and_numbers_in_csv(tmp_path: Path) -> None:
+    write_csv(pd.DataFrame({"model": ["\t=1", "a"], "mean": [-1.5, 2]}), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes() == b"model,mean\r\n'\t=1,-1.5\r\na,2.0\r\n"
 
 
 def test_the_made_up_sweep_is_that_of_the_paper() -> None:

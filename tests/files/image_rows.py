@@ -192,7 +192,7 @@ def _transparent_palette(path: Path) -> None:
 
 
 def _transparent_palette_image() -> Array:
-    image: Array = np.asarray(_palette.convert("RGB")).astype(np.float64) / 255
+    image: Any = np.asarray(_palette.convert("RGB")).astype(np.float64) / 255
     image[np.asarray(_palette) == _palette.getpixel((20, 6))] = 1
     return np.asarray(image)
 

@@ -67,3 +67,22 @@ def test_a_lock_that_nobody_waits_for_leaves_no_file(tmp_path: Path) -> None:
     with locked(tmp_path / "runs.csv"):
         assert [path.name for path in tmp_path.iterdir()] == [".runs.csv.lock"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_and_its_target_have_one_lock(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "runs.csv")
+    with (
+        locked(tmp_path / "runs.csv"),
+        pytest.raises(ValueError, match="Another run is writing"),
+        locked(tmp_path / "link.csv"),
+    ):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OSError, match=r"Cannot write .*runs\.csv: .*\. Free space, or name"),
+        locked(tmp_path / "file" / "runs.csv"),
+    ):
+        pass

@@ -4,6 +4,7 @@
 """Prediction of many images: the predictor, the command, and anomalib's Engine with a table of results."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,19 @@ from anomalib.data import PredictDataset
 from anomalib.engine import Engine
 from lightning.pytorch import Callback
 from PIL import Image
+from safetensors.torch import save_file
 
-from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
+from anomalib_adaptclip import (
+    AdaptCLIP,
+    AdaptCLIPModel,
+    AdaptCLIPPredictor,
+    PredictFolder,
+    PromptBank,
+    SyntheticDefects,
+)
+from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.image_files import list_image_files
+from anomalib_adaptclip.model.run_identity import run_identity
 from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
 from anomalib_adaptclip.results.prediction_table import draft_of, read_predictions
 from anomalib_adaptclip_cli.main import main
@@ -350,6 +361,100 @@ def test_a_damaged_image_stops_the_command_or_is_skipped(
     main([*command, "--unreadable", "skip", "--resume", "true"])
     assert "2 new rows, 4 had one before, 1 could not be read" in capsys.readouterr().out
     assert [Path(row.path).stem for row in read_predictions(table)] == ["000", "001", "002", "003", "005", "006"]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--fusion", "paper"), "fusion was published and is paper"),
+        (("--class_name", "screw"), "class_name was object and is screw"),
+        (("--adapters", "none"), "adapters' weights was"),
+        (("--pretrained", "generated"), "CLIP's weights was"),
+        (("--k_shot", "1", "--few_shot_source", "QUERIES"), "prompts was none and is 000.png"),
+        (("--image_size", "112"), "pre-processing was"),
+    ],
+)
+def test_another_model_does_not_go_on(
+    queries: Path, tmp_path: Path, options: tuple[str, ...], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.csv"
+    adapters = tmp_path / "adapters.safetensors"
+    save_file(AdaptCLIPModel(load_clip("tiny", "seed-0").clip, (2, 4, 6, 8), 3).adapters.state_dict(), adapters)
+    command = ["predict", str(queries / "000.png"), str(table), *SMALL, "--adapters", str(adapters)]
+    main(command)
+    before = table.read_bytes()
+    command[1] = str(queries)
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--resume", *(str(queries) if option == "QUERIES" else option for option in options)])
+    assert left.value.code == 2
+    assert what in capsys.readouterr().err
+    assert table.read_bytes() == before
+    main([*command, "--resume"])
+    assert len(list(read_predictions(table))) == 7
+
+
+def test_what_a_run_depends_on_is_told_by_content(queries: Path, checkpoint: Path, tmp_path: Path) -> None:
+    found = [run_identity(AdaptCLIPPredictor.from_checkpoint(checkpoint).model)]
+    content = torch.load(checkpoint, weights_only=True)
+    for key in ("model.prompt_memory.tokens", "post_processor._image_threshold"):
+        state = content["state_dict"] | {key: content["state_dict"][key] / 2}
+        torch.save(content | {"state_dict": state}, tmp_path / "other.ckpt")
+        found.append(run_identity(AdaptCLIPPredictor.from_checkpoint(tmp_path / "other.ckpt").model))
+    names = [[name for name in one if one[name] != found[0][name]] for one in found]
+    assert names == [[], ["prompts"], ["post-processing"]]
+    model = tiny(k_shot=1, few_shot_source=queries)
+    before = run_identity(AdaptCLIPPredictor(model).model)
+    shutil.copy(queries / "001.png", queries / "000.png")
+    after = run_identity(AdaptCLIPPredictor(tiny(k_shot=1, few_shot_source=queries)).model)
+    assert [name for name in before if before[name] != after[name]] == ["prompts"]
+
+
+def set_record(key: str, value: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda content: content["adaptclip"].__setitem__(key, value)
+
+
+def set_tensor(key: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[dict[str, Any]], Any]:
+    return lambda content: content["state_dict"].__setitem__(key, change(content["state_dict"][key]))
+
+
+TOKENS = "model.prompt_memory.tokens"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.pop("state_dict"), "should hold a state dict"),
+        (lambda content: content.pop("hyper_parameters"), "lacks the mapping hyper_parameters"),
+        (lambda content: content["state_dict"].popitem(), "missing: |expected"),
+        (set_record("clip", 5), r"it\.clip should be a mapping of backbone, weights, fingerprint, and is 5"),
+        (set_record("prompt_files", "a.png"), r"it\.prompt_files should be a list, and is 'a\.png'"),
+        (set_record("version", None), r"it\.version should be of type str, and is None"),
+        (lambda content: content["adaptclip"].pop("options"), r"it should be a mapping of clip, origin, options"),
+        (lambda content: content["adaptclip"]["options"].update(topk=0), "topk must be at least 1; got 0"),
+        (lambda content: content["adaptclip"]["options"].update(fusion="x"), r"it\.options\.fusion should be one of"),
+        (set_tensor(TOKENS, lambda tokens: tokens / 0), rf"NaN or infinite numbers in {TOKENS}"),
+        (set_tensor(TOKENS, lambda tokens: tokens[0]), rf"shape: {TOKENS} is"),
+        (set_tensor(TOKENS, lambda tokens: tokens > 0), rf"type: {TOKENS} is torch\.bool"),
+        (set_tensor(TOKENS, lambda tokens: tokens[..., 1:]), rf"shape: {TOKENS} is"),
+        (
+            set_tensor("post_processor._image_threshold", lambda value: value * torch.nan),
+            "in post_processor._image_thr",
+        ),
+        (set_tensor("post_processor.pixel_max", lambda value: value / 0), r"in post_processor\.pixel_max"),
+        (
+            set_tensor("model.static_pair", lambda value: value * torch.nan),
+            r"in model\.static_pair",
+        ),
+    ],
+)
+def test_a_checkpoint_that_is_wrong_inside(
+    checkpoint: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    change(content)
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=message):
+        AdaptCLIPPredictor.from_checkpoint(checkpoint)
 
 
 def test_wrong_arguments_of_the_command(

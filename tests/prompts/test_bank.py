@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,9 @@ from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticD
 from anomalib_adaptclip.files.locks import locked
 from anomalib_adaptclip.prompts.bank_file import read_bank, write_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of, category_of_folder
+from anomalib_adaptclip.prompts.selection import prompts_from_folder
 from anomalib_adaptclip_cli.main import main
+from tests.files.test_tensors import full_disk
 
 SIZE = 56
 
@@ -313,6 +316,85 @@ def test_what_is_no_bank_is_refused(golden_model: AdaptCLIPModel, tmp_path: Path
         PromptBank.load(path, golden_model)
 
 
+def test_the_same_image_does_not_count_twice(bank: PromptBank, caplog: pytest.LogCaptureFixture) -> None:
+    again = torch.cat([images(2, seed=2), images(1, seed=9), images(1, seed=9)])
+    bank.add("cable", again)
+    assert bank.k_shot("cable") == 3
+    assert "3 images of 'cable' are copies of others in the prompt bank, and were not added." in caplog.text
+    bank.add("cable", again)
+    assert bank.k_shot("cable") == 3
+    bank.add("bottle", again)  # another category
+    assert bank.k_shot("bottle") == 4
+
+
+def test_copies_are_known_after_reading(bank: PromptBank, tmp_path: Path) -> None:
+    bank.remove("bottle")
+    bank.save(tmp_path / "bank.safetensors")
+    loaded = PromptBank.load(tmp_path / "bank.safetensors", model_of(bank))
+    loaded.add("cable", images(2, seed=2))
+    loaded.add("bottle", images(1, seed=1))
+    assert [loaded.k_shot(name) for name in ("cable", "bottle")] == [2, 1]
+
+
+def test_prompts_that_are_not_finite_are_refused(bank: PromptBank) -> None:
+    bad = images(2, seed=5)
+    bad[1, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"Tokens of the prompt images \[1\] of the batch are NaN or infinite"):
+        bank.add("cable", bad)
+    assert bank.k_shot("cable") == 2
+
+
+TOKENS = torch.rand(4, 1, 16, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "message"),
+    [
+        ("prompts.pill", TOKENS.index_put((torch.tensor(0),) * 4, torch.tensor(torch.nan)), r"NaN .* in prompts\.pill"),
+        ("prompts.pill", TOKENS[0, 0, 0], r"expected floats \(4, K, L, D\) under prompts\.NAME, got prompts\.pill"),
+        ("prompts.pill", TOKENS > 0, r"got prompts\.pill, torch\.bool of shape"),
+        ("prompts.pill", TOKENS.int(), r"got prompts\.pill, torch\.int32 of shape"),
+        ("prompts.pill", TOKENS[:, :0], r"of shape \(4, 0, 16, 64\)"),
+        ("prompts.pill", TOKENS[:, :, :0], r"of shape \(4, 1, 0, 64\)"),
+        ("prompts.pill", TOKENS[:2], r"of shape \(2, 1, 16, 64\)"),
+        ("prompts.pill", TOKENS[..., :32], r"The prompts of 'pill' in .* are 32 wide, not 64"),
+        ("pill", TOKENS, "got pill, torch.float32 of shape"),
+    ],
+)
+def test_a_bank_that_is_wrong_inside(
+    bank: PromptBank, tmp_path: Path, name: str, tokens: torch.Tensor, message: str
+) -> None:
+    save_file({name: tokens.contiguous()}, tmp_path / "bank.safetensors", metadata=bank.header().to_metadata())
+    with pytest.raises(ValueError, match=message) as error:
+        PromptBank.load(tmp_path / "bank.safetensors", model_of(bank))
+    assert str(tmp_path / "bank.safetensors") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("fingerprint", None),
+        ("fingerprint", ""),
+        ("layers", "3"),
+        ("image_size", "[1]"),
+        ("images", "[1]"),
+        ("images", "x"),
+    ],
+)
+def test_a_header_that_is_damaged(bank: PromptBank, tmp_path: Path, entry: str, value: str | None) -> None:
+    metadata = {key: text for key, text in (bank.header().to_metadata() | {entry: value}).items() if text is not None}
+    save_file({"prompts.pill": TOKENS}, tmp_path / "bank.safetensors", metadata=metadata)
+    with pytest.raises(ValueError, match=r"bank\.safetensors is a prompt bank with a damaged header .* Make the bank"):
+        PromptBank.load(tmp_path / "bank.safetensors", model_of(bank))
+
+
+def test_a_bank_behind_a_link_stays_there(bank: PromptBank, tmp_path: Path) -> None:
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "bank.safetensors")
+    bank.save(tmp_path / "link.safetensors")
+    assert (tmp_path / "link.safetensors").is_symlink()
+    assert (tmp_path / "bank.safetensors").is_file()
+
+
 # Categories
 
 
@@ -535,3 +617,35 @@ def test_errors_of_commands(bank_file: Path, tmp_path: Path, capsys: pytest.Capt
             main(command)
         assert left.value.code == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("k_shot", ["0", "-1"])
+def test_a_number_of_shots_is_positive(
+    bank_file: Path, good: dict[str, Path], k_shot: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = bank_file.read_bytes()
+    with pytest.raises(SystemExit):
+        main(["bank-add", str(bank_file), "bottle", str(good["cable"]), "--k_shot", k_shot])
+    assert f"at least 1; got {k_shot}." in capsys.readouterr().err
+    assert bank_file.read_bytes() == before
+
+
+def test_only_regular_files_are_good_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "broken.png").symlink_to("nowhere.png")
+    for name in ("folder.png/a.png", "b.png"):
+        (tmp_path / name).touch()
+    assert prompts_from_folder(tmp_path) == [str(tmp_path / "b.png"), str(tmp_path / "folder.png" / "a.png")]
+    assert all(name in caplog.text for name in ("folder.png", "pipe.png", "broken.png"))
+
+
+def test_a_full_disk_leaves_the_bank(
+    bank_file: Path, good: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = bank_file.read_bytes()
+    with full_disk(), pytest.raises(SystemExit) as ended:
+        main(["bank-add", str(bank_file), "pill", str(good["cable"]), "--pretrained", "seed-0"])
+    assert ended.value.code == 2
+    assert re.search(r"Cannot write .*\. Free space, or name a folder", capsys.readouterr().err)
+    assert bank_file.read_bytes() == before

@@ -20,6 +20,7 @@ from anomalib_adaptclip.results.geometry import FileGeometry
 from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
 from anomalib_adaptclip.results.prediction_table import PredictionTable, draft_of, read_predictions, shard_of
 from anomalib_adaptclip.results.regions import boxes_of
+from tests.files.test_tensors import full_disk
 
 ROWS = [
     PredictionRow("a/1.png", 0.25, 0, []),
@@ -256,6 +257,136 @@ def test_wrong_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ValueError, match="needs pyarrow: pip install"):
         PredictionTable(tmp_path / "a.parquet")
+
+
+# What is resumed
+
+
+RUN = {"version": "1", "adapters": "a"}
+
+
+def broken_off(table: Path, identity: dict[str, str] | None = None) -> None:
+    file = PredictionTable(table)
+    if identity:
+        file.require_same_run(identity)
+    file.write(PLAIN[:1])
+    file.abandon()
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_with_something_else_is_not_gone_on_with(table: Path, finished: bool) -> None:
+    broken_off(table, RUN)
+    if finished:
+        with PredictionTable(table, resume=True) as file:
+            file.require_same_run(RUN)
+    before = {path: path.read_bytes() for path in table.parent.iterdir()}
+    with (
+        pytest.raises(ValueError, match=r"other options: adapters was a and is b\. Give the same"),
+        PredictionTable(table, resume=True) as file,
+    ):
+        file.require_same_run(RUN | {"adapters": "b"})
+    assert {path: path.read_bytes() for path in table.parent.iterdir()} == before
+    with PredictionTable(table, resume=True) as file:
+        file.require_same_run(RUN)
+        file.write(PLAIN[1:])
+    assert list(read_predictions(table)) == PLAIN
+
+
+def test_rows_of_which_nothing_is_known_are_not_gone_on_with(table: Path) -> None:
+    broken_off(table)
+    with (
+        pytest.raises(ValueError, match=r"cannot be resumed: .*part\.run\.json, which tells how .* is lost"),
+        PredictionTable(table, resume=True) as file,
+    ):
+        file.require_same_run(RUN)
+
+
+def test_a_new_run_takes_away_the_record_of_the_one_before(table: Path) -> None:
+    with PredictionTable(table) as file:
+        file.require_same_run(RUN)
+        file.write(PLAIN)
+    assert sorted(path.name for path in table.parent.iterdir()) == [table.name, f"{table.name}.run.json"]
+    with PredictionTable(table) as file:
+        file.write(PLAIN)
+    assert list(table.parent.iterdir()) == [table]
+
+
+# What is damaged, and full disks
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a.png,0.5,0",
+        "a.png,0.5",
+        "a.png,x,0,[]",
+        "a.png,nan,0,[]",
+        "a.png,0.5,7,[]",
+        "a.png,0,0,[[1]]",
+        "a.png,0,0,{",
+        'a.png,0,0,"[[1,2,3,""x""]]"',
+    ],
+)
+def test_a_row_of_another_shape_is_told_with_its_line(tmp_path: Path, row: str) -> None:
+    draft = draft_of(tmp_path / "a.csv")
+    draft.write_text(f"path,score,label,boxes\nb.png,0.5,0,[]\n{row}\n")
+    with pytest.raises(ValueError, match=r"a\.csv\.part, line 3: expected path, score, label and boxes.* start anew"):
+        PredictionTable(tmp_path / "a.csv", resume=True)
+    PredictionTable(tmp_path / "a.csv").abandon()  # the lock is free
+
+
+def test_a_draft_with_a_nul_is_told(tmp_path: Path) -> None:
+    draft_of(tmp_path / "a.csv").write_bytes(b"path,score,label,boxes\nb.png,0.5,0,\0\n")
+    with pytest.raises(ValueError, match=r"a\.csv\.part, line 2: expected path"):
+        PredictionTable(tmp_path / "a.csv", resume=True)
+
+
+def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"a\.parquet: expected path, score"):
+        PredictionTable(tmp_path / "a.parquet", resume=True)
+
+
+def test_a_full_disk_keeps_the_draft_and_frees_the_lock(table: Path) -> None:
+    rows = [PredictionRow(f"{number}.png", 0.5, 0, []) for number in range(1000)]
+    with (
+        full_disk(),
+        pytest.raises(OSError, match=r"Cannot write .*part: .*rows so far are kept there: go on with resume"),
+        PredictionTable(table) as file,
+    ):
+        file.write(rows)
+    with PredictionTable(table, resume=True) as file:
+        assert len(file.paths) > 10
+    assert len(list(read_predictions(table))) == len(file.paths)
+
+
+def test_a_full_disk_at_the_end(table: Path) -> None:
+    file = PredictionTable(table)
+    file.write(PLAIN)
+    file.draft.unlink()
+    with pytest.raises(OSError, match="Cannot write"):
+        file.finish()
+    PredictionTable(table).abandon()
+
+
+def test_a_table_behind_a_link_stays_there(table: Path) -> None:
+    target = table.parent / "elsewhere" / table.name
+    target.parent.mkdir()
+    table.symlink_to(target)
+    with PredictionTable(table) as file:
+        file.require_same_run(RUN)
+        file.write(PLAIN)
+        assert file.draft.parent == target.parent
+    assert table.is_symlink()
+    assert list(read_predictions(target)) == PLAIN
+    assert sorted(path.name for path in target.parent.iterdir()) == [target.name, f"{target.name}.run.json"]
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_not_finite_is_no_row(score: float) -> None:
+    batch = InferenceBatch(pred_score=torch.tensor([0.5, score]), pred_label=torch.tensor([False, False]))
+    with pytest.raises(ValueError, match=rf"The score of b\.png is {score}, not a number"):
+        prediction_rows(["a.png", "b.png"], batch)
 
 
 def test_names_of_shards() -> None:

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.clip import ClipIdentity
-from anomalib_adaptclip.files.atomic import write_atomically
-from anomalib_adaptclip.files.tensors import State, read_safetensors, sha256_of
+from anomalib_adaptclip.files.tensors import State, differences, read_safetensors, sha256_of, write_safetensors
 
 from .adapter_header import AdapterHeader
 from .adapter_options import AdapterOptions
@@ -27,6 +25,15 @@ from .published_download import PUBLISHED_ADAPTERS
 from .published_layout import SECTIONS, from_published, read_published, to_published, unequal_heads
 
 ADAPTER_FILE = "adapters.safetensors"
+_DIMENSIONS = {  # of the tensors that tell sizes
+    "textual.contexts": 3,
+    "visual.local_mlp.layers.0.weight": 2,
+    "prompt_query.segmentation_head.0.weight": 4,
+    "textual_learner.ctx_pos": 4,
+    "textual_learner.ctx_neg": 4,
+    "visual_learner.local_adater.fc.0.weight": 2,
+    "pq_learner.local_adapter.0.0.weight": 4,
+}
 
 Options = TypeVar("Options", bound=AdapterOptions)
 
@@ -51,8 +58,10 @@ class AdapterFile:
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """Which adapters the file holds."""
-        return tuple(dict.fromkeys(key.split(".")[0] for key in self.renamed()))
+        """Which adapters the file holds, or holds parts of."""
+        ours = {theirs: name for name, theirs in SECTIONS.items()} if self.published else {}
+        sections = dict.fromkeys(key.split(".")[0] for key in self.state)
+        return tuple(ours.get(section, section) for section in sections)
 
     def renamed(self) -> State:
         """Tensors under the names of ``AdaptCLIPModel.adapters``."""
@@ -66,11 +75,25 @@ class AdapterFile:
 
         Args:
             options: What the model should have besides.
+
+        Raises:
+            ValueError: If the file has none of the adapters, or an entry of its header is out of range.
         """
         header = self.header
         told: dict[str, Any] = {"context": header.context, "topk": header.topk, "mode": header.mode, **self._sizes()}
         known = {name: value for name, value in told.items() if value is not None}
-        return replace(options, adapters=tuple(name for name in options.adapters if name in self.adapters), **known)
+        names = tuple(name for name in options.adapters if name in self.adapters)
+        if options.adapters and not names:
+            msg = (
+                f"{self.path} holds the adapters {[*self.adapters]}, and none of those asked for, "
+                f"{[*options.adapters]}. Ask for others, or give another file."
+            )
+            raise ValueError(msg)
+        try:
+            return replace(options, adapters=names, **known)
+        except ValueError as error:
+            msg = f"{self.path} cannot be used: {error} Get it again, or train the adapters anew."
+            raise ValueError(msg) from error
 
     def _sizes(self) -> dict[str, int]:
         state, sizes = self.renamed(), {}
@@ -108,7 +131,7 @@ def read_adapter_file(path: str | Path) -> AdapterFile:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is truncated, holds pickled code, or is no adapter file.
+        ValueError: If the file is truncated, holds pickled code, numbers that are not finite, or no adapters.
     """
     require_types(read_adapter_file, locals())
     path = Path(path)
@@ -117,14 +140,30 @@ def read_adapter_file(path: str | Path) -> AdapterFile:
         raise FileNotFoundError(msg)
     sha256 = sha256_of(path)
     if path.suffix != ".safetensors":
-        return AdapterFile(path, sha256, read_published(path), published=True, header=AdapterHeader())
-    state, metadata = read_safetensors(path)
-    try:
-        header = AdapterHeader.from_metadata(metadata)
-    except ValueError as error:
-        msg = f"{path} cannot be used: {error}. Get it again, or train the adapters anew."
-        raise ValueError(msg) from error
-    return AdapterFile(path, sha256, state, published=False, header=header)
+        file = AdapterFile(path, sha256, read_published(path), published=True, header=AdapterHeader())
+    else:
+        state, metadata = read_safetensors(path)
+        try:
+            header = AdapterHeader.from_metadata(metadata)
+        except ValueError as error:
+            msg = f"{path} cannot be used: {error}. Get it again, or train the adapters anew."
+            raise ValueError(msg) from error
+        file = AdapterFile(path, sha256, state, published=False, header=header)
+    _require_adapters(file)
+    return file
+
+
+def _require_adapters(file: AdapterFile) -> None:
+    """Check that a file holds adapters, and that their sizes can be told."""
+    problem = "" if {*SECTIONS} & {*file.adapters} else f"it holds {[*file.state][:3] or 'no tensors'}"
+    for name, dimensions in _DIMENSIONS.items():
+        if name in file.state and (file.state[name].ndim != dimensions or 0 in file.state[name].shape):
+            shape = tuple(file.state[name].shape)
+            problem = f"{name} has the shape {shape}, not one of {dimensions} dimensions that are not 0"
+    if problem:
+        expected = [*(SECTIONS.values() if file.published else SECTIONS)]
+        msg = f"{file.path} is no adapter file: expected tensors of {expected}, but {problem}. Give another file."
+        raise ValueError(msg)
 
 
 def load_adapter_file(file: AdapterFile, adapters: nn.ModuleDict) -> None:
@@ -142,7 +181,7 @@ def load_adapter_file(file: AdapterFile, adapters: nn.ModuleDict) -> None:
         expected = to_published(expected)
     absent = [name for pair in SECTIONS.items() for name in pair if pair[0] not in adapters]
     state = {key: tensor for key, tensor in file.state.items() if key.split(".")[0] not in absent}
-    if problems := _differences(expected, state):
+    if problems := [*differences(expected, state), *_unequal(state)]:
         msg = (
             f"The adapters in {file.path} do not fit this model ({len(problems)} keys). They belong to another "
             "backbone or were made with other sizes, or the file is damaged:\n  " + "\n  ".join(problems)
@@ -160,15 +199,8 @@ def write_adapter_file(path: Path, adapters: nn.ModuleDict, header: AdapterHeade
         header: What they were trained on, and which CLIP they belong to.
     """
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in adapters.state_dict().items()}
-    write_atomically(path, lambda draft: save_file(state, draft, header.to_metadata()))
+    write_safetensors(path, state, header.to_metadata())
 
 
-def _differences(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> list[str]:
-    problems = [f"missing: {key} {tuple(expected[key].shape)}" for key in expected if key not in found]
-    problems += [f"unexpected: {key}" for key in found if key not in expected]
-    problems += [
-        f"shape: {key} is {tuple(found[key].shape)}, expected {tuple(expected[key].shape)}"
-        for key in expected
-        if key in found and expected[key].shape != found[key].shape
-    ]
-    return problems + [f"differs between layers: {key}" for key in unequal_heads(found)]
+def _unequal(state: Mapping[str, torch.Tensor]) -> list[str]:
+    return [f"differs between layers: {key}" for key in unequal_heads(state)]

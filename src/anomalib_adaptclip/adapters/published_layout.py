@@ -15,8 +15,7 @@ from torch import nn
 
 from anomalib_adaptclip.clip import TextTower
 from anomalib_adaptclip.clip.text_encoder import tokenize
-from anomalib_adaptclip.files.atomic import write_atomically
-from anomalib_adaptclip.files.tensors import State, read_torch_file
+from anomalib_adaptclip.files.tensors import State, is_dense, read_torch_file, require_finite, write_torch_file
 
 # Ours, published. The misspelling is theirs. In the heads every layer repeats the same tensors.
 SECTIONS = {"textual": "textual_learner", "visual": "visual_learner", "prompt_query": "pq_learner"}
@@ -58,9 +57,10 @@ def from_published(published: Mapping[str, torch.Tensor]) -> State:
                 state[ours + key.removeprefix(theirs)] = tensor
         for ours, theirs in _HEADS.items():
             if key.startswith(theirs):
-                state[ours + key.removeprefix(theirs).split(".", 1)[1]] = tensor
-    if all(key in published for key in _CONTEXTS):
-        state["textual.contexts"] = torch.cat([published[key][0] for key in _CONTEXTS])
+                state[ours + key.removeprefix(theirs).partition(".")[2]] = tensor
+    contexts = [published[key] for key in _CONTEXTS if key in published]
+    if len(contexts) == len(_CONTEXTS) and contexts[0].shape == contexts[1].shape:  # else loading tells the fault
+        state["textual.contexts"] = torch.cat([context[0] for context in contexts])
     return state
 
 
@@ -75,13 +75,13 @@ def read_published(path: Path) -> State:
         msg = f"{path} is no adapter file: expected a dict of the state dicts {[*SECTIONS.values()]}."
         raise ValueError(msg)
     flat = {f"{section}.{key}": tensor for section, keys in sections.items() for key, tensor in keys.items()}
+    require_finite(path, flat)
     return {key: tensor for key, tensor in flat.items() if not key.split(".", 1)[1].startswith(_DERIVED)}
 
 
 def _is_state_dicts(content: object) -> bool:
     return isinstance(content, dict) and all(
-        isinstance(section, dict) and all(isinstance(tensor, torch.Tensor) for tensor in section.values())
-        for section in content.values()
+        isinstance(section, dict) and all(map(is_dense, section.values())) for section in content.values()
     )
 
 
@@ -105,7 +105,7 @@ def export_published(path: Path, adapters: nn.ModuleDict, tower: TextTower) -> N
         section, name = key.split(".", 1)
         sections[section][name] = tensor.detach().cpu().clone()
     sections[SECTIONS["textual"]] |= _derived_buffers(tower, len(sections[SECTIONS["textual"]]["ctx_pos"][0, 0]))
-    write_atomically(path, lambda draft: torch.save(sections, draft))
+    write_torch_file(path, sections)
 
 
 def unequal_heads(published: Mapping[str, torch.Tensor]) -> list[str]:
@@ -115,7 +115,7 @@ def unequal_heads(published: Mapping[str, torch.Tensor]) -> list[str]:
     for key, tensor in published.items():
         for theirs in _HEADS.values():
             if key.startswith(theirs):
-                shared = theirs + key.removeprefix(theirs).split(".", 1)[1]
+                shared = theirs + key.removeprefix(theirs).partition(".")[2]
                 if not torch.equal(first.setdefault(shared, tensor), tensor):
                     unequal.append(key)
     return unequal

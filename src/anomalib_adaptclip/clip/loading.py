@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 
-from anomalib_adaptclip.files.tensors import State, read_safetensors, read_torch_file, sha256_of
+from anomalib_adaptclip.files.tensors import (
+    State,
+    differences,
+    read_safetensors,
+    read_torch_file,
+    require_finite,
+    require_state,
+    sha256_of,
+)
 
 from .backbones import TINY_WEIGHTS, Backbone, get_backbone
 from .identity import ClipIdentity, fingerprint
@@ -21,6 +29,9 @@ from .tiny import UNTRAINED_WEIGHTS, build_tiny, load_tiny
 from .types import Clip
 
 logger = logging.getLogger(__name__)
+
+_SHOWN = 5  # keys in a message
+_MARKERS = ("input_resolution", "context_length", "vocab_size")  # what OpenAI's files hold besides weights
 
 
 class LoadedClip(NamedTuple):
@@ -54,7 +65,7 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
         The CLIP and how to read it.
 
     Raises:
-        ValueError: If backbone or tag is unknown, or the file is missing or does not fit.
+        ValueError: If backbone or tag is unknown, or the file is missing, does not fit or is not finite.
         ConnectionError: If the weights cannot be downloaded.
     """
     backbone = get_backbone(name)
@@ -62,9 +73,10 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
     if name == "tiny" and str(pretrained) != TINY_WEIGHTS:
         backbone = replace(backbone, adapters=())  # they belong to the shipped weights
     if name == "tiny" and str(pretrained) in {TINY_WEIGHTS, UNTRAINED_WEIGHTS}:
-        clip, weights = load_tiny() if pretrained == TINY_WEIGHTS else build_tiny(), str(pretrained)
+        clip, weights = load_tiny() if str(pretrained) == TINY_WEIGHTS else build_tiny(), str(pretrained)
     elif str(pretrained) in open_clip.list_pretrained_tags_by_model(name):
         clip, weights = _load_tag(backbone, str(pretrained)), str(pretrained)
+        require_finite(f"The file of the weights {weights!r}", clip.state_dict())
     else:
         path = _require_weights(backbone, pretrained)
         clip, weights = _load_file(backbone, path), path.name
@@ -96,11 +108,14 @@ def _require_weights(backbone: Backbone, pretrained: str | Path | None) -> Path:
 def _load_file(backbone: Backbone, path: Path) -> Clip:
     state, from_openai = _read_state(path)
     clip = _create(backbone, None, quick_gelu=from_openai)
-    try:
-        clip.load_state_dict(state)
-    except RuntimeError as error:
-        msg = f"The weights in {path} are not those of a {backbone.name}. Name their backbone. {error}"
-        raise ValueError(msg) from error
+    if problems := differences(clip.state_dict(), state):
+        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        msg = (
+            f"The weights in {path} are not those of a {backbone.name}. Name their backbone, or give a file in "
+            f"open_clip's layout. {'; '.join(problems[:_SHOWN])}{more}."
+        )
+        raise ValueError(msg)
+    clip.load_state_dict(state)
     logger.info("CLIP %s loaded from %s, with %s.", backbone.name, path, _activation(clip))
     return clip
 
@@ -120,10 +135,12 @@ def _read_state(path: Path) -> tuple[State, bool]:
         content = _read_openai_archive(path)
     else:
         content = read_torch_file(path)
-    content = content.get("state_dict", content)
-    state = {key.removeprefix("module."): tensor for key, tensor in content.items()}
-    markers = [state.pop(key, None) for key in ("input_resolution", "context_length", "vocab_size")]
-    return state, any(marker is not None for marker in markers)
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    from_openai = False
+    if isinstance(content, dict):
+        content = {str(key).removeprefix("module."): value for key, value in content.items()}
+        from_openai = any([content.pop(key, None) is not None for key in _MARKERS])  # noqa: C419  # all are to go
+    return require_state(path, content), from_openai
 
 
 def _read_openai_archive(path: Path) -> State:

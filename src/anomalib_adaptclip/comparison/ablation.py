@@ -17,9 +17,12 @@ from rich.table import Table
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.data import QueryPromptDataModule
 from anomalib_adaptclip.files.config import ClassSpec, read_config
+from anomalib_adaptclip.files.csv_rows import describe_error
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
 
+from .file_contents import hash_files
+from .interruption import is_interruption
 from .run_table import RunTable
 
 logger = logging.getLogger(__name__)
@@ -177,9 +180,11 @@ def _try_row(row: Row, configuration: str, data: Mapping[str, Any], output: Path
     scores, problem = {}, ""
     try:
         scores = run_row(row, QueryPromptDataModule(**data), output / f"{row.number}_{row.method}", **trainer)
-    except Exception as error:  # no error of one row may stop the others
+    except BaseException as error:  # no error of one row may stop the others, nor may an exit
+        if is_interruption(error):
+            raise KeyboardInterrupt from error
         logger.warning("Row %d failed.", row.number, exc_info=True)
-        problem = f"{type(error).__name__}: {error}"
+        problem = describe_error(error)
     return result_of(row, configuration, scores, problem)
 
 
@@ -233,6 +238,7 @@ def configuration_of(row: Row, data: Mapping[str, Any], precision: str | None) -
     model = row.config.model.init_args.as_dict()
     model, used = ({k: v for k, v in part.items() if k not in _UNIMPORTANT} for part in (model, data))
     parts = {"row": row.number, "version": __version__, "precision": precision, "data": used, "model": model}
+    parts["files"] = hash_files(model)
     return json.dumps(parts, sort_keys=True, default=str)
 
 

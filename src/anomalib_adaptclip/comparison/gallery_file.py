@@ -6,11 +6,12 @@
 import hashlib
 import io
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 from .run_row import RunRow
 
@@ -106,17 +107,34 @@ def unpack(path: Path) -> list[Pictures]:
     try:
         with ZipFile(path) as file:
             index: list[dict[str, Any]] = json.loads(file.read(INDEX))
-            return [
-                Pictures(**entry | {"panels": [_read_panel(file, panel) for panel in entry["panels"]]})
-                for entry in index
-            ]
-    except (BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
+            return [_read_pictures(file, entry) for entry in index]
+    except Exception as error:  # zipfile raises its own errors, those of zlib, and others on damaged archives
         msg = f"{path} is damaged, or holds no pictures of a run: {error!r}. Remove it, or run again."
         raise ValueError(msg) from error
+
+
+def _read_pictures(file: ZipFile, entry: dict[str, Any]) -> Pictures:
+    pictures = Pictures(**entry | {"panels": [_read_panel(file, panel) for panel in entry["panels"]]})
+    _require(all(isinstance(text, str) for text in (pictures.rank, pictures.measure)), entry)
+    _require(all(_is_number(value) for value in (pictures.quality, pictures.score)), entry)
+    return pictures
 
 
 def _read_panel(file: ZipFile, panel: dict[str, Any]) -> Panel:
     if Path(panel["file"]).suffix not in MIME_TYPES:
         msg = f"{panel['file']} is not a {' or '.join(MIME_TYPES)} file"
         raise ValueError(msg)
-    return Panel(content=file.read(panel["file"]), **panel)
+    found = Panel(content=file.read(panel["file"]), **panel)
+    _require(all(isinstance(text, str) for text in (found.name, found.path)), panel)
+    _require(found.low is found.high is None or (_is_number(found.low) and _is_number(found.high)), panel)
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _require(holds: bool, part: dict[str, Any]) -> None:
+    if not holds:
+        msg = f"{INDEX} should hold names and finite numbers, got {str(part)[:200]}"
+        raise ValueError(msg)

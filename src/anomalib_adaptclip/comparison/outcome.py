@@ -3,6 +3,7 @@
 
 """The result of a run: its row of the table, and perhaps pictures for the report."""
 
+import logging
 from operator import methodcaller
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from anomalib_adaptclip.files.atomic import write_atomically
 from .gallery_file import gallery_path
 from .run_row import RunRow
 from .run_table import RunTable
+
+logger = logging.getLogger(__name__)
 
 
 class RunOutcome(NamedTuple):
@@ -32,7 +35,11 @@ class RunOutcome(NamedTuple):
 
         Raises:
             ValueError: If the file of the table is not a table of runs.
+            OSError: If it cannot be written.
         """
         if self.gallery:
-            write_atomically(gallery_path(table.path, self.row), methodcaller("write_bytes", self.gallery))
+            try:
+                write_atomically(gallery_path(table.path, self.row), methodcaller("write_bytes", self.gallery))
+            except (OSError, ValueError) as error:  # the figures are worth more than the pictures
+                logger.warning("The pictures of this run are lost, and its figures kept. %s", error)
         table.store(self.row)

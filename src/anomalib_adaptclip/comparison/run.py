@@ -23,6 +23,7 @@ from lightning import seed_everything
 from lightning.pytorch.trainer.states import TrainerFn
 
 from anomalib_adaptclip.data.check import listing_faults
+from anomalib_adaptclip.files.csv_rows import describe_error
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
 from anomalib_adaptclip.version import __version__
@@ -30,6 +31,7 @@ from anomalib_adaptclip.version import __version__
 from .components import build, class_of, relative_path, takes
 from .evaluation import ComparisonEvaluator
 from .gallery import GalleryCallback
+from .interruption import is_interruption
 from .outcome import RunOutcome
 from .run_row import RunRow
 from .stopwatch import Stopwatch
@@ -52,13 +54,18 @@ def execute(run: Run, accelerator: str = "auto", device: int = 0) -> RunOutcome:
 
     Returns:
         The outcome with metrics, or with the error.
+
+    Raises:
+        KeyboardInterrupt: If the user interrupted the run.
     """
     try:
         cells = fit_and_test(run, accelerator, device)
         gallery = cells.pop("gallery", b"")
         return RunOutcome(describe(run, **cells), gallery)
-    except Exception as error:  # no error of one run may stop the others
-        message = f"{type(error).__name__}: {error}"
+    except BaseException as error:  # no error of one run may stop the others, nor may an exit
+        if is_interruption(error):
+            raise KeyboardInterrupt from error
+        message = describe_error(error)
         logger.warning("Failed: %s: %s", run, message)
         logger.debug("Where it failed:", exc_info=True)
         return RunOutcome(describe(run, error=message))

@@ -63,27 +63,46 @@ class RunTable(Generic[RowT]):
         Raises:
             ValueError: If the file is not such a table, or a cell is wrong.
         """
+        return [row for _, row in self.numbered_rows()]
+
+    def numbered_rows(self) -> list[tuple[int, RowT]]:
+        """Read the table as :meth:`rows` does.
+
+        Returns:
+            The rows, each with the number of its last line in the file.
+        """
         if not self.path.is_file():
             return []
-        kinds = get_type_hints(self._row_type)
         try:
-            return [
-                self._row_type(**{name: _parse_cell(name, kinds[name], text) for name, text in line.items()})
-                for line in self._read_lines()
-            ]
-        except (ValueError, csv.Error) as error:
+            return [(line, self._parse_row(line, cells)) for line, cells in self._read_lines()]
+        except ValueError as error:
             msg = f"{self.path} is not a table of runs: {error}. Move it away, or choose another output folder."
             raise ValueError(msg) from error
 
-    def _read_lines(self) -> list[dict[str, str]]:
+    def _parse_row(self, line: int, cells: dict[str, str]) -> RowT:
+        kinds = get_type_hints(self._row_type)
+        try:
+            return self._row_type(**{name: _parse_cell(name, kinds[name], text) for name, text in cells.items()})
+        except ValueError as error:
+            msg = f"{error} (line {line})"
+            raise ValueError(msg) from error
+
+    def _read_lines(self) -> list[tuple[int, dict[str, str]]]:
         with open_csv(self.path) as file:
             text = file.read()
         is_whole = text.endswith("\n")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=is_whole)
-        lines = list(reader)
+        try:
+            lines = [(reader.line_num, cells) for cells in reader]
+        except csv.Error as error:
+            msg = f"{error} (line {reader.line_num})"
+            raise ValueError(msg) from error
         incomplete = lines.pop() if lines and not is_whole else None
-        if reader.fieldnames != self._columns or any(None in line.values() or None in line for line in lines):
+        if reader.fieldnames != self._columns:
             msg = "its columns are different"
+            raise ValueError(msg)
+        if wrong := [line for line, cells in lines if None in cells.values() or None in cells]:
+            msg = f"its columns are different (line {wrong[0]})"
             raise ValueError(msg)
         if incomplete:
             logger.warning("%s ends in the middle of a row. That row is left out, and its run repeated.", self.path)

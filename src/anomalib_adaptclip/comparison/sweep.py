@@ -19,10 +19,12 @@ from anomalib_adaptclip.files.config import ClassSpec, read_config
 from anomalib_adaptclip.version import __version__
 
 from .components import class_of, takes
+from .file_contents import hash_files
 
 FULL = "full"  # given in place of a number of shots, it means the whole train split
 Shots = int | str
 _UNIMPORTANT = ("num_workers",)  # arguments that do not change the metrics
+_TAKEN = ("accelerator", "devices", "num_nodes", "strategy")  # arguments of the trainer that the sweep sets
 _MAX_SEED = 2**32 - 1  # Lightning's largest seed
 
 
@@ -111,6 +113,7 @@ class Run(NamedTuple):
         model, data = asdict(self.model_spec), asdict(self.data_spec)
         data["init_args"] = {name: value for name, value in data["init_args"].items() if name not in _UNIMPORTANT}
         parts = self._asdict() | {"model_spec": model, "data_spec": data, "version": __version__}
+        parts["files"] = hash_files(model["init_args"])
         del parts["gallery"], parts["categories"]
         return json.dumps(parts, sort_keys=True, default=str)
 
@@ -173,6 +176,11 @@ def _problems(sweep: Sweep) -> Iterator[tuple[str, str]]:
             shots for shots in entry.shots if shots != FULL and not (isinstance(shots, int) and shots >= 0)
         ]:
             yield f"models.{name}.shots", f"must be numbers from 0, or full, got {wrong_shots[0]!r}"
+        if taken := [key for key in _TAKEN if key in entry.trainer]:
+            yield (
+                f"models.{name}.trainer.{taken[0]}",
+                "must not be given: a run has one device, which the sweep chooses. Give --accelerator or --workers",
+            )
     for name, data in data_sets.items():
         yield from ((f"data_sets.{name}{key}", problem) for key, problem in _data_problems(name, data))
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .atomic import cannot_write, require_file
+
 
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
@@ -17,15 +19,17 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
     The lock is a hidden file beside the other one. It is removed at the end, unless other processes may wait for it.
 
     Args:
-        path: File to write, which need not exist. Its folder is created if necessary.
+        path: File to write, which need not exist. Its folder is created if necessary. Links to a file share its lock.
         wait: Whether to wait until no other process has the lock, instead of raising an error.
 
     Raises:
-        ValueError: If another process has the lock and ``wait`` is false.
+        ValueError: If another process has the lock and ``wait`` is false, or there is something else than a file.
+        OSError: If the folder cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    target = require_file(path)
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
         msg = (
@@ -33,6 +37,8 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
             "output. If it was killed, its workers hold the file for a few more seconds."
         )
         raise ValueError(msg) from error
+    except OSError as error:
+        raise cannot_write(path, error) from error
     try:
         yield
     finally:

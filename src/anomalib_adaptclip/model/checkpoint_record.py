@@ -4,23 +4,27 @@
 """What a checkpoint of AdaptCLIP says besides its tensors: one typed record, read, checked and written here."""
 
 import logging
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
 from anomalib_adaptclip.clip import ClipIdentity
+from anomalib_adaptclip.files.plain_data import build_record
+from anomalib_adaptclip.files.tensors import is_finite, require_finite, require_state
 from anomalib_adaptclip.version import __version__
 
 from .calibration import CalibrationRecord
 from .model_options import ModelOptions
-from .thresholds import Thresholds
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_KEY = "adaptclip"
+CALIBRATED_PREFIX = "post_processor."
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class CheckpointRecord:
         prompt_bank: Path of the prompt bank that it was made with, empty without.
         preprocessing: What was done to images, in words.
         input_size: Height and width of the model's input in pixels, where the pre-processor sets them.
+        calibrated: Names of the post-processor's thresholds and extremes that were found.
         version: Version of this package that wrote it.
     """
 
@@ -49,6 +54,7 @@ class CheckpointRecord:
     prompt_bank: str = ""
     preprocessing: str = ""
     input_size: tuple[int, int] | None = None
+    calibrated: tuple[str, ...] = ()
     version: str = __version__
 
     @classmethod
@@ -58,7 +64,8 @@ class CheckpointRecord:
         Raises:
             ValueError: If the checkpoint is no AdaptCLIP's, or its record is damaged.
         """
-        record = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+        content: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
+        record = content.get(CHECKPOINT_KEY)
         if record is None:
             msg = (
                 "This is no checkpoint of AdaptCLIP: it lacks the record of backbone and adapters. Give one that "
@@ -66,33 +73,43 @@ class CheckpointRecord:
             )
             raise ValueError(msg)
         try:
-            return cls._from_dict(record)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            msg = f"The checkpoint's record of AdaptCLIP is damaged ({error!r}). Train it anew, with this version."
+            found = build_record(cls, record)
+            found.require_sound_state(content.get("state_dict"))
+        except ValueError as error:
+            msg = (
+                f"This checkpoint of AdaptCLIP is damaged: {str(error).rstrip('.')}. Train it anew, with this version."
+            )
             raise ValueError(msg) from error
+        return found
 
-    @classmethod
-    def _from_dict(cls, record: Mapping[str, Any]) -> "CheckpointRecord":
-        origin, options, calibration = record["origin"], record["options"], record["calibration"]
-        return cls(
-            clip=ClipIdentity(**record["clip"]),
-            origin=AdapterOrigin(**origin | {"categories": tuple(origin["categories"])}),
-            options=ModelOptions(**options | {"adapters": tuple(options["adapters"])}),
-            prompt_files=tuple(record["prompt_files"]),
-            prompt_preprocessing=record["prompt_preprocessing"],
-            calibration=calibration
-            and CalibrationRecord(
-                tuple(calibration["files"]), calibration["rate"], Thresholds(*calibration["thresholds"])
-            ),
-            prompt_bank=record["prompt_bank"],
-            preprocessing=record["preprocessing"],
-            input_size=record["input_size"] and (record["input_size"][0], record["input_size"][1]),
-            version=record["version"],
-        )
+    def require_sound_state(self, state: object) -> None:
+        """Check the tensors of a checkpoint: finite, but for thresholds that were not found when it was written.
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record as plain data, which ``torch.load(weights_only=True)`` reads."""
-        record: dict[str, Any] = plain(asdict(self))
+        Args:
+            state: Its state dict.
+
+        Raises:
+            ValueError: If a tensor or a threshold is not finite, or it is no state dict.
+        """
+        tensors = require_state("the checkpoint", state, are_finite=False)
+        missing = {key for key in tensors if key.startswith(CALIBRATED_PREFIX)} - {*self.calibrated}
+        require_finite("the checkpoint", {key: tensor for key, tensor in tensors.items() if key not in missing})
+        if infinite := [key for key in missing if torch.as_tensor(tensors[key]).isinf().any()]:
+            msg = f"{infinite} are infinite"
+            raise ValueError(msg)
+        if self.calibration and not all(map(math.isfinite, (self.calibration.rate, *self.calibration.thresholds))):
+            msg = f"its calibration is {self.calibration}"
+            raise ValueError(msg)
+
+    def to_dict(self, state: Mapping[str, torch.Tensor] | None = None) -> dict[str, Any]:
+        """The record as plain data, which ``torch.load(weights_only=True)`` reads.
+
+        Args:
+            state: State dict of the checkpoint, which tells the thresholds that were found.
+        """
+        state = state or {}
+        names = [key for key in state if key.startswith(CALIBRATED_PREFIX) and is_finite(state[key])]
+        record: dict[str, Any] = plain(asdict(replace(self, calibrated=tuple(names))))
         return record
 
     def require_same_clip(self, clip: ClipIdentity) -> None:
@@ -140,6 +157,20 @@ class CheckpointRecord:
                 ", ".join(filter(None, (had, self.prompt_bank))),
                 has,
             )
+
+
+def require_lightning(checkpoint: dict[str, Any]) -> None:
+    """Check that a checkpoint has what Lightning needs to build a model from it.
+
+    Raises:
+        ValueError: If it lacks the model's arguments.
+    """
+    if not isinstance(checkpoint.get("hyper_parameters"), dict):
+        msg = (
+            "This checkpoint lacks the mapping hyper_parameters, the model's arguments: it is no checkpoint of a "
+            "trainer. Give one that `anomalib train` wrote."
+        )
+        raise ValueError(msg)  # noqa: TRY004  # a wrong file
 
 
 def _kind_of_prompts(has_bank: bool, has_prompts: bool) -> str:

@@ -3,7 +3,7 @@
 
 """What AdaptCLIP and the training of its adapters share: a frozen CLIP, its input, and checkpoints without CLIP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from anomalib_adaptclip.clip import (
     require_image_size,
 )
 from anomalib_adaptclip.files.image_reader import ImageReader
-from anomalib_adaptclip.files.tensors import read_torch_file
+from anomalib_adaptclip.files.tensors import differences, read_torch_file
 from anomalib_adaptclip.prompts.memory import Precision
 from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
 
@@ -47,6 +47,7 @@ else:
     _Host = object
 
 CLIP_PREFIX = "model.clip."
+TOKENS = "model.prompt_memory.tokens"
 
 
 class FrozenClipMixin(_Host):
@@ -191,8 +192,13 @@ class FrozenClipMixin(_Host):
         checkpoint["state_dict"] = {key: state[key] for key in state if not key.startswith(CLIP_PREFIX)}
 
     def put_clip_in(self, checkpoint: dict[str, Any]) -> None:
-        """Put the CLIP of this model into a checkpoint, so that all else is loaded strictly."""
+        """Put the CLIP of this model into a checkpoint, so that all else is loaded strictly.
+
+        Raises:
+            ValueError: If a tensor of the model is missing, left over or misshapen.
+        """
         own = self.state_dict()
+        require_same_shapes(checkpoint["state_dict"], own, len(self.model.layers))
         checkpoint["state_dict"] |= {key: tensor for key, tensor in own.items() if key.startswith(CLIP_PREFIX)}
 
     @staticmethod
@@ -228,6 +234,34 @@ class FrozenClipMixin(_Host):
         """
         resize = Resize(image_size or (518, 518), interpolation=InterpolationMode.BICUBIC, antialias=True)
         return PreProcessor(transform=Compose([resize, Normalize(mean=list(CLIP_MEAN), std=list(CLIP_STD))]))
+
+
+def require_same_shapes(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], num_layers: int) -> None:
+    """Check the tensors of a checkpoint against those of its model, without CLIP.
+
+    Args:
+        found: State dict of the checkpoint.
+        own: State dict of the model.
+        num_layers: CLIP's layers in use.
+
+    Raises:
+        ValueError: If a tensor is missing, left over or misshapen; all are told.
+    """
+    ours, theirs = (
+        {key: tensor for key, tensor in state.items() if key.startswith("model.") and not key.startswith(CLIP_PREFIX)}
+        for state in (own, found)
+    )
+    width = ours["model.static_pair"].shape[1]
+    pairs = [(0, width), (2, width)]
+    memory = [(0, 0, 0, 0)]
+    if TOKENS in theirs and 0 not in theirs[TOKENS].shape[1:3]:
+        memory.append((num_layers, *theirs[TOKENS].shape[1:3], width))
+    shapes: dict[str, list[Any]] = {"model.static_pair": pairs, "model.learned_pair": pairs, TOKENS: memory}
+    sizes = {key: tuple(theirs[key].shape) for key in shapes if key in theirs}  # these grow with texts and prompts
+    growing = {key: own[key].new_empty(size) for key, size in sizes.items() if size in shapes[key]}
+    if problems := differences({**ours, **growing}, theirs):
+        msg = f"The checkpoint does not fit its model, or is damaged: {'; '.join(problems)}. Train it anew."
+        raise ValueError(msg)
 
 
 def resolve_backbone(name: str, image_size: int | tuple[int, int] | None) -> tuple[Backbone, tuple[int, int]]:

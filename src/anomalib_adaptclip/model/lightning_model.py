@@ -311,7 +311,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             prompt_preprocessing=self.shots.preprocessing,
             calibration=self.calibrator.record if self.calibrator else None,  # labels may have set others
             prompt_bank=str(bank or ""),
-        ).to_dict()
+        ).to_dict(checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over what :meth:`on_save_checkpoint` saved.

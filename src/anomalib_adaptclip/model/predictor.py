@@ -23,7 +23,7 @@ from anomalib_adaptclip.files.image_samples import ChannelOrder
 from anomalib_adaptclip.prompts.categories import category_of_folder
 from anomalib_adaptclip.results.geometry import FileGeometry
 
-from .checkpoint_record import CheckpointRecord
+from .checkpoint_record import CheckpointRecord, require_lightning
 from .clip_mixin import read_checkpoint
 from .given_arguments import require_known
 from .lightning_model import AdaptCLIP
@@ -82,7 +82,13 @@ class AdaptCLIPPredictor:
         require_known(AdaptCLIP, options)
         require_no_table(options.get("results"))
         require_unused(options)
-        record = CheckpointRecord.from_checkpoint(read_checkpoint(path))
+        content = read_checkpoint(path)
+        try:
+            record = CheckpointRecord.from_checkpoint(content)
+            require_lightning(content)
+        except ValueError as error:
+            msg = f"{path} cannot be used. {error}"
+            raise ValueError(msg) from error
         decided = (*_DECIDED, *(_PROMPTS if record.prompt_files else ()))
         if given := [name for name in options if name in decided]:
             msg = f"The checkpoint {path} decides {given}: they have no effect. Leave them out, or the checkpoint."

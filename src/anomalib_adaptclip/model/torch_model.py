@@ -31,6 +31,7 @@ from anomalib_adaptclip.clip import (
 from anomalib_adaptclip.prompts.bank import PromptBank
 from anomalib_adaptclip.prompts.memory import Precision, PromptMemory, align_layers
 
+from .finite import finite_output, finite_tokens
 from .fusion import Fusion, Prediction, alignment_map, average_layers, fuse
 from .model_options import ModelOptions
 from .precision import without_autocast
@@ -177,7 +178,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
         with torch.autocast(images.device.type, enabled=False):
-            return join_tokens([self.encode(chunk, self.layers) for chunk in torch.split(images, 8)])
+            return finite_tokens(join_tokens([self.encode(chunk, self.layers) for chunk in torch.split(images, 8)]))
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""
@@ -279,8 +280,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """
         predictions, alignment = self._predict_by_adapter(tokens, alignments, size)
         with without_autocast(tokens.global_token.device.type):
-            score, anomaly_map = fuse([*predictions.values()], alignment, self.options.fusion)
-        return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)
+            return finite_output(fuse([*predictions.values()], alignment, self.options.fusion))
 
     @torch.no_grad()
     def maps_by_adapter(self, images: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@
 Letters: B batch, K normal prompt images (shots), S layers, L patches, D joint embedding width.
 """
 
+import hashlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import Clip, ImageTokens, fingerprint
 
-from .bank_file import BankHeader, read_bank, read_header, require_same_model, write_bank
+from .bank_file import BankHeader, read_bank, read_header, require_same_model, require_width, write_bank
 from .coreset import select_coreset
 from .memory import PromptMemory
 
@@ -85,6 +86,7 @@ class PromptBank:
         self.unknown_category = unknown_category
         self.image_size: Size | None = None
         self._sets: Mapping[str, torch.Tensor] = {}
+        self._images: Mapping[str, tuple[str, ...]] = {}  # hashes by category
         self._warned: set[str] = set()
         self._fingerprint = fingerprint(model.clip)  # now, for a trainer may change the precision
 
@@ -102,6 +104,8 @@ class PromptBank:
     def add(self, name: str, images: torch.Tensor) -> None:
         """Add good images to a category, a new one or one that has some.
 
+        An image that the category has already is passed over, with a warning: it would count twice.
+
         Args:
             name: Name of the category.
             images: Preprocessed images ``(K, 3, H, W)``, K at least 1, of the size of those before.
@@ -113,13 +117,32 @@ class PromptBank:
             msg = "A category of a prompt bank needs a name; got an empty one."
             raise ValueError(msg)
         require_types(self.add, locals())
-        tokens = self.model.prompt_memory.pack(self.model.encode_prompts(images).layers)
+        hashes = [image_hash(image) for image in images]
+        rows = self._new_rows(name, hashes)
+        if images.ndim == 4 and len(images) > 0 and not rows:
+            self._tell_doubles(name, len(images))
+            return
+        tokens = self.model.prompt_memory.pack(self.model.encode_prompts(images[rows]).layers)
+        hashes = [hashes[row] for row in rows]
         with _WRITING:
             self.require_size(images)
-            sets = dict(self._sets)
-            sets[name] = self._extended(sets.get(name), tokens)
-            self.image_size = (images.shape[-2], images.shape[-1])
-            self._sets = sets
+            left = self._new_rows(name, hashes)  # another thread may have added the same ones
+            if left:
+                added = tuple(hashes[row] for row in left)
+                self._images = {**self._images, name: (*self._images.get(name, ()), *added)}
+                self._sets = {**self._sets, name: self._extended(self._sets.get(name), tokens[:, left])}
+                self.image_size = (images.shape[-2], images.shape[-1])
+        self._tell_doubles(name, len(images) - len(left))
+
+    def _new_rows(self, name: str, hashes: Sequence[str]) -> list[int]:
+        """Rows of the images that a category lacks, of equal ones the first."""
+        known = self._images.get(name, ())
+        return [row for row, own in enumerate(hashes) if own not in known and own not in hashes[:row]]
+
+    @staticmethod
+    def _tell_doubles(name: str, count: int) -> None:
+        if count:
+            logger.warning("%d images of %r are copies of others in the prompt bank, and were not added.", count, name)
 
     def _extended(self, old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
         """Packed prompts ``(S, K, L, D)`` of two sets together, within the budget."""
@@ -136,6 +159,7 @@ class PromptBank:
         require_types(self.remove, locals())
         with _WRITING:
             self._sets = without(self._sets, name)
+            self._images = {other: hashes for other, hashes in self._images.items() if other != name}
 
     def to(self, device: torch.device | str) -> None:
         """Move all prompts to where the model is."""
@@ -189,9 +213,14 @@ class PromptBank:
 
         Args:
             path: File to make or replace.
+
+        Raises:
+            OSError: If it cannot be written.
         """
         require_types(self.save, locals())
-        write_bank(Path(path), self._sets, self.header())
+        with _WRITING:
+            sets, header = self._sets, self.header()
+        write_bank(Path(path), sets, header)
 
     @classmethod
     def load(
@@ -226,7 +255,9 @@ class PromptBank:
         bank = cls(model, backbone, unknown_category)
         bank.image_size = image_size
         require_same_model(Path(path), header, bank.header())
+        require_width(Path(path), sets, model.static_pair.shape[1])
         bank.image_size = header.image_size or bank.image_size
+        bank._images = header.images
         device = model.static_pair.device
         sets = {name: tokens.to(device) for name, tokens in sets.items()}
         bank._sets = sets if as_stored else {name: model.prompt_memory.reduce(tokens) for name, tokens in sets.items()}
@@ -240,6 +271,7 @@ class PromptBank:
             tuple(self.model.layers),
             self.model.first_vv_block,
             self.image_size,
+            self._images,
         )
 
 
@@ -286,3 +318,8 @@ def without(sets: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tens
         msg = f"The prompt bank lacks {name!r}; it has {list(sets)}."
         raise ValueError(msg)
     return {other: tokens for other, tokens in sets.items() if other != name}
+
+
+def image_hash(image: torch.Tensor) -> str:
+    """SHA-256, in hexadecimal, of a preprocessed image ``(3, H, W)``: the same for copies under other names."""
+    return hashlib.sha256(image.detach().float().cpu().contiguous().numpy().data).hexdigest()

@@ -8,14 +8,12 @@ Letters: K normal prompt images (shots), S layers, L patches, D joint embedding 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
-from anomalib_adaptclip.files.atomic import write_atomically
-from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header
+from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header, write_safetensors
 from anomalib_adaptclip.version import __version__
 
 FORMAT = "adaptclip-prompt-bank-1"
@@ -32,6 +30,7 @@ class BankHeader:
         layers: CLIP's layers whose tokens are kept, counted from 1.
         first_vv_block: First block with a V-V stream, counted from 1.
         image_size: Height and width of the images in pixels, None while the bank is empty.
+        images: Hashes of the preprocessed images by category, so that none is added twice.
     """
 
     backbone: str
@@ -39,21 +38,26 @@ class BankHeader:
     layers: tuple[int, ...]
     first_vv_block: int
     image_size: tuple[int, int] | None
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "BankHeader":
         """Read the header out of a safetensors file's metadata.
 
         Raises:
-            KeyError, TypeError, ValueError: If an entry is missing, or not what it should be.
+            AttributeError, LookupError, TypeError, ValueError: If an entry is missing, or not what it should be.
         """
         size = json.loads(metadata["image_size"])
+        if not metadata["fingerprint"]:
+            msg = "it has no fingerprint of CLIP's weights"
+            raise ValueError(msg)
         return cls(
             metadata["backbone"],
             metadata["fingerprint"],
             tuple(int(layer) for layer in json.loads(metadata["layers"])),
             int(metadata["first_vv_block"]),
             None if size is None else (int(size[0]), int(size[1])),
+            {name: tuple(map(str, hashes)) for name, hashes in json.loads(metadata["images"]).items()},
         )
 
     def to_metadata(self) -> dict[str, str]:
@@ -66,6 +70,7 @@ class BankHeader:
             "layers": json.dumps(self.layers),
             "first_vv_block": str(self.first_vv_block),
             "image_size": json.dumps(self.image_size),
+            "images": json.dumps(self.images),
         }
 
     def differences(self, expected: "BankHeader") -> list[str]:
@@ -84,7 +89,8 @@ def _text(value: object) -> str:
 def write_bank(path: Path, sets: Mapping[str, torch.Tensor], header: BankHeader) -> None:
     """Write packed prompts ``(S, K, L, D)`` by category, and a header, whole or not at all."""
     state = {_PREFIX + name: tokens.contiguous().cpu() for name, tokens in sets.items()}
-    write_atomically(path, lambda draft: save_file(state, draft, metadata=header.to_metadata()))
+    header = replace(header, images={name: header.images.get(name, ()) for name in sets})
+    write_safetensors(path, state, header.to_metadata())
 
 
 def read_bank(path: Path) -> tuple[State, BankHeader]:
@@ -92,10 +98,19 @@ def read_bank(path: Path) -> tuple[State, BankHeader]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or no prompt bank.
+        ValueError: If it is damaged or no prompt bank, or a tensor is not finite or no set of prompts.
     """
     header = read_header(path)
     state, _ = read_safetensors(path)
+    layers = len(header.layers)
+    for name, tokens in state.items():
+        is_set = tokens.ndim == 4 and tokens.is_floating_point() and 0 not in tokens.shape and len(tokens) == layers
+        if not (is_set and name.startswith(_PREFIX)):
+            msg = (
+                f"{path} is a damaged prompt bank: expected floats ({layers}, K, L, D) under {_PREFIX}NAME, got "
+                f"{name}, {tokens.dtype} of shape {tuple(tokens.shape)}. Make the bank anew."
+            )
+            raise ValueError(msg)
     return {name.removeprefix(_PREFIX): tokens for name, tokens in state.items()}, header
 
 
@@ -115,7 +130,7 @@ def read_header(path: Path) -> BankHeader:
         raise ValueError(msg)
     try:
         return BankHeader.from_metadata(metadata)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         msg = f"{path} is a prompt bank with a damaged header ({error!r}). Make the bank anew."
         raise ValueError(msg) from error
 
@@ -137,3 +152,15 @@ def require_same_model(path: Path, found: BankHeader, expected: BankHeader) -> N
             f"{expected.backbone or 'unknown'}; {'; '.join(differing)}. Build the model like that, or the bank anew."
         )
         raise ValueError(msg)
+
+
+def require_width(path: Path, sets: Mapping[str, torch.Tensor], width: int) -> None:
+    """Check that packed prompts ``(S, K, L, D)`` have a model's width D.
+
+    Raises:
+        ValueError: If they have another.
+    """
+    for name, tokens in sets.items():
+        if tokens.shape[-1] != width:
+            msg = f"The prompts of {name!r} in {path} are {tokens.shape[-1]} wide, not {width}. Make the bank anew."
+            raise ValueError(msg)

@@ -4,7 +4,7 @@
 """Choosing the normal images that serve as few-shot prompts."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -129,15 +129,26 @@ def prompts_from_folder(source: str | Path, k_shot: int | None = None, argument:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it holds fewer than K images, or none.
+        ValueError: If it holds fewer than K images, or none, or K is less than 1.
     """
+    if k_shot is not None and k_shot < 1:
+        msg = f"k_shot is the number of normal images to take from {argument} {source}, at least 1; got {k_shot}."
+        raise ValueError(msg)
     source = Path(source)
     if not source.exists():
         msg = f"{argument} must be a folder of normal images, but {source} does not exist."
         raise FileNotFoundError(msg)
-    files = [source] if source.is_file() else [path for path in source.rglob("*") if is_image_file(path)]
+    files = [source] if source.is_file() else _regular_files(path for path in source.rglob("*") if is_image_file(path))
     require_enough(len(files), 1 if k_shot is None else k_shot, f"{argument} {source}")
     return sorted(str(path) for path in files)[:k_shot]
+
+
+def _regular_files(paths: Iterable[Path]) -> list[Path]:
+    """Leave out what only has the name of an image: folders, pipes, sockets and broken links, with a warning."""
+    paths = list(paths)
+    if odd := sorted(str(path) for path in paths if not path.is_file()):
+        logger.warning("Skipped, for they are no regular files: %s", ", ".join(odd))
+    return [path for path in paths if path.is_file()]
 
 
 def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: int) -> list[str]:

@@ -83,10 +83,10 @@ class ResultsCallback(Callback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Turn the draft into the finished table."""
         del trainer, pl_module
-        if self._file is not None:
-            self._file.finish()
-            logger.info("Results written to %s.", self._file.path)
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.finish()
+            logger.info("Results written to %s.", file.path)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Close the draft, which stays on disk."""

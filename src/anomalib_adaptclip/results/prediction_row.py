@@ -6,6 +6,7 @@
 Letters: B batch, h and w pixels of the map.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -51,10 +52,14 @@ def prediction_rows(
         The B rows.
 
     Raises:
-        ValueError: If the regions cannot be brought back to the file.
+        ValueError: If the regions cannot be brought back to the file, or a score is not finite; the image is named.
     """
     geometry = geometry or FileGeometry()
     scores = predictions.pred_score.flatten().tolist()
+    if wrong := [(path, score) for path, score in zip(paths, scores, strict=True) if not math.isfinite(score)]:
+        path, score = wrong[0]
+        msg = f"The score of {path} is {score}, not a number. Look at the image, the weights and the thresholds."
+        raise ValueError(msg)
     labels = [None] * len(paths) if predictions.pred_label is None else predictions.pred_label.flatten().int().tolist()
     masks = predictions.pred_mask
     boxes: Iterable[list[Box]] = [[]] * len(paths)

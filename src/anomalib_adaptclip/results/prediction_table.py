@@ -4,27 +4,27 @@
 """A table of predictions on disk, CSV or Parquet, which is either complete or does not exist.
 
 During a run, rows are written to a draft, ``NAME.part``, which is always CSV. The table appears only when the run has
-finished. An interrupted run leaves its draft, and another run can resume it. A table has one writer at a time, which is
-ensured by a lock beside it, ``.NAME.lock``; the lock ends with its process.
+finished. An interrupted run leaves its draft, and another run can resume it, if its scores depend on the same things:
+``NAME.run.json`` and ``NAME.part.run.json`` tell on which. A table has one writer at a time, which is ensured by a lock
+beside it, ``.NAME.lock``; the lock ends with its process.
 """
 
-import csv
 import importlib.util
-import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from anomalib_adaptclip.files.atomic import write_atomically
+from anomalib_adaptclip.files.atomic import cannot_write, followed, write_atomically
 from anomalib_adaptclip.files.csv_rows import open_csv, write_rows
 from anomalib_adaptclip.files.locks import locked
 
 from .prediction_row import PredictionRow
+from .row_files import cells, read_csv, read_parquet, write_csv, write_parquet
+from .run_record import read_record, record_of, require_same_run, write_record
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMATS = (".csv", ".parquet")
-_ROWS_AT_A_TIME = 1024
 
 
 class PredictionTable:
@@ -44,7 +43,7 @@ class PredictionTable:
 
     Attributes:
         path: Path of the table.
-        draft: Path of the draft.
+        draft: Path of the draft, beside the file that the table is a link to, if it is one.
         paths: Paths of the images that have had a row since before this run.
 
     Raises:
@@ -59,11 +58,12 @@ class PredictionTable:
 
     def __init__(self, path: Path | str, resume: bool = False) -> None:
         self.path = require_results(path)
-        self.draft = draft_of(self.path)
+        self.draft = draft_of(followed(self.path))
         self._lock = ExitStack()
         self._lock.enter_context(locked(self.path))
         self._resume = resume
         self._file: IO[str] | None = None
+        self._identity: Mapping[str, str] | None = None
         try:
             self.paths = frozenset(self._earlier_paths() if resume else ())
         except BaseException:
@@ -78,15 +78,30 @@ class PredictionTable:
     def _earlier_paths(self) -> Iterator[str]:
         if self.draft.exists():
             _cut_incomplete_row(self.draft)
-            yield from (row.path for row in _read_csv(self.draft))
+            yield from (row.path for row in read_csv(self.draft))
         elif self.path.exists():
             yield from (row.path for row in read_predictions(self.path))
+
+    def require_same_run(self, identity: Mapping[str, str]) -> None:
+        """Check that earlier rows were made like those of this run; to be called before the first row.
+
+        Args:
+            identity: All that the scores depend on, by name. It is kept beside the table.
+
+        Raises:
+            ValueError: If there are earlier rows, and something is different, or nothing is known of them.
+        """
+        self._identity = identity
+        if self.paths:
+            earlier = self.draft if self.draft.exists() else self.path
+            require_same_run(earlier, read_record(earlier), identity)
 
     def _open_draft(self) -> IO[str]:
         """Open the draft, not before the first rows: a run that fails earlier leaves an existing draft unchanged."""
         if self._file is None:
             if self._resume and self.path.exists() and not self.draft.exists():
-                write_atomically(self.draft, lambda draft: _write_csv(draft, read_predictions(self.path)))
+                write_atomically(self.draft, lambda draft: write_csv(draft, read_predictions(self.path)))
+            write_record(self.draft, self._identity)
             self._file = open_csv(self.draft, "a" if self._resume else "w")
             if self._file.tell() == 0:
                 write_rows(self._file, [PredictionRow._fields])
@@ -100,30 +115,41 @@ class PredictionTable:
 
         Raises:
             ValueError: If the table cannot hold the name of an image.
+            OSError: If the draft cannot be written. The rows that it has already are kept.
         """
         rows = list(rows)
         require_names(self.path, (row.path for row in rows))
-        file = self._open_draft()
-        write_rows(file, map(_cells, rows))
-        file.flush()
+        with _telling_kept_rows(self.draft):
+            file = self._open_draft()
+            write_rows(file, map(cells, rows))
+            file.flush()
 
     def finish(self) -> None:
         """Turn the draft into the table, and release the lock."""
         try:
-            with self._open_draft() as file:
-                os.fsync(file.fileno())
-            if self.path.suffix == ".parquet":
-                write_atomically(self.path, lambda table: _write_parquet(table, _read_csv(self.draft)))
-                self.draft.unlink()
-            else:
-                self.draft.replace(self.path)
+            with _telling_kept_rows(self.draft):
+                with self._open_draft() as file:
+                    os.fsync(file.fileno())
+                self._publish()
         finally:
-            self._lock.close()
+            self.abandon()
+
+    def _publish(self) -> None:
+        """Turn the draft into the table. In between, the table has no record, so that nobody resumes it wrongly."""
+        record_of(self.path).unlink(missing_ok=True)
+        if self.path.suffix == ".parquet":
+            write_atomically(self.path, lambda table: write_parquet(table, read_csv(self.draft)))
+            self.draft.unlink()
+        else:
+            self.draft.replace(followed(self.path))
+        if self._identity is not None:
+            record_of(self.draft).replace(record_of(self.path))
 
     def abandon(self) -> None:
         """Stop without finishing, and release the lock. The draft stays, and the table is not written."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what is left to write on a full disk is lost: its error has been raised already
+                self._file.close()
         self._lock.close()
 
     def __enter__(self) -> "Self":
@@ -217,56 +243,17 @@ def read_predictions(path: Path | str) -> Iterator[PredictionRow]:
         ValueError: If the file is not such a table.
     """
     path = require_results(path)
-    return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    return read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
 
 
-def _cells(row: PredictionRow) -> Sequence[object]:
-    return row.path, row.score, row.label, json.dumps(row.boxes)
-
-
-def _write_csv(path: Path, rows: Iterable[PredictionRow]) -> None:
-    with open_csv(path, "w") as file:
-        write_rows(file, [PredictionRow._fields])
-        write_rows(file, map(_cells, rows))
-
-
-def _read_csv(path: Path) -> Iterator[PredictionRow]:
-    with open_csv(path) as file:
-        rows = csv.reader(file)
-        _require_columns(path, next(rows, list(PredictionRow._fields)))  # a draft may be empty
-        for name, score, label, boxes in rows:
-            yield _prediction_row(name, float(score), int(label) if label else None, json.loads(boxes))
-
-
-def _write_parquet(path: Path, rows: Iterator[PredictionRow]) -> None:
-    import pyarrow as pa  # noqa: PLC0415  an optional dependency
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    columns = {"path": pa.string(), "score": pa.float64(), "label": pa.int8(), "boxes": pa.list_(pa.list_(pa.int32()))}
-    schema = pa.schema(list(columns.items()))
-    with pq.ParquetWriter(path, schema) as writer:
-        while batch := [row._asdict() for row in islice(rows, _ROWS_AT_A_TIME)]:
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
-
-
-def _read_parquet(path: Path) -> Iterator[PredictionRow]:
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    with pq.ParquetFile(path) as file:
-        _require_columns(path, file.schema_arrow.names)
-        for batch in file.iter_batches(_ROWS_AT_A_TIME):
-            for row in batch.to_pylist():
-                yield _prediction_row(row["path"], row["score"], row["label"], row["boxes"])
-
-
-def _require_columns(path: Path, found: list[str]) -> None:
-    if found != (expected := list(PredictionRow._fields)):
-        msg = f"{path} is not a table of predictions: its columns are {found}, not {expected}. Name another file."
-        raise ValueError(msg)
-
-
-def _prediction_row(path: str, score: float, label: int | None, boxes: list[Any]) -> PredictionRow:
-    return PredictionRow(path, score, label, [(left, top, right, bottom) for left, top, right, bottom in boxes])
+@contextmanager
+def _telling_kept_rows(draft: Path) -> Iterator[None]:
+    """Tell what to do when the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"{cannot_write(draft, error)} The rows so far are kept there: go on with resume."
+        raise type(error)(msg) from error
 
 
 def _cut_incomplete_row(draft: Path) -> None:

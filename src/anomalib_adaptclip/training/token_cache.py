@@ -23,6 +23,7 @@ from torch import nn
 
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.files.atomic import write_atomically
+from anomalib_adaptclip.files.tensors import is_finite, require_finite
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class TokenCache:
             trainer: Whose processes these are.
 
         Raises:
-            ValueError: If an image cannot be read; it is named.
+            ValueError: If an image cannot be read, or its tokens are not finite; it is named.
             OSError: If the disk is too small or cannot be written to.
             RuntimeError: If another process failed.
         """
@@ -188,8 +189,13 @@ class TokenCache:
                 raise OSError(msg) from error
 
     def write(self, image: str, tokens: torch.Tensor) -> None:
-        """Store the tokens ``(N, D)`` of an image, all at once or not at all."""
+        """Store the tokens ``(N, D)`` of an image, all at once or not at all.
+
+        Raises:
+            ValueError: If they are not finite; the image is named.
+        """
         tokens = tokens.cpu().contiguous()
+        require_finite(f"The token cache's entry of {image}", {"tokens": tokens})
         content = save({"tokens": tokens}, {"crc32": str(_checksum(tokens))})
 
         # safetensors' own writer does not raise OSError on a full disk
@@ -222,7 +228,7 @@ class TokenCache:
                 tokens, checksum = file.get_tensor("tokens"), (file.metadata() or {}).get("crc32")
         except (SafetensorError, OSError):
             return False
-        whole = tuple(tokens.shape) == self.shape and tokens.dtype == torch.half
+        whole = tuple(tokens.shape) == self.shape and tokens.dtype == torch.half and is_finite(tokens)
         return whole and checksum == str(_checksum(tokens))
 
 

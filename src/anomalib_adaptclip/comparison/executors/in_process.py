@@ -14,7 +14,7 @@ from anomalib_adaptclip.comparison.sweep import Run
 
 @dataclass(frozen=True)
 class InProcess:
-    """The executor of a single worker.
+    """The executor of a single worker. A run that kills its process ends the sweep; :class:`ProcessPool` survives it.
 
     Args:
         accelerator: Lightning's accelerator.

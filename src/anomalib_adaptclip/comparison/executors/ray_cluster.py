@@ -16,6 +16,7 @@ from typing import Any
 from anomalib_adaptclip.comparison.outcome import RunOutcome
 from anomalib_adaptclip.comparison.run import describe, execute
 from anomalib_adaptclip.comparison.sweep import Run
+from anomalib_adaptclip.files.csv_rows import describe_error
 from anomalib_adaptclip.version import __version__
 
 RETRIES = 1  # how often a run whose worker died is repeated before it is recorded as failed
@@ -90,7 +91,7 @@ class RayCluster:
             try:
                 yield ray.get(done)
             except ray.exceptions.RayError as error:
-                yield RunOutcome(describe(run, error=f"{type(error).__name__}: {error}"))
+                yield RunOutcome(describe(run, error=describe_error(error)))
 
 
 def execute_in(folder: Path, run: Run, accelerator: str) -> RunOutcome:

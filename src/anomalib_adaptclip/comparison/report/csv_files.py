@@ -15,6 +15,8 @@ FIGURE = ["metric", "mean", "std", "found", "expected"]
 AVERAGES = ["data_set", "model", "shots", *FIGURE, "paper", "paper_std", "difference"]
 CATEGORIES = ["data_set", "category", "model", "shots", *FIGURE]
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what the formulas of spreadsheets begin with
+
 
 def averages(comparison: Comparison) -> pd.DataFrame:
     """Return the averages of data sets and of groups of data sets, whose names begin with ``AVG``."""
@@ -36,8 +38,16 @@ def categories(comparison: Comparison) -> pd.DataFrame:
 def write_csv(figures: pd.DataFrame, path: Path) -> None:
     """Write figures to a CSV file. A missing value is an empty cell.
 
+    Names of models, data sets and categories that a spreadsheet would compute as a formula get an apostrophe before
+    them.
+
     Args:
         figures: Figures with the columns to write.
         path: File to write.
     """
+    figures = figures.apply(lambda column: column.map(_as_text))
     figures.to_csv(path, index=False, lineterminator="\r\n", encoding="utf-8", errors="surrogateescape")
+
+
+def _as_text(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -75,24 +75,35 @@ def read_runs(table: Path) -> Runs:
     Raises:
         ValueError: If the file is not a table of runs, or has no rows.
     """
-    rows = RunTable(table, RunRow).rows()
-    if not rows:
+    numbered = RunTable(table, RunRow).numbered_rows()
+    if not numbered:
         msg = f"{table} has no runs yet. Run `anomalib-adaptclip compare` first."
         raise ValueError(msg)
-    frame = pd.DataFrame(rows, dtype=object)
+    frame = pd.DataFrame([row for _, row in numbered], dtype=object)
     frame[_NUMBERS] = frame[_NUMBERS].astype(float)
-    try:
-        configurations = [_read_configuration(text) for text in frame.configuration]
-        frame["asked"] = [json.loads(text or "[]") for text in frame.categories]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        msg = f"{table} is not a table of runs: {error}. Move it away, or run `anomalib-adaptclip compare` again."
-        raise ValueError(msg) from error
+    configurations, frame["asked"] = zip(*(_read_cells(table, line, row) for line, row in numbered), strict=True)
     frame = frame.join(pd.DataFrame(configurations, dtype=object))
     frame.loc[frame.error != "", list(METRICS)] = float("nan")
     frame["seconds"] = frame.image_seconds.fillna(frame.test_seconds / frame.images.where(frame.images > 0))
     last = frame.groupby(PLACE).variant.transform("last")
     counts = frame.variant == last
     return Runs(table, frame[counts].reset_index(drop=True), int((~counts).sum()))
+
+
+def _read_cells(table: Path, line: int, row: RunRow) -> tuple[dict[str, Any], list[str]]:
+    """Read the cells of a row that are JSON: the configuration, and the categories that the sweep asks for."""
+    try:
+        asked = json.loads(row.categories or "[]")
+        if not (isinstance(asked, list) and all(isinstance(name, str) for name in asked)):
+            msg = f"categories is {row.categories[:100]!r}, not a list of names"
+            raise ValueError(msg)
+        return _read_configuration(row.configuration), asked
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        msg = (
+            f"{table} is not a table of runs: {error} in its configuration or categories (line {line}). Move it away, "
+            "or run `anomalib-adaptclip compare` again."
+        )
+        raise ValueError(msg) from error
 
 
 def _read_configuration(text: str) -> dict[str, Any]:
