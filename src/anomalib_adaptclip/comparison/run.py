@@ -32,6 +32,7 @@ from .evaluation import ComparisonEvaluator
 from .gallery import GalleryCallback
 from .outcome import RunOutcome
 from .run_row import RunRow
+from .seeds import keep_generators
 from .stopwatch import Stopwatch
 from .sweep import Run
 from .views import by_view
@@ -89,6 +90,7 @@ def describe(run: Run, **cells: Any) -> RunRow:  # noqa: ANN401
     )
 
 
+@keep_generators()
 def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
     """Fit the model, if it needs that, and test it.
 
