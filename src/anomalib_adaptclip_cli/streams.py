@@ -53,7 +53,7 @@ class _Output(io.FileIO):
         self.label = name
         self.is_lost = False
 
-    def write(self, data: Any, /) -> int | None:  # noqa: ANN401
+    def write(self, data: Any, /) -> int | None:  # type: ignore[override]  # noqa: ANN401 - None: not now
         """Write, or pass over what no one reads any more.
 
         Raises:

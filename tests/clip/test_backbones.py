@@ -200,6 +200,24 @@ def test_weights_of_another_backbone(tmp_path: Path) -> None:
         load_clip(NAME, tmp_path / "a.safetensors")
 
 
+@pytest.mark.usefixtures("small")
+def test_the_message_of_another_backbone_is_short(tmp_path: Path) -> None:
+    save_file({f"a_key_of_another_model.{i}": torch.zeros(1) for i in range(1000)}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="are not those of a") as raised:
+        load_clip(NAME, tmp_path / "a.safetensors")
+    assert len(str(raised.value)) < 1000
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("name", ["ViT-B-16", "ViT-B-16-quickgelu", NAME])
+def test_an_activation_that_a_file_does_not_say(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    load_clip(name, saved_state(tmp_path / "a.safetensors"))
+    told = "GELU is taken. If it was trained with QuickGELU" in caplog.text
+    assert told is (name == "ViT-B-16")
+    assert ("name that backbone" in caplog.text) is told
+
+
 class Exploit:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.system, ("true",)
@@ -218,7 +236,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(open_clip, "create_model", create_model)
     with pytest.raises(
-        ConnectionError, match=r"'openai' of ViT-L-14-336: no route to host\n.*--model\.pretrained PATH"
+        ConnectionError, match=r"'openai' of ViT-L-14-336: no route to host\. .*--model\.pretrained PATH"
     ):
         load_clip("ViT-L-14-336")
 

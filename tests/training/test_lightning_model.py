@@ -99,9 +99,8 @@ class Spy(Callback):
 
 
 class StopAtOnce(Callback):
-    def on_train_batch_start(self, trainer: Any, *_: Any) -> int:
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         trainer.should_stop = True
-        return -1
 
 
 class Golden(QueryPromptDataModule):

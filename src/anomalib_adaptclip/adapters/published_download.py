@@ -10,6 +10,8 @@ import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError, RevisionNotFoundError
 
+from anomalib_adaptclip.files.messages import in_one_line
+
 REPOSITORY = "csgaobb/AdaptCLIP"
 
 
@@ -55,7 +57,7 @@ def fetch_published(name: str, revision: str | None = None) -> Path:
         raise ValueError(msg) from error
     except Exception as error:  # the hub raises errors of its own, of its HTTP client, and of the file system
         msg = (
-            f"Could not get {place}: {_in_one_line(error)} Download that file from there on a machine with access and "
+            f"Could not get {place}: {in_one_line(error)} Download that file from there on a machine with access and "
             "pass its path: --model.adapters PATH, or AdaptCLIP(adapters=PATH)."
         )
         raise ConnectionError(msg) from error
@@ -67,8 +69,3 @@ def hf_hub_download(repo_id: str, filename: str, revision: str | None) -> str:
         url = huggingface_hub.hf_hub_url(repo_id, filename, revision=revision)
         huggingface_hub.get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     return huggingface_hub.hf_hub_download(repo_id, filename, revision=revision)
-
-
-def _in_one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if text.endswith(".") else f"{text}."

@@ -4,8 +4,11 @@
 """Loading CLIP's weights: by open_clip's tag, from a local file, or those that the package ships."""
 
 import logging
+import socket
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +16,18 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 
+from anomalib_adaptclip.files.messages import in_one_line
 from anomalib_adaptclip.files.tensors import State, read_safetensors, read_torch_file, sha256_of
 
 from .backbones import TINY_WEIGHTS, Backbone, get_backbone
+from .huggingface_layout import from_huggingface, is_huggingface
 from .identity import ClipIdentity, fingerprint
 from .tiny import UNTRAINED_WEIGHTS, build_tiny, load_tiny
 from .types import Clip
 
 logger = logging.getLogger(__name__)
+
+TIMEOUT = 30.0  # seconds that a server may be silent
 
 
 class LoadedClip(NamedTuple):
@@ -73,14 +80,28 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
 
 def _load_tag(backbone: Backbone, tag: str) -> Clip:
     try:
-        return _create(backbone, tag, quick_gelu=tag == "openai")
+        with _bounded_waiting():
+            return _create(backbone, tag, quick_gelu=tag == "openai")
     except Exception as error:  # open_clip raises errors of urllib, of the hub, and of its own
         msg = (
-            f"Could not load the weights {tag!r} of {backbone.name}: {error}\nDownload them on a machine with "
-            "access and pass the file: AdaptCLIP(pretrained=PATH), --model.pretrained PATH with anomalib, "
-            "--pretrained PATH with anomalib-adaptclip."
+            f"Could not load the weights {tag!r} of {backbone.name}: {in_one_line(error)} "
+            "Download them on a machine with access and pass the file: AdaptCLIP(pretrained=PATH), "
+            "--model.pretrained PATH with anomalib, --pretrained PATH with anomalib-adaptclip."
         )
         raise ConnectionError(msg) from error
+
+
+@contextmanager
+def _bounded_waiting() -> Iterator[None]:
+    """Give a silent server up after a while: open_clip sets no limit. Its reading of OpenAI's files warns."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT if before is None else before)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _require_weights(backbone: Backbone, pretrained: str | Path | None) -> Path:
@@ -99,9 +120,19 @@ def _load_file(backbone: Backbone, path: Path) -> Clip:
     try:
         clip.load_state_dict(state)
     except RuntimeError as error:
-        msg = f"The weights in {path} are not those of a {backbone.name}. Name their backbone. {error}"
+        problems = " ".join(str(error).split())
+        shown = problems if len(problems) <= 500 else f"{problems[:500]} ..."
+        msg = f"The weights in {path} are not those of a {backbone.name}. Name their backbone. {shown}"
         raise ValueError(msg) from error
     logger.info("CLIP %s loaded from %s, with %s.", backbone.name, path, _activation(clip))
+    quick = f"{backbone.name}-quickgelu"
+    if not from_openai and _activation(clip) == "GELU" and quick in open_clip.list_models():
+        logger.warning(
+            "%s does not say its activation: GELU is taken. If it was trained with QuickGELU, as OpenAI's weights and "
+            "those that open_clip lists for %s were, name that backbone.",
+            path,
+            quick,
+        )
     return clip
 
 
@@ -122,6 +153,7 @@ def _read_state(path: Path) -> tuple[State, bool]:
         content = read_torch_file(path)
     content = content.get("state_dict", content)
     state = {key.removeprefix("module."): tensor for key, tensor in content.items()}
+    state = from_huggingface(state) if is_huggingface(state) else state
     markers = [state.pop(key, None) for key in ("input_resolution", "context_length", "vocab_size")]
     return state, any(marker is not None for marker in markers)
 

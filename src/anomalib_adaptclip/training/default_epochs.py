@@ -31,7 +31,7 @@ class DefaultEpochsMixin(LightningModule):
         if trainer is not None and trainer.state.fn == TrainerFn.FITTING and _is_unlimited(trainer):
             trainer.fit_loop.max_epochs = self.epochs
             logger.info("The trainer's max_epochs is not set: training for %d epochs.", self.epochs)
-        LightningModule.trainer.__set__(self, trainer)
+        LightningModule.trainer.fset(self, trainer)  # type: ignore[attr-defined]
 
 
 def _is_unlimited(trainer: Trainer) -> bool:
