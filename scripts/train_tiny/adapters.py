@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from anomalib.engine import Engine
 from torch.utils.data import DataLoader, IterableDataset
 
 from anomalib_adaptclip import AdaptCLIPTraining, QueryPromptDataModule
 from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE
+from anomalib_adaptclip.clip import seeded
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 
 from .augment import draw_pairs
@@ -31,8 +31,7 @@ class DrawnPairs(IterableDataset[QueryPromptBatch]):
     def __iter__(self) -> Iterator[QueryPromptBatch]:
         """Draw the batches."""
         for step in range(STEPS):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(1_000_000 + self.epoch * STEPS + step)
+            with seeded(1_000_000 + self.epoch * STEPS + step):
                 queries, prompts = draw_pairs(self.products, BATCH, SIDE, varied=step % 2 == 0)
             mask = queries.mask[:, 0] > 0.5
             names = [TRAINED[index] for index in queries.category.tolist()]

@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from .parser import COMMANDS, NAME, Command, build_parser, normalize
+from .streams import guard_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 1 if a row of the ablations or a run of a comparison failed, or a data set has faults.
     """
+    guard_streams()
     given = normalize(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     # Defaults would override the values of a checkpoint, so predict gets only what was given.

@@ -30,7 +30,7 @@ class AdaptCLIPOptions:
         class_name: Name of what the images show, for the texts.
         backbone: ViT-L-14-336, ViT-B-16-plus-240, tiny or another standard ViT of open_clip.
         pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
-        adapters: Source of the adapters: auto, mvtec, visa, generated, none or a file.
+        adapters: Adapters: auto, mvtec, visa, generated, none or a file; @sha256:HASH pins them.
         seed: Seed for drawing the prompt images.
         image_size: Height and width of the input in pixels. By default the backbone's usual size.
         revision: Branch, tag or commit of the published adapters.

@@ -88,13 +88,16 @@ def normalize(arguments: Sequence[str]) -> list[str]:
 
     Returns:
         The same with ``--dry_run`` for ``--dry-run``, and so for all options. Overrides at the end stand right behind
-        the subcommand that takes them, where no flag before them takes one for its value.
+        the subcommand that takes them, where no flag before them takes one for its value. What stands behind ``--`` is
+        left as it is.
     """
-    plain = [_with_underscores(argument) for argument in arguments]
+    options = list(itertools.takewhile(lambda argument: argument != "--", arguments))
+    rest = arguments[len(options) :]
+    plain = [_with_underscores(argument) for argument in options]
     if not plain or plain[0] not in COMMANDS or not COMMANDS[plain[0]].takes_overrides:
-        return plain
+        return [*plain, *rest]
     overrides = list(itertools.takewhile(OVERRIDE.match, reversed(plain)))[::-1]
-    return [plain[0], *overrides, *plain[1 : len(plain) - len(overrides)]]
+    return [plain[0], *overrides, *rest[1:], *plain[1 : len(plain) - len(overrides)]]
 
 
 def _build_subparser(name: str, command: Command) -> ArgumentParser:

@@ -49,6 +49,17 @@ def test_overrides_stand_behind_the_options(options: list[str], overrides: list[
     assert found["dry_run"] is ("--dry_run" in options)
 
 
+def test_what_stands_behind_two_dashes_is_left_as_it_is() -> None:
+    assert parse("bank-remove", "--", "--my-bank", "--a-b=c-d") == {"bank": Path("--my-bank"), "name": "--a-b=c-d"}
+    assert normalize(["report", "--dry-run", "--", "--dry-run"]) == ["report", "--dry_run", "--", "--dry-run"]
+
+
+@pytest.mark.parametrize("before", [[], ["seeds=[10]"]])
+def test_overrides_may_stand_behind_two_dashes(before: list[str]) -> None:
+    found = parse(*COMPARE, "--dry-run", *before, "--", "a-b=c-d")
+    assert (found["overrides"], found["dry_run"]) == ([*before, "a-b=c-d"], True)
+
+
 def test_overrides_are_for_comparisons_alone(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["report", "results", "seeds=[10]"])

@@ -5,6 +5,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from anomalib_adaptclip.clip import BACKBONES, fingerprint, get_backbone, load_clip
+from anomalib_adaptclip.clip import BACKBONES, TINY_FOLDER, fingerprint, get_backbone, load_clip
 from anomalib_adaptclip.clip.positions import resize_positions
+from anomalib_adaptclip.files.tensors import read_safetensors_header
 
 NAME = "ViT-B-16-plus-240"
 MARKERS = ("input_resolution", "context_length", "vocab_size")
+TRAINED_WORD = 49406  # the start of a text
 SMALL = {
     "embed_dim": 64,
     "vision_cfg": {"image_size": 28, "layers": 4, "width": 64, "patch_size": 14},
@@ -236,6 +240,24 @@ def test_a_tensor_that_is_wrong_inside(tmp_path: Path, change: Any, message: str
     assert len(str(error.value)) < 1000
 
 
+@pytest.mark.usefixtures("small")
+def test_the_message_of_another_backbone_is_short(tmp_path: Path) -> None:
+    save_file({f"a_key_of_another_model.{i}": torch.zeros(1) for i in range(1000)}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="are not those of a") as raised:
+        load_clip(NAME, tmp_path / "a.safetensors")
+    assert len(str(raised.value)) < 1000
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("name", ["ViT-B-16", "ViT-B-16-quickgelu", NAME])
+def test_an_activation_that_a_file_does_not_say(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    load_clip(name, saved_state(tmp_path / "a.safetensors"))
+    told = "GELU is taken. If it was trained with QuickGELU" in caplog.text
+    assert told is (name == "ViT-B-16")
+    assert ("name that backbone" in caplog.text) is told
+
+
 class Exploit:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.system, ("true",)
@@ -254,20 +276,50 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(open_clip, "create_model", create_model)
     with pytest.raises(
-        ConnectionError, match=r"'openai' of ViT-L-14-336: no route to host\n.*--model\.pretrained PATH"
+        ConnectionError, match=r"'openai' of ViT-L-14-336: no route to host\. .*--model\.pretrained PATH"
     ):
         load_clip("ViT-L-14-336")
 
 
 @pytest.mark.usefixtures("small")
-def test_fingerprint_tells_weights_apart_not_files(tmp_path: Path) -> None:
+def test_fingerprint_is_of_weights_not_of_files(tmp_path: Path) -> None:
     path = saved_state(tmp_path / "a.safetensors")
     assert fingerprint(load_clip(NAME, path).clip) == fingerprint(load_clip(NAME, saved_state(tmp_path / "b.pt")).clip)
-    for projection in ("visual.proj", "text_projection"):
-        other = load_clip(NAME, path).clip
-        with torch.no_grad():
-            other.get_parameter(projection).mul_(1.001)
-        assert fingerprint(other) != fingerprint(load_clip(NAME, path).clip)
+
+
+@pytest.mark.parametrize("weights", ["generated", "seed-0"])
+def test_fingerprint_tells_a_change_of_any_tensor(weights: str) -> None:
+    """Of one number in it: the last, for samples would miss it. Untrained words of `tiny` do not count."""
+    clip = load_clip("tiny", weights).clip
+    usual = fingerprint(clip)
+    for name, parameter in clip.named_parameters():
+        words = name == "token_embedding.weight" and weights == "generated"
+        place = parameter.data[TRAINED_WORD] if words else parameter.data
+        last = place.reshape(-1)[-1].clone()
+        place.view(-1)[-1] = last + 1e-3
+        assert fingerprint(clip) != usual, name
+        place.view(-1)[-1] = last
+    assert fingerprint(clip) == usual
+
+
+def test_fingerprint_tells_activations_apart() -> None:
+    usual = load_clip("tiny").clip
+    quick = load_clip("tiny").clip
+    for block in quick.visual.transformer.resblocks:
+        block.mlp.gelu = open_clip.transformer.QuickGELU()
+    assert fingerprint(quick) != fingerprint(usual)
+
+
+def test_fingerprint_of_tiny_is_that_of_the_shipped_adapters_on_any_processor() -> None:
+    """The seed's normal numbers differ in their last bits between processors, here by instruction set."""
+    header = read_safetensors_header(TINY_FOLDER / "adapters.safetensors")
+    assert fingerprint(load_clip("tiny").clip) == header["fingerprint"]
+    code = "from anomalib_adaptclip.clip import *; print(fingerprint(load_clip('tiny').clip))"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    plain = subprocess.run(
+        command, env=os.environ | {"ATEN_CPU_CAPABILITY": "default"}, capture_output=True, text=True, check=True
+    )
+    assert plain.stdout.strip() == header["fingerprint"]
 
 
 def test_positions_are_resized_bilinearly_without_antialias() -> None:

@@ -174,7 +174,7 @@ _float_colours = (SIXTEEN / 65535).astype(np.float32)
 
 
 def _spoilt(value: float) -> Array:
-    floats = _floats.copy()
+    floats: Array = _floats.copy()
     floats[3, 4] = value
     return floats
 
@@ -192,7 +192,7 @@ def _transparent_palette(path: Path) -> None:
 
 
 def _transparent_palette_image() -> Array:
-    image: Any = np.asarray(_palette.convert("RGB")).astype(np.float64) / 255
+    image: Array = np.asarray(_palette.convert("RGB")).astype(np.float64) / 255
     image[np.asarray(_palette) == _palette.getpixel((20, 6))] = 1
     return np.asarray(image)
 

@@ -53,8 +53,9 @@ class Environment:
 
     def evaluate(self, code: str, **variables: str) -> Any:
         """Run code that leaves plain data in ``result``, and return that; a warning about the plugin fails."""
-        strict = {"PYTHONWARNINGS": "error::RuntimeWarning"}
-        finished = self.run(f"{code}\nimport json; print(json.dumps(result))", **strict, **variables)
+        finished = self.run(f"{code}\nimport json; print(json.dumps(result))", **variables)
+        if "failed to load" in finished.stderr:
+            raise AssertionError(finished.stderr)
         return json.loads(finished.stdout.splitlines()[-1])
 
 

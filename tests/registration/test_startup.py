@@ -135,6 +135,125 @@ def test_missing_plugin_costs_one_warning(environment: Environment, packages: Pa
     assert finished.stderr.count("RuntimeWarning: anomalib-adaptclip is installed but failed to load") == 1
 
 
+BROKEN = {"anomalib_adaptclip/data.py": "1 / 0"}
+TOLD = "RuntimeWarning: anomalib-adaptclip is installed but failed to load"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param("1 / 0", id="error"),
+        pytest.param("raise SystemExit(3)", id="exit"),
+        pytest.param("class Unknown(BaseException): ...\nraise Unknown", id="base"),
+        pytest.param(
+            "class Silent(Exception):\n    def __str__(self): raise ValueError\nraise Silent", id="without text"
+        ),
+        pytest.param("import warnings; warnings.warn('old', DeprecationWarning)", id="warning"),
+    ],
+)
+def test_the_host_lives_where_warnings_are_errors(environment: Environment, packages: Packages, broken: str) -> None:
+    code = "import anomalib.models; print(anomalib.models.list_models())"
+    folder = packages(HOST | PLUGIN | {"anomalib_adaptclip/data.py": broken})
+    finished = environment.run(code, PYTHONPATH=folder, PYTHONWARNINGS="error")
+    assert finished.stdout == "[]\n"
+    assert finished.stderr.count(TOLD) == 1
+
+
+@pytest.mark.parametrize("stream", ["None", "open(sys.stderr.fileno(), 'w', closefd=False); sys.stderr.close()"])
+@pytest.mark.parametrize("warnings", ["default", "error"])
+def test_the_host_lives_without_standard_error(
+    environment: Environment, packages: Packages, stream: str, warnings: str
+) -> None:
+    code = f"import sys; sys.stderr = {stream}\nimport anomalib.models; print('alive')"
+    finished = environment.run(code, PYTHONPATH=packages(HOST | PLUGIN | BROKEN), PYTHONWARNINGS=warnings)
+    assert finished.stdout == "alive\n"
+
+
+def test_an_interruption_stays_one(environment: Environment, packages: Packages) -> None:
+    code = """
+try:
+    import anomalib.models
+except KeyboardInterrupt:
+    result = "interrupted"
+"""
+    folder = packages(HOST | PLUGIN | {"anomalib_adaptclip/data.py": "raise KeyboardInterrupt"})
+    assert environment.evaluate(code, PYTHONPATH=folder) == "interrupted"
+
+
+def test_finders_without_find_spec_are_passed_over(environment: Environment, packages: Packages) -> None:
+    finder = "class Finder:\n    def find_module(self, name, path=None): return None"
+    code = f"import sys\n{finder}\nsys.meta_path.insert(1, Finder())\n{STATE}"
+    assert environment.evaluate(code, PYTHONPATH=packages(HOST | PLUGIN)) == REGISTERED
+
+
+def test_old_finders_may_find_the_host(environment: Environment, packages: Packages) -> None:
+    code = f"""
+import sys
+from importlib.machinery import PathFinder
+class Finder:
+    def find_module(self, name, path=None):
+        spec = PathFinder.find_spec(name, path) if name == "anomalib.models" else None
+        return spec and spec.loader
+sys.meta_path.insert(1, Finder())
+{STATE}
+"""
+    assert environment.evaluate(code, PYTHONPATH=packages(HOST | PLUGIN)) == REGISTERED
+
+
+def test_a_finder_that_fails_fails_as_without_the_plugin(environment: Environment, packages: Packages) -> None:
+    code = """
+import sys
+class Finder:
+    calls = 0
+    def find_spec(self, name, path=None, target=None):
+        if name == "anomalib.models":
+            Finder.calls += 1
+            raise OSError("of the finder")
+sys.meta_path.insert(1, Finder())
+try:
+    import anomalib.models
+except OSError as error:
+    result = [str(error), Finder.calls, "anomalib_adaptclip" in sys.modules]
+"""
+    assert environment.evaluate(code, PYTHONPATH=packages(HOST | PLUGIN)) == ["of the finder", 1, False]
+
+
+def test_a_loader_that_takes_no_attributes_costs_one_warning(environment: Environment, packages: Packages) -> None:
+    code = """
+import sys
+from importlib.machinery import PathFinder
+class Loader:
+    __slots__ = ("exec_module", "create_module")
+    def __setattr__(self, name, value): raise AttributeError(name)
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "anomalib.models":
+            spec, loader = PathFinder.find_spec(name, path), Loader()
+            for method in Loader.__slots__:
+                object.__setattr__(loader, method, getattr(spec.loader, method))
+            spec.loader = loader
+            return spec
+sys.meta_path.insert(1, Finder())
+import anomalib.models; print(anomalib.models.list_models())
+"""
+    finished = environment.run(code, PYTHONPATH=packages(HOST | PLUGIN))
+    assert finished.stdout == "[]\n"
+    assert finished.stderr.count(TOLD) == 1
+
+
+def test_a_finder_in_the_place_of_ours(environment: Environment, packages: Packages) -> None:
+    code = """
+import sys
+class Finder:
+    def __init__(self, inner): self.inner = inner
+    def find_spec(self, name, path=None, target=None): return self.inner.find_spec(name, path, target)
+sys.meta_path[0] = Finder(sys.meta_path[0])
+import anomalib.models
+result = anomalib.models.list_models()
+"""
+    assert environment.evaluate(code, PYTHONPATH=packages(HOST | PLUGIN)) == []
+
+
 def test_explicit_import_of_a_broken_plugin_raises(environment: Environment, packages: Packages) -> None:
     folder = packages(HOST | PLUGIN | {"anomalib_adaptclip/data.py": "1 / 0"})
     code = """

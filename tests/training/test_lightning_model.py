@@ -98,6 +98,11 @@ class Spy(Callback):
         self.epochs.append({name: value.item() for name, value in trainer.callback_metrics.items()})
 
 
+class StopAtOnce(Callback):
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        trainer.should_stop = True
+
+
 class Golden(QueryPromptDataModule):
     """One batch, as it is in the golden tensors; the images are preprocessed already."""
 
@@ -347,11 +352,26 @@ class TestArguments:
         assert QueryPromptDataModule("MVTecAD").train_batch_size == 8
         assert list(optimizer.param_groups[0]["params"]) == list(model.model.adapters.parameters())
 
-    @pytest.mark.filterwarnings("ignore:`max_epochs` was not set:UserWarning")
     def test_epochs_where_the_trainer_has_none(self, root: Path, engine: Callable[..., Engine]) -> None:
         used = engine(max_epochs=None)
         used.fit(tiny(epochs=2), datamodule=pairs(root))
         assert used.trainer.current_epoch == 2
+
+    @pytest.mark.parametrize(
+        ("limit", "epochs"),
+        [
+            ({"max_epochs": 1000}, 1000),  # what Lightning makes of None
+            ({"max_epochs": -1}, -1),
+            ({"max_epochs": None, "max_steps": 1}, -1),
+            ({"max_epochs": None, "max_time": "00:01:00:00"}, -1),
+        ],
+    )
+    def test_a_limit_of_the_trainer_is_kept(
+        self, limit: dict[str, Any], epochs: int, root: Path, engine: Callable[..., Engine]
+    ) -> None:
+        used = engine(callbacks=[StopAtOnce()], **limit)
+        used.fit(tiny(epochs=2), datamodule=pairs(root))
+        assert used.trainer.max_epochs == epochs
 
     def test_the_command_line_overrides(self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

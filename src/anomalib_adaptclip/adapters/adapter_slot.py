@@ -14,6 +14,7 @@ from anomalib_adaptclip.clip import Backbone, ClipIdentity
 from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence
 from .adapter_file import AdapterFile, read_adapter_file
 from .leakage import is_base, warn_of_leakage
+from .pinning import require_sha256, split_pin
 from .published_download import PUBLISHED_ADAPTERS
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class AdapterSlot:
     """The place of a model's adapters: which ones were asked for, and which ones are in use.
 
     Args:
-        source: ``"auto"``, ``"none"``, a name, or the path of a file.
+        source: ``"auto"``, ``"none"``, a name, or the path of a file, the last two pinned or not.
         backbone: Backbone of the model.
         revision: Branch, tag or commit of the published files. The newest by default.
 
@@ -50,11 +51,11 @@ class AdapterSlot:
     """
 
     def __init__(self, source: str, backbone: Backbone, revision: str | None = None) -> None:
-        self.source = source
+        self.source, self._pin = split_pin(source)
         self.backbone = backbone
         self.revision = revision
         self.origin = AdapterOrigin()
-        self.is_automatic = source == AUTO
+        self.is_automatic = self.source == AUTO
 
     @property
     def is_empty(self) -> bool:
@@ -84,7 +85,10 @@ class AdapterSlot:
 
     def _read(self, source: str) -> AdapterFile:
         self.source = source
-        return read_adapter_file(locate_adapters(source, self.backbone, self.revision))
+        path = locate_adapters(source, self.backbone, self.revision)
+        if self._pin and path.is_file():
+            require_sha256(path, self._pin)
+        return read_adapter_file(path)
 
     def install(self, file: AdapterFile, load: Callable[[AdapterFile], object], clip: ClipIdentity) -> None:
         """Put adapters that were read into a model, and remember where they came from.

@@ -8,6 +8,7 @@ from .checks import require_blocks, require_image_size, require_standard_clip
 from .identity import ClipIdentity, fingerprint
 from .image_encoder import ImageTokens, encode_image, join_tokens
 from .loading import LoadedClip, load_clip
+from .seeding import seeded
 from .text_encoder import encode_contexts, static_text_pair
 from .tiny import TINY_FOLDER
 from .types import Clip, ImageTower, TextTower
@@ -34,5 +35,6 @@ __all__ = [
     "require_blocks",
     "require_image_size",
     "require_standard_clip",
+    "seeded",
     "static_text_pair",
 ]

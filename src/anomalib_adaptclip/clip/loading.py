@@ -4,8 +4,11 @@
 """Loading CLIP's weights: by open_clip's tag, from a local file, or those that the package ships."""
 
 import logging
+import socket
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +16,7 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 
+from anomalib_adaptclip.files.messages import in_one_line
 from anomalib_adaptclip.files.tensors import (
     State,
     differences,
@@ -24,6 +28,7 @@ from anomalib_adaptclip.files.tensors import (
 )
 
 from .backbones import TINY_WEIGHTS, Backbone, get_backbone
+from .huggingface_layout import from_huggingface, is_huggingface
 from .identity import ClipIdentity, fingerprint
 from .tiny import UNTRAINED_WEIGHTS, build_tiny, load_tiny
 from .types import Clip
@@ -32,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _SHOWN = 5  # keys in a message
 _MARKERS = ("input_resolution", "context_length", "vocab_size")  # what OpenAI's files hold besides weights
+TIMEOUT = 30.0  # seconds that a server may be silent
 
 
 class LoadedClip(NamedTuple):
@@ -85,14 +91,28 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
 
 def _load_tag(backbone: Backbone, tag: str) -> Clip:
     try:
-        return _create(backbone, tag, quick_gelu=tag == "openai")
+        with _bounded_waiting():
+            return _create(backbone, tag, quick_gelu=tag == "openai")
     except Exception as error:  # open_clip raises errors of urllib, of the hub, and of its own
         msg = (
-            f"Could not load the weights {tag!r} of {backbone.name}: {error}\nDownload them on a machine with "
-            "access and pass the file: AdaptCLIP(pretrained=PATH), --model.pretrained PATH with anomalib, "
-            "--pretrained PATH with anomalib-adaptclip."
+            f"Could not load the weights {tag!r} of {backbone.name}: {in_one_line(error)} "
+            "Download them on a machine with access and pass the file: AdaptCLIP(pretrained=PATH), "
+            "--model.pretrained PATH with anomalib, --pretrained PATH with anomalib-adaptclip."
         )
         raise ConnectionError(msg) from error
+
+
+@contextmanager
+def _bounded_waiting() -> Iterator[None]:
+    """Give a silent server up after a while: open_clip sets no limit. Its reading of OpenAI's files warns."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT if before is None else before)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _require_weights(backbone: Backbone, pretrained: str | Path | None) -> Path:
@@ -117,6 +137,14 @@ def _load_file(backbone: Backbone, path: Path) -> Clip:
         raise ValueError(msg)
     clip.load_state_dict(state)
     logger.info("CLIP %s loaded from %s, with %s.", backbone.name, path, _activation(clip))
+    quick = f"{backbone.name}-quickgelu"
+    if not from_openai and _activation(clip) == "GELU" and quick in open_clip.list_models():
+        logger.warning(
+            "%s does not say its activation: GELU is taken. If it was trained with QuickGELU, as OpenAI's weights and "
+            "those that open_clip lists for %s were, name that backbone.",
+            path,
+            quick,
+        )
     return clip
 
 
@@ -140,7 +168,8 @@ def _read_state(path: Path) -> tuple[State, bool]:
     if isinstance(content, dict):
         content = {str(key).removeprefix("module."): value for key, value in content.items()}
         from_openai = any([content.pop(key, None) is not None for key in _MARKERS])  # noqa: C419  # all are to go
-    return require_state(path, content), from_openai
+    state = require_state(path, content)
+    return from_huggingface(state) if is_huggingface(state) else state, from_openai
 
 
 def _read_openai_archive(path: Path) -> State:

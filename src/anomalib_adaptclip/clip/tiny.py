@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
-import torch
 
 from anomalib_adaptclip.files.tensors import read_safetensors
 
+from .identity import count_rows_only
+from .seeding import seeded
 from .types import Clip
 
 TINY_FOLDER = Path(__file__).parents[1] / "tiny"
@@ -27,8 +28,7 @@ _TINY_CONFIG: dict[str, Any] = {
 
 def build_tiny() -> Clip:
     """Build the small CLIP for tests and demonstrations, untrained, always with the same weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+    with seeded(SEED):
         return open_clip.CLIP(**_TINY_CONFIG)
 
 
@@ -36,6 +36,8 @@ def load_tiny(path: Path = TINY_FOLDER / "backbone.safetensors") -> Clip:
     """Build the small CLIP with the trained weights. Words that it was not trained on have those of the seed."""
     clip, state = build_tiny(), read_safetensors(path)[0]
     table = clip.token_embedding.weight.detach().clone()
-    table[state.pop("token_embedding.ids").long()] = state.pop("token_embedding.rows").float()
+    rows = state.pop("token_embedding.ids").long()
+    table[rows] = state.pop("token_embedding.rows").float()
     clip.load_state_dict(state | {"token_embedding.weight": table})
+    count_rows_only(clip, rows)
     return clip

@@ -34,6 +34,7 @@ from .gallery import GalleryCallback
 from .interruption import is_interruption
 from .outcome import RunOutcome
 from .run_row import RunRow
+from .seeds import keep_generators
 from .stopwatch import Stopwatch
 from .sweep import Run
 from .views import by_view
@@ -96,6 +97,7 @@ def describe(run: Run, **cells: Any) -> RunRow:  # noqa: ANN401
     )
 
 
+@keep_generators()
 def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
     """Fit the model, if it needs that, and test it.
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from anomalib.models.components import KCenterGreedy
 
+from anomalib_adaptclip.clip import seeded
+
 
 def select_coreset(pool: torch.Tensor, shots: int, budget: int | None) -> torch.Tensor:
     """Keep the patches that represent all others best, the same at all layers.
@@ -49,10 +51,10 @@ def coreset_indices(pool: torch.Tensor, count: int) -> torch.Tensor:
         Their indices ``(count,)``, ascending. The same patches give the same choice.
     """
     embedding = pool.movedim(0, 1).flatten(1).float()  # (N, S * D)
+    embedding = embedding if embedding.is_cuda else embedding.cpu()  # whose generators can be seeded alone
     sampler = KCenterGreedy(embedding, (count + 0.5) / len(embedding))  # it rounds down
     sampler.model.random_state = np.random.RandomState(0)  # type: ignore[assignment]  # a number would repeat each row
-    with torch.random.fork_rng([embedding.device] if embedding.is_cuda else []):
-        torch.manual_seed(0)
+    with seeded(0, embedding.device):
         kept = sampler.select_coreset_idxs()
     return torch.tensor(sorted(kept), device=pool.device)
 

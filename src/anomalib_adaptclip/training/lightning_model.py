@@ -10,7 +10,6 @@ Example:
     >>> Engine().fit(AdaptCLIPTraining(), datamodule=datamodule)  # doctest: +SKIP
 """
 
-import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -34,7 +33,7 @@ from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, Mode, align_pairs
 from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE, write_adapter_file
 from anomalib_adaptclip.adapters.adapter_header import AdapterHeader
 from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
-from anomalib_adaptclip.clip import load_clip
+from anomalib_adaptclip.clip import load_clip, seeded
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
 from anomalib_adaptclip.data.reading import ReadingCallback
@@ -47,19 +46,17 @@ from anomalib_adaptclip.model.given_arguments import require_arguments
 from anomalib_adaptclip.model.model_options import ModelOptions
 
 from .batch_norm import synchronize_batch_norms
+from .default_epochs import DefaultEpochsMixin
 from .losses import adapter_loss, require_finite, total_loss
 from .resuming import require_same_options
 from .target_evaluation import TargetEvaluation
 from .token_source import TokenSource
 from .training_options import require_training
 
-logger = logging.getLogger(__name__)
-
 _PACKAGES = ("anomalib-adaptclip", "anomalib", "open_clip_torch", "torch")
-LIGHTNING_EPOCHS = 1000  # the trainer's max_epochs where nobody sets it
 
 
-class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc]  # as anomalib's own class
+class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  # type: ignore[misc]  # as anomalib's own class
     """Train AdaptCLIP's adapters. CLIP stays frozen; defaults are those of the published adapters.
 
     Needs a :class:`QueryPromptDataModule`. After each epoch the adapters are written as ``adapters.safetensors`` beside
@@ -82,7 +79,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         hidden_dim: Features in the heads of the prompt-query adapter.
         learning_rate: Learning rate of Adam.
         betas: Coefficients of Adam's running averages.
-        epochs: Epochs to train where the trainer's ``max_epochs`` is not set.
+        epochs: Epochs to train where the trainer is given no limit: no ``max_epochs``, steps or time.
         seed: Seed for the adapters' first weights, and for drawing the target's prompts.
         cache_dir: Folder for CLIP's tokens, which are then computed once. About 4 times D numbers of 2 bytes a patch.
         fusion: As for :class:`AdaptCLIP`, for validation.
@@ -147,8 +144,7 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         loaded = load_clip(backbone, pretrained)
         self.backbone = loaded.backbone
         self.clip_identity = loaded.identity()  # now, for a trainer may change the precision
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.model = build_model(loaded.clip, self.backbone, options)
         self.tokens = self._new_token_source()
         self._evaluation: TargetEvaluation | None = None
@@ -193,9 +189,6 @@ class AdaptCLIPTraining(FrozenClipMixin, AnomalibModule):  # type: ignore[misc] 
         if not self.model.adapters:
             msg = f"There is nothing to train: adapter_names is empty. Choose out of {list(ADAPTERS)}."
             raise ValueError(msg)
-        if self.trainer.max_epochs == LIGHTNING_EPOCHS:
-            self.trainer.fit_loop.max_epochs = self.epochs
-            logger.info("The trainer's max_epochs was not set: training for %d epochs.", self.epochs)
         if self.trainer.world_size > 1:
             synchronize_batch_norms(self.model.adapters, self.trainer.strategy.root_device)
 
