@@ -16,7 +16,7 @@ from anomalib.post_processing import PostProcessor
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
 from anomalib_adaptclip.model.calibration import CalibrationRecord, Calibrator, make_variants
-from anomalib_adaptclip.model.thresholds import Thresholds, prediction_bound, set_thresholds
+from anomalib_adaptclip.model.thresholds import NormalScores, Thresholds, normal_scores, set_thresholds
 
 SIZE = 56
 
@@ -52,7 +52,7 @@ def test_new_images_exceed_the_limit_at_the_rate(images: int, rate: float) -> No
     """On average over draws, however few images; with the quantile of a normal distribution it would be far more."""
     generator = torch.Generator().manual_seed(images)
     draws = (torch.randn(3000, images, 1, generator=generator, dtype=torch.float64) * 0.7 - 2).sigmoid()
-    limits = torch.tensor([prediction_bound(draw, rate) for draw in draws], dtype=torch.float64).logit()
+    limits = torch.tensor([normal_scores(draw).bound(rate) for draw in draws], dtype=torch.float64).logit()
     above = 0.5 * torch.erfc((limits + 2) / 0.7 / math.sqrt(2))
     assert above.mean().item() == pytest.approx(rate, rel=0.05)
 
@@ -60,20 +60,31 @@ def test_new_images_exceed_the_limit_at_the_rate(images: int, rate: float) -> No
 def test_a_limit_by_hand() -> None:
     """Log-odds -1 and 1: mean 0, variance 2, and Student's quantile with one degree of freedom is tan(pi (q - 1/2))."""
     values = torch.tensor([[-1.0], [1.0]]).sigmoid()
-    assert prediction_bound(values, 0.25) == pytest.approx(1 / (1 + math.exp(-math.sqrt(2 * 1.5))))
+    assert normal_scores(values).bound(0.25) == pytest.approx(1 / (1 + math.exp(-math.sqrt(2 * 1.5))))
+
+
+def test_the_share_of_normal_images_above_a_score() -> None:
+    scores = normal_scores(torch.rand(5, 3, generator=torch.Generator().manual_seed(0)))
+    for rate in (0.01, 0.1, 0.5, 0.9):
+        assert scores.share_above(scores.bound(rate)) == pytest.approx(rate)
+    assert scores.share_above(scores.typical) == pytest.approx(0.5)
+    assert scores.share_above(0) > 0.99
+    assert scores.share_above(1) < 0.01
+    alike = normal_scores(torch.full((3, 2), 0.3))
+    assert (alike.share_above(0.2), alike.share_above(0.4)) == (1, 0)
 
 
 def test_variants_tell_of_the_spread_and_not_of_the_mean() -> None:
     """All magnified images may score higher; what counts is how much they differ from one another."""
     odds = torch.tensor([[-2.0, -2.0], [-1.0, -1.0]])
-    alike = prediction_bound(odds.sigmoid(), 0.1)
-    assert prediction_bound((odds + torch.tensor([0.0, 0.7])).sigmoid(), 0.1) == pytest.approx(alike, rel=1e-4)
-    assert prediction_bound((odds * torch.tensor([1.0, 1.5])).sigmoid(), 0.1) > alike + 0.01
+    alike = normal_scores(odds.sigmoid()).bound(0.1)
+    assert normal_scores((odds + torch.tensor([0.0, 0.7])).sigmoid()).bound(0.1) == pytest.approx(alike, rel=1e-4)
+    assert normal_scores((odds * torch.tensor([1.0, 1.5])).sigmoid()).bound(0.1) > alike + 0.01
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.3])
 def test_limits_of_equal_values_are_finite(value: float) -> None:
-    assert prediction_bound(torch.full((3, 2), value), 0.1) == pytest.approx(value, abs=1e-5)
+    assert normal_scores(torch.full((3, 2), value)).bound(0.1) == pytest.approx(value, abs=1e-5)
 
 
 def test_variants_are_mild_and_always_the_same() -> None:
@@ -91,12 +102,11 @@ def test_each_image_is_judged_by_the_others(golden_model: AdaptCLIPModel, monkey
     """Against the plain way, prompts set anew for each."""
     seen: list[torch.Tensor] = []
 
-    def remember(values: torch.Tensor, rate: float) -> float:
-        assert rate == 0.1
+    def remember(values: torch.Tensor) -> NormalScores:
         seen.append(values)
-        return float(len(seen))
+        return NormalScores(len(seen), 1.0, 3)
 
-    monkeypatch.setattr("anomalib_adaptclip.model.calibration.prediction_bound", remember)
+    monkeypatch.setattr("anomalib_adaptclip.model.calibration.normal_scores", remember)
     images = list(torch.rand(3, 3, 56, 56, generator=torch.Generator().manual_seed(0)))
     inputs = torch.stack([make_variants(image) * 2 - 1 for image in images])
     tokens = golden_model.encode_prompts(inputs[:, 0])
@@ -112,7 +122,8 @@ def test_each_image_is_judged_by_the_others(golden_model: AdaptCLIPModel, monkey
     calibrator = Calibrator(0.1)
     calibrator.fit(golden_model, ["a", "b", "c"], inputs, tokens)
     assert encoded == [2, 2, 2]  # the changed variants alone
-    assert calibrator.record == CalibrationRecord(("a", "b", "c"), 0.1, Thresholds(1.0, 2.0))
+    expected = CalibrationRecord(("a", "b", "c"), 0.1, NormalScores(1, 1.0, 3), NormalScores(2, 1.0, 3))
+    assert calibrator.record == expected
     assert calibrator.is_current(["a", "b", "c"])
     assert not calibrator.is_current(["a", "b"])
     monkeypatch.undo()

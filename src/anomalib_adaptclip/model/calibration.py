@@ -22,7 +22,7 @@ from anomalib_adaptclip.prompts.coreset import select_coreset
 from anomalib_adaptclip.prompts.memory import align_layers
 
 from .fusion import image_maximum
-from .thresholds import Thresholds, prediction_bound, set_thresholds
+from .thresholds import NormalScores, Thresholds, normal_scores, set_thresholds
 from .torch_model import AdaptCLIPModel
 
 logger = logging.getLogger(__name__)
@@ -36,17 +36,24 @@ _BRIGHTNESS = 0.05
 
 @dataclass(frozen=True)
 class CalibrationRecord:
-    """Thresholds, and what they depend on; a checkpoint keeps it.
+    """How the prompts score when each is compared with the others; a checkpoint keeps it.
 
     Attributes:
         files: Prompt images.
         rate: Chosen false-positive rate.
-        thresholds: Thresholds of images and pixels.
+        image: Scores of normal images.
+        pixel: Largest values of their maps.
     """
 
     files: tuple[str, ...]
     rate: float
-    thresholds: Thresholds
+    image: NormalScores
+    pixel: NormalScores
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Thresholds of images and pixels."""
+        return Thresholds(self.image.bound(self.rate), self.pixel.bound(self.rate))
 
 
 class Calibrator:
@@ -87,13 +94,12 @@ class Calibrator:
             )
             raise ValueError(msg)
         values = leave_one_out(model, inputs, tokens)  # (K, A, 2)
-        thresholds = Thresholds(*(prediction_bound(part, self.rate) for part in values.unbind(dim=-1)))
-        self.record = CalibrationRecord(tuple(files), self.rate, thresholds)
+        self.record = CalibrationRecord(tuple(files), self.rate, *map(normal_scores, values.unbind(dim=-1)))
         logger.info(
             "Calibrated on %d normal images for %g false positives: thresholds %.4f (image) and %.4f (pixels).",
             len(inputs),
             self.rate,
-            *thresholds,
+            *self.record.thresholds,
         )
 
     def apply(self, post_processor: object) -> None:

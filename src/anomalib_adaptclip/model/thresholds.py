@@ -31,26 +31,61 @@ class Thresholds(NamedTuple):
     pixel: float
 
 
-def prediction_bound(values: torch.Tensor, rate: float) -> float:
-    """Estimate what a new image exceeds at a rate, from few images: an upper prediction bound.
+class NormalScores(NamedTuple):
+    """How normal images score: log-odds, normally distributed, known from few images.
 
-    Log-odds of normal images are taken to be normally distributed. Their mean is that of the images themselves, for
-    a variant may be a little less normal throughout; their variance is estimated on all variants. Both are estimates,
-    for which the quantile of Student's t makes up: without it far more than the rate would exceed the bound that few
-    images give.
+    Attributes:
+        mean: Mean of the log-odds.
+        deviation: Standard deviation of a new image's distance from that mean.
+        images: Number of images that both were estimated on, at least 2.
+    """
+
+    mean: float
+    deviation: float
+    images: int
+
+    @property
+    def typical(self) -> float:
+        """Score of a typical normal image, in (0, 1)."""
+        return float(torch.tensor(self.mean, dtype=torch.float64).sigmoid())
+
+    def bound(self, rate: float) -> float:
+        """What a new image exceeds at a rate: an upper prediction bound, in (0, 1).
+
+        Mean and deviation are estimates, for which the quantile of Student's t makes up: without it far more than the
+        rate would exceed the bound that few images give.
+
+        Args:
+            rate: Share of new images that may exceed the bound, in (0, 1).
+        """
+        odds = self.mean + float(student.ppf(1 - rate, self.images - 1)) * self.deviation
+        return float(torch.tensor(odds, dtype=torch.float64).sigmoid())
+
+    def share_above(self, score: float) -> float:
+        """Share of new normal images that are expected to score as high, in [0, 1]; the inverse of :meth:`bound`.
+
+        Args:
+            score: Score in [0, 1].
+        """
+        odds = float(torch.tensor(score, dtype=torch.float64).clamp(_SMALLEST, 1 - _SMALLEST).logit())
+        if self.deviation == 0:
+            return float(odds <= self.mean)
+        return float(student.sf((odds - self.mean) / self.deviation, self.images - 1))
+
+
+def normal_scores(values: torch.Tensor) -> NormalScores:
+    """Estimate how normal images score, from few.
+
+    The mean is that of the images themselves, for a variant may be a little less normal throughout; the variance is
+    estimated on all variants.
 
     Args:
         values: ``(K, A)`` in [0, 1], A variants of K images, K at least 2, each image itself first.
-        rate: Share of new images that may exceed the bound, in (0, 1).
-
-    Returns:
-        The bound, in (0, 1).
     """
     odds = values.double().clamp(_SMALLEST, 1 - _SMALLEST).logit()
     images = len(odds)
     variance = odds.var(dim=0).mean() * (1 + 1 / images)  # of a new image's distance from the mean
-    quantile = float(student.ppf(1 - rate, images - 1))
-    return float((odds[:, 0].mean() + quantile * variance.sqrt()).sigmoid())
+    return NormalScores(float(odds[:, 0].mean()), float(variance.sqrt()), images)
 
 
 def set_thresholds(post_processor: PostProcessor, thresholds: Thresholds) -> None:
