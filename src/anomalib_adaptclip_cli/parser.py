@@ -18,11 +18,15 @@ from .adapters import export_adapters
 from .bank import bank_add, bank_list, bank_remove
 from .compare import compare, report
 from .data import data
+from .inspect import calibrate
+from .inspect import inspect as inspect_photos
 from .options import AdaptCLIPOptions, DataModuleOptions
 from .predict import predict
 
 NAME = "anomalib-adaptclip"
-DESCRIPTION = "AdaptCLIP for anomalib: predictions, ablations, comparisons, adapters, prompt banks, data sets."
+DESCRIPTION = (
+    "AdaptCLIP for anomalib: inspections, predictions, ablations, comparisons, adapters, prompt banks, data sets."
+)
 
 
 class Command(NamedTuple):
@@ -40,6 +44,8 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "inspect": Command(inspect_photos),
+    "calibrate": Command(calibrate),
     "predict": Command(predict, AdaptCLIPOptions),
     "ablation": Command(ablation, DataModuleOptions),
     "compare": Command(compare, takes_overrides=True),

@@ -133,6 +133,7 @@ CASES = {
         refused_by_predictor="k_shot",
     ),
     "false_positive_rate": Case({"false_positive_rate": 0.3}, "is for calibration='normal'"),
+    "white_level": Case({"white_level": 4095}, won=lambda model: model.image_reader.white_level == 4095),
     "results": Case(
         {"results": "<table>"},
         won=lambda model: Path(model.hparams["results"]).name == "table.csv",
@@ -326,6 +327,7 @@ TRAINING = {
     "seed": Case({"seed": 20}, won=lambda model: model.seed == 20),
     "cache_dir": Case({"cache_dir": "tokens"}, won=lambda model: model.cache_dir == Path("tokens")),
     "fusion": Case({"fusion": "paper"}, decides("fusion")),
+    "white_level": Case({"white_level": 4095}, won=lambda model: model.image_reader.white_level == 4095),
     "pre_processor": Case({"pre_processor": AdaptCLIP.configure_pre_processor((112, 112))}, "made with images"),
     "post_processor": Case({"post_processor": SENSITIVE}, won=lambda model: model.post_processor is SENSITIVE),
     "evaluator": Case({"evaluator": METRIC}, won=lambda model: model.evaluator is METRIC),

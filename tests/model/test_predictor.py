@@ -425,7 +425,8 @@ TOKENS = "model.prompt_memory.tokens"
     [
         (lambda content: content.pop("state_dict"), "should hold a state dict"),
         (lambda content: content.pop("hyper_parameters"), "lacks the mapping hyper_parameters"),
-        (lambda content: content["state_dict"].popitem(), "missing: |expected"),
+        (lambda content: content["state_dict"].pop("model.static_pair"), "missing: |expected"),
+        (lambda content: content["state_dict"].pop("post_processor.pixel_max"), "missing: |expected"),
         (set_record("clip", 5), r"it\.clip should be a mapping of backbone, weights, fingerprint, and is 5"),
         (set_record("prompt_files", "a.png"), r"it\.prompt_files should be a list, and is 'a\.png'"),
         (set_record("version", None), r"it\.version should be of type str, and is None"),

@@ -159,7 +159,7 @@ def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Rank
     samples = datamodule.test_data.samples
     place = {str(path): index for index, path in enumerate(samples.image_path)}
 
-    def mask_of(path: str) -> Any:  # noqa: ANN401  # a torchvision tensor
+    def _mask_of(path: str) -> Any:  # noqa: ANN401  # a torchvision tensor
         return _mask(datamodule.test_data, place[path], model)
 
     return [
@@ -168,7 +168,7 @@ def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Rank
             measure,
             quality,
             image.score,
-            _panels(rank_name, image.path, mask_of(image.path), model, datamodule, prompts),
+            _panels(rank_name, image.path, _mask_of(image.path), model, datamodule, prompts),
         )
         for rank_name, (image, measure, quality) in choose(tested).items()
     ]

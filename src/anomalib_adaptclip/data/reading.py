@@ -139,19 +139,19 @@ def _reading_by(reader: ImageReader, kind: type) -> Iterator[None]:
 
 
 def _image_function(reader: ImageReader) -> Callable[..., Any]:
-    def read_image(path: str | Path, as_tensor: bool = False) -> torch.Tensor | np.ndarray[Any, Any]:
+    def _read_image(path: str | Path, as_tensor: bool = False) -> torch.Tensor | np.ndarray[Any, Any]:
         image = reader.read(path)
         return image if as_tensor else image.permute(1, 2, 0).double().numpy()
 
-    return read_image
+    return _read_image
 
 
 def _mask_function(reader: ImageReader) -> Callable[..., Any]:
-    def read_mask(path: str | Path, as_tensor: bool = False) -> torch.Tensor | np.ndarray[Any, Any]:
+    def _read_mask(path: str | Path, as_tensor: bool = False) -> torch.Tensor | np.ndarray[Any, Any]:
         mask: torch.Tensor = reader.read_mask(path)
         return mask if as_tensor else mask.numpy() * np.uint8(255)
 
-    return read_mask
+    return _read_mask
 
 
 def _datasets_of(trainer: Trainer) -> list[Any]:

@@ -47,6 +47,7 @@ else:
     _Host = object
 
 CLIP_PREFIX = "model.clip."
+_CHECKED = ("model.", "post_processor.")
 TOKENS = "model.prompt_memory.tokens"
 
 
@@ -248,7 +249,7 @@ def require_same_shapes(found: Mapping[str, torch.Tensor], own: Mapping[str, tor
         ValueError: If a tensor is missing, left over or misshapen; all are told.
     """
     ours, theirs = (
-        {key: tensor for key, tensor in state.items() if key.startswith("model.") and not key.startswith(CLIP_PREFIX)}
+        {key: tensor for key, tensor in state.items() if key.startswith(_CHECKED) and not key.startswith(CLIP_PREFIX)}
         for state in (own, found)
     )
     width = ours["model.static_pair"].shape[1]

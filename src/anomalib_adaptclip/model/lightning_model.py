@@ -319,8 +319,8 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         Raises:
             ValueError: As of :meth:`FrozenClipMixin.on_load_checkpoint`.
         """
-        super().on_load_checkpoint(checkpoint)
         record = CheckpointRecord.from_checkpoint(checkpoint)
+        super().on_load_checkpoint(checkpoint)  # which puts given components in
         if record.options != self.model.options:
             memory = self.model.prompt_memory
             self.model = build_model(self.model.clip, self.backbone, record.options, memory.precision, memory.budget)

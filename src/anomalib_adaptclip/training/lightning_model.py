@@ -206,8 +206,8 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         """
         if self.is_fitting():
             require_same_options(checkpoint.get("hyper_parameters", {}), self.hparams)
-        super().on_load_checkpoint(checkpoint)
         record = CheckpointRecord.from_checkpoint(checkpoint)
+        super().on_load_checkpoint(checkpoint)  # which puts given components in
         if record.options != self.model.options:  # of a test: the checkpoint decides
             self.model = build_model(self.model.clip, self.backbone, record.options)
             self.tokens = self._new_token_source()

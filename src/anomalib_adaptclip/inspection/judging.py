@@ -1,0 +1,189 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Judges new photos of a part, and writes verdicts, pictures, a page and the part itself into a folder."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from anomalib.data import ImageItem, InferenceBatch
+
+from anomalib_adaptclip.data.image_files import Unreadable
+from anomalib_adaptclip.model.lightning_model import AdaptCLIP
+from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor
+from anomalib_adaptclip.results.picture_folder import PictureFolder, absolute
+from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
+from anomalib_adaptclip.results.prediction_table import PredictionTable
+from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
+
+from .labels import agreement, labels_of
+from .part import save_checkpoint
+from .summary import JudgedImage, Summary, write_summary
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+TABLE, PART, PAGE, PICTURES = "verdicts.csv", "part.ckpt", "summary.html", "pictures"
+
+
+class Inspection:
+    """One inspection, a context in which photos are judged.
+
+    Args:
+        model: Model that knows the part, as :func:`~anomalib_adaptclip.inspection.part.learn` gives it.
+        out: Folder to write to.
+        explain: Draw also why.
+        device: Where to compute.
+
+    Attributes:
+        images: What was judged so far.
+    """
+
+    def __init__(self, model: AdaptCLIP, out: Path, *, explain: bool = False, device: str = "cpu") -> None:
+        self.model = model
+        self.out = out
+        self.images: list[JudgedImage] = []
+        self._device = device
+        self._visualizer = AdaptCLIPVisualizer(explain=explain) if explain else AdaptCLIPVisualizer()
+        self._context = ExitStack()
+        self._remarks: list[str] = []
+        self._title = ""
+
+    def __enter__(self) -> "Self":
+        """Keep the part, and open the table."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(self.model, self.out / PART)
+        self._predictor = AdaptCLIPPredictor(self.model, self._device)
+        self._table = self._context.enter_context(PredictionTable(self.out / TABLE))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the table and the page; after an error the table stays a draft, and the page shows what was judged."""
+        self._context.__exit__(kind, error, trace)
+        if self.images:
+            remarks = [*introduction(self.model), *self._remarks]
+            title = f"Inspection of {self._title}"
+            result = self.result if kind is None else f"{self.result} It was broken off."
+            write_summary(self.out / PAGE, Summary(title, result, remarks, self.threshold), self.images)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether there are thresholds, and so verdicts."""
+        return self.threshold is not None
+
+    @property
+    def threshold(self) -> float | None:
+        """Threshold of the scores in the table; None without."""
+        post_processor: Any = self.model.post_processor
+        if post_processor is None or post_processor.image_threshold.isnan():
+            return None
+        return float(post_processor.normalized_image_threshold)
+
+    def judge(
+        self,
+        files: Sequence[str],
+        root: Path,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        unreadable: Unreadable = "error",
+    ) -> Iterator[int]:
+        """Judge photos.
+
+        Args:
+            files: Photos.
+            root: Folder that they lie in.
+            batch_size: Photos at a time.
+            num_workers: Worker processes that read photos.
+            unreadable: What to do with damaged ones.
+
+        Yields:
+            Number of photos that were judged since.
+        """
+        self._title = root.absolute().name
+        pictures = PictureFolder(self.out / PICTURES, [absolute(root) if root.is_dir() else absolute(root).parent])
+        for paths, output in self._predictor.stream(files, batch_size, num_workers, unreadable):
+            rows = prediction_rows(paths, output, self._predictor.geometry)
+            self._table.write(rows)
+            for row, item in zip(rows, _items(paths, output), strict=True):
+                self.images.append(self._judged(row, item, pictures, root))
+            yield len(paths)
+        if len(self.images) < len(files):
+            self._remarks.append(f"{len(files) - len(self.images)} of {len(files)} files could not be read.")
+        self._compare(files, root)
+
+    def _judged(self, row: PredictionRow, item: ImageItem, pictures: PictureFolder, root: Path) -> JudgedImage:
+        picture = self._visualizer.render(item)
+        file = "" if picture is None else pictures.save(picture, row.path).relative_to(self.out).as_posix()
+        verdict = bool(row.label) if self.is_calibrated and row.label is not None else None
+        path = absolute(row.path)
+        name = str(path.relative_to(absolute(root))) if root.is_dir() else path.name
+        return JudgedImage(name, row.score, verdict, None, len(row.boxes), file)
+
+    def _compare(self, files: Sequence[str], root: Path) -> None:
+        """Compare with labels, if the names of folders tell some."""
+        if labels := labels_of(files, root):
+            names = {str(absolute(file).relative_to(absolute(root))): labels[file] for file in files}
+            scores = {image.name: image.score for image in self.images}
+            verdicts = {image.name: bool(image.is_abnormal) for image in self.images} if self.is_calibrated else None
+            self._remarks.append(str(agreement(names, scores, verdicts)))
+
+    @property
+    def result(self) -> str:
+        """The result in a sentence."""
+        if not self.is_calibrated:
+            return f"{len(self.images)} ranked by score, none judged."
+        return f"{sum(image.is_abnormal is True for image in self.images)} of {len(self.images)} abnormal."
+
+    def introduction(self) -> list[str]:
+        """What is to be said before."""
+        return introduction(self.model)
+
+    def conclusion(self) -> list[str]:
+        """What is to be said at the end; the last line tells the result and where it is."""
+        return [*self._remarks, f"{self.result} Pictures, table and model: {self.out}"]
+
+
+def introduction(model: AdaptCLIP) -> list[str]:
+    """Say what a model knows of a part, and what it cannot tell."""
+    photos = len(model.prompt_files)
+    if photos == 0:
+        return ["There are no good photos: images are scored zero-shot, and ranked."]
+    known = f"{photos} good photo{'' if photos == 1 else 's'}"
+    if model.calibrator is None or model.calibrator.record is None:
+        return [
+            f"{known}: too few different ones for a threshold. Images are ranked, not judged; give two, better eight."
+        ]
+    rate = model.calibrator.rate
+    return [f"{known}; about {rate:.0%} of good photos will be judged abnormal."]
+
+
+def require_folder(out: Path, overwrite: bool) -> None:
+    """Check that an inspection can be written to a folder, before any work is done.
+
+    Args:
+        out: Folder.
+        overwrite: Whether an earlier inspection in it may be replaced. Other files in it stay.
+
+    Raises:
+        ValueError: If it is a file, or holds an inspection.
+    """
+    if out.exists() and not out.is_dir():
+        msg = f"OUT must be a folder; {out} is a file. Name another one."
+        raise ValueError(msg)
+    if not overwrite and (out / TABLE).exists():
+        msg = f"{out} holds an inspection. Name another folder by --out, or replace it by --overwrite."
+        raise ValueError(msg)
+
+
+def _items(paths: Sequence[str], output: InferenceBatch) -> Iterator[ImageItem]:
+    """Take a batch of predictions apart, for drawing."""
+    for index, path in enumerate(paths):
+        fields = {name: None if value is None else value[index] for name, value in output._asdict().items()}
+        blank = torch.zeros(3, *fields["anomaly_map"].shape[-2:])  # the picture shows the file
+        yield ImageItem(image=blank, image_path=path, **fields)

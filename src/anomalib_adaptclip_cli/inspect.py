@@ -1,0 +1,184 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The commands ``inspect`` and ``calibrate``: from a few good photos to verdicts on new ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from .console import progress_bar, say
+from .options import Unreadable
+
+if TYPE_CHECKING:
+    from anomalib_adaptclip import AdaptCLIP
+
+_FALSE_POSITIVE_RATE = 0.1
+
+
+def inspect(
+    good: Path,
+    new: Path,
+    out: Path = Path("inspection"),
+    k_shot: int | None = None,
+    backbone: str | None = None,
+    pretrained: str | None = None,
+    adapters: str | None = None,
+    class_name: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    false_positive_rate: float | None = None,
+    white_level: float | None = None,
+    explain: bool = False,
+    batch_size: int = 8,
+    num_workers: int = 0,
+    unreadable: Unreadable = "error",
+    device: str = "cpu",
+    overwrite: bool = False,
+) -> None:
+    """Judge new photos by a few good ones. Writes a picture of each, a table, a page, and what was learned.
+
+    The good photos, eight or more at best, say what is normal and set the thresholds. The folder OUT then holds
+    summary.html, verdicts.csv, pictures/ and part.ckpt, which may stand in place of the good photos next time.
+
+    Args:
+        good: Folder of good photos, or part.ckpt of an earlier inspection.
+        new: Folder of photos to judge, which is searched with all its subfolders, or a single one.
+        out: Folder to write to.
+        k_shot: Number of good photos to take, in file-name order. By default all are taken, up to 32.
+        backbone: ViT-L-14-336, which is the default, ViT-B-16-plus-240, tiny (which needs no network) or another
+            standard ViT of open_clip.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
+        adapters: Source of the adapters: auto, mvtec, visa, generated, none or a file. By default auto.
+        class_name: Name of what the photos show, for the texts. By default object.
+        image_size: Height and width of the input in pixels. By default the backbone's usual size.
+        false_positive_rate: Share of good photos that may be judged abnormal. By default 0.1.
+        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
+        explain: Draw also why: what each adapter sees, and the good patches that the regions were compared with.
+        batch_size: Number of photos in a batch.
+        num_workers: Number of worker processes that read photos.
+        unreadable: What to do with damaged photos: error, or skip them with a warning that names them.
+        device: Where to compute: cpu, cuda, cuda:1 and so on.
+        overwrite: Replace an earlier inspection in OUT.
+
+    Raises:
+        ValueError: If an argument or a file is wrong.
+        FileNotFoundError: If a file or folder does not exist.
+        ConnectionError: If weights cannot be downloaded.
+    """
+    from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
+    from anomalib_adaptclip.inspection.judging import Inspection, require_folder
+    from anomalib_adaptclip.model.predictor import require_device
+
+    require_batch_size(batch_size)
+    require_device(device)
+    require_folder(out, overwrite)
+    files = list_image_files(new)
+    options = _given(
+        backbone=backbone,
+        pretrained=pretrained,
+        adapters=adapters,
+        class_name=class_name,
+        image_size=image_size,
+        false_positive_rate=false_positive_rate,
+        white_level=white_level,
+    )
+    with _remedy_of_missing_weights():
+        model = _known_part(good, k_shot, options) if good.is_file() and _is_checkpoint(good) else None
+        model = model or _learn(good, k_shot, options)
+    with Inspection(model, out, explain=explain, device=device) as inspection:
+        for line in inspection.introduction():
+            say(line)
+        with progress_bar(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("Photos", total=len(files))
+            for count in inspection.judge(files, new, batch_size, num_workers, unreadable):
+                progress.advance(task, count)
+    for line in inspection.conclusion():
+        say(line)
+
+
+def calibrate(
+    good: Path,
+    out: Path = Path("part.ckpt"),
+    k_shot: int | None = None,
+    backbone: str | None = None,
+    pretrained: str | None = None,
+    adapters: str | None = None,
+    class_name: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    false_positive_rate: float | None = None,
+    white_level: float | None = None,
+) -> None:
+    """Learn what is normal from a few good photos, and keep it: the first half of inspect.
+
+    Args:
+        good: Folder of good photos, eight or more at best.
+        out: Checkpoint to write, for inspect, anomalib predict and anomalib export.
+        k_shot: Number of good photos to take, in file-name order. By default all are taken, up to 32.
+        backbone: ViT-L-14-336, which is the default, ViT-B-16-plus-240, tiny (which needs no network) or another
+            standard ViT of open_clip.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
+        adapters: Source of the adapters: auto, mvtec, visa, generated, none or a file. By default auto.
+        class_name: Name of what the photos show, for the texts. By default object.
+        image_size: Height and width of the input in pixels. By default the backbone's usual size.
+        false_positive_rate: Share of good photos that may be judged abnormal. By default 0.1.
+        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
+
+    Raises:
+        ValueError: If an argument or a file is wrong.
+        FileNotFoundError: If a file or folder does not exist.
+        ConnectionError: If weights cannot be downloaded.
+    """
+    from anomalib_adaptclip.inspection.judging import introduction
+    from anomalib_adaptclip.inspection.part import require_checkpoint_path, save_checkpoint
+
+    require_checkpoint_path(out)
+    options = _given(
+        backbone=backbone,
+        pretrained=pretrained,
+        adapters=adapters,
+        class_name=class_name,
+        image_size=image_size,
+        false_positive_rate=false_positive_rate,
+        white_level=white_level,
+    )
+    with _remedy_of_missing_weights():
+        model = _learn(good, k_shot, options)
+    save_checkpoint(model, out)
+    for line in introduction(model):
+        say(line)
+    say(f"The part is kept in {out}. Judge photos with: anomalib-adaptclip inspect {out} PHOTOS --out DIR")
+
+
+def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix in {".ckpt", ".pt", ".pth"}
+
+
+def _learn(good: Path, k_shot: int | None, options: dict[str, Any]) -> "AdaptCLIP":
+    from anomalib_adaptclip.inspection.part import learn
+
+    return learn(good, k_shot, **options)
+
+
+def _known_part(path: Path, k_shot: int | None, options: dict[str, Any]) -> "AdaptCLIP":
+    from anomalib_adaptclip import AdaptCLIPPredictor
+
+    if k_shot is not None:
+        msg = f"{path} holds its good photos already; got k_shot={k_shot}. Leave it out, or give the folder of photos."
+        raise ValueError(msg)
+    return AdaptCLIPPredictor.from_checkpoint(path, **options).model
+
+
+@contextmanager
+def _remedy_of_missing_weights() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionError as error:
+        msg = f"{error}\nWithout a network, or to try it at once: --backbone tiny"
+        raise ConnectionError(msg) from error
