@@ -44,6 +44,10 @@ class AdaptCLIPOptions:
         unknown_category: What to do with images for which the bank has no prompts.
         calibration: What the thresholds are set by: labelled validation data, or the normal images alone.
         false_positive_rate: Share of normal images that may exceed the thresholds of calibration=normal.
+        image_threshold: Raw score that abnormal images exceed, in place of one that was found.
+        pixel_threshold: Raw value of the map that abnormal pixels exceed, in place of one that was found.
+        image_sensitivity: Sensitivity of the labels of images, from 0 to 1; 0.5 leaves the threshold as it is.
+        pixel_sensitivity: Sensitivity of the marked pixels, from 0 to 1; 0.5 leaves the threshold as it is.
         white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
     """
 
@@ -66,6 +70,10 @@ class AdaptCLIPOptions:
     unknown_category: UnknownCategory = "zero_shot"
     calibration: Calibration = "labels"
     false_positive_rate: float = 0.1
+    image_threshold: float | None = None
+    pixel_threshold: float | None = None
+    image_sensitivity: float | None = None
+    pixel_sensitivity: float | None = None
     white_level: float | None = None
 
 
