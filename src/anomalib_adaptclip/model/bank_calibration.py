@@ -8,7 +8,7 @@ Letters: B batch, K good images, A variants of each (the image itself first), H 
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -47,18 +47,18 @@ class BankJudge:
 
     Args:
         model: Model that scores them.
-        inputs: Preprocessed variants ``(K, A, 3, H, W)``.
+        variants: Makes the preprocessed variants ``(A, 3, H, W)`` of one of the K images, by its place.
         identity: Tells what the scores depend on.
     """
 
-    def __init__(self, model: AdaptCLIPModel, inputs: torch.Tensor, identity: str) -> None:
+    def __init__(self, model: AdaptCLIPModel, variants: Callable[[int], torch.Tensor], identity: str) -> None:
         self.model = identity
         self._scorer = model
-        self._inputs = inputs
+        self._variants = variants
 
     def __call__(self, row: int, tokens: ImageTokens, prompts: torch.Tensor) -> Values:
         """Score image ``row``, whose own tokens are given, with packed prompts ``(S, K, L, D)``."""
-        variants = self._inputs[row]
+        variants = self._variants(row)
         query = join_tokens([tokens, self._scorer.encode_prompts(variants[1:])])
         self._scorer.encode_texts()
         values: Values = score_with(self._scorer, query, prompts, (variants.shape[-2], variants.shape[-1])).tolist()

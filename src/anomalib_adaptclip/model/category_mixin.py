@@ -61,11 +61,14 @@ class CategoryMixin(_Host):
         if bank is None:
             msg = "The model has no prompt bank to add images to. Build it with prompt_bank, or give a PromptBank."
             raise ValueError(msg)
-        preprocess = self.image_input.preprocess
-        inputs = torch.stack([preprocess(make_variants(self.image_reader.read(file))) for file in files])
+        images = self.image_input.read(files)
         self.prepare()  # type: ignore[operator]  # AdaptCLIP's
-        inputs = inputs.to(self.device)
-        bank.add(category, inputs[:, 0], BankJudge(self.model, inputs, self.scoring_identity))
+        judge = BankJudge(self.model, lambda row: self._variants(files[row]), self.scoring_identity)
+        bank.add(category, images.to(self.device), judge)
+
+    def _variants(self, file: str | Path) -> torch.Tensor:
+        """A preprocessed image and its mildly changed variants: ``(A, 3, H, W)``."""
+        return self.image_input.preprocess(make_variants(self.image_reader.read(file))).to(self.device)
 
     def prepare_bank(self, bank: PromptBank) -> None:
         """Bring a bank to where the model is, and tell which of its categories have no thresholds."""

@@ -15,6 +15,7 @@ import torch
 
 from anomalib_adaptclip.clip import ImageTokens
 
+MOST = 32  # images that are scored at a time: more tell little more, and each is compared with all
 Values = list[list[float]]  # of A variants: the score, and the largest value of the map, in [0, 1]
 ModelScores = Mapping[str, Mapping[str, Values]]  # by what scored them, and by the hash of the image
 
@@ -42,7 +43,7 @@ class Judge(Protocol):
 def judge_images(
     judge: Judge, tokens: ImageTokens, places: Mapping[str, int], new: Mapping[str, torch.Tensor], old: "OldImages"
 ) -> dict[str, Values]:
-    """Score images of a category, each compared with all others.
+    """Score images of a category, each compared with all others; of many a choice, evenly spaced.
 
     Args:
         judge: Scores one of them.
@@ -57,9 +58,9 @@ def judge_images(
     found = {}
     parts = old.parts(new)
     images = len({*old.hashes, *new})
-    for row, (own, place) in enumerate(places.items()):
+    for row, (own, place) in list(enumerate(places.items()))[:: -(-len(places) // MOST)]:
         others = [part for key, part in parts.items() if key != own]
-        if images > 1 and (own in parts) and not (old.is_reduced(new) and own in old.hashes):
+        if own in parts and others:
             found[own] = judge(place, tokens.select([row]), pack_parts(others, images - 1))
     return found
 
