@@ -133,9 +133,9 @@ class BankCalibrator(Calibrator):
         if new := [name for name in names if name not in self._told]:
             self._told.update(new)
             logger.warning(
-                "The prompt bank has no thresholds of %s for these adapters and options: scores of their images are raw, "
-                "and there are no labels. Give all their good images, two at least, to `bank-add` with the same adapters, "
-                "or to model.add_to_bank.",
+                "The prompt bank has no thresholds of %s for these adapters and options: scores of their images are "
+                "raw, and there are no labels. Give all their good images, two at least, to `bank-add` with the same "
+                "adapters, or to model.add_to_bank.",
                 new,
             )
 

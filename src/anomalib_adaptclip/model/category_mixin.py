@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from anomalib.data import InferenceBatch
-from torch import nn
 
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.image_reader import ImageReader
@@ -17,11 +16,12 @@ from anomalib_adaptclip.prompts.bank import PromptBank
 
 from .bank_calibration import BankCalibrator, BankJudge, scoring_identity
 from .calibration import Calibrator, make_variants
-from .image_input import ImageInput
 from .torch_model import AdaptCLIPModel
 
 if TYPE_CHECKING:
     from anomalib.models.components import AnomalibModule as _Host
+
+    from .image_input import ImageInput
 else:
     _Host = object
 
@@ -32,9 +32,16 @@ class CategoryMixin(_Host):
     model: AdaptCLIPModel
     prompt_bank: PromptBank | None
     calibrator: Calibrator | None
-    image_input: ImageInput
     image_reader: ImageReader
-    pre_processor: nn.Module | None
+
+    if TYPE_CHECKING:
+
+        @property
+        def image_input(self) -> "ImageInput":
+            """Reads and preprocesses images for this model."""
+
+        def prepare(self) -> None:
+            """Get what depends on the data."""
 
     @property
     def scoring_identity(self) -> str:
@@ -62,7 +69,7 @@ class CategoryMixin(_Host):
             msg = "The model has no prompt bank to add images to. Build it with prompt_bank, or give a PromptBank."
             raise ValueError(msg)
         images = self.image_input.read(files)
-        self.prepare()  # type: ignore[operator]  # AdaptCLIP's
+        self.prepare()
         judge = BankJudge(self.model, lambda row: self._variants(files[row]), self.scoring_identity)
         bank.add(category, images.to(self.device), judge)
 

@@ -93,8 +93,8 @@ class OldImages:
 
 def pack_parts(parts: Sequence[torch.Tensor], images: int) -> torch.Tensor:
     """Patches ``(S, L, D)`` of some parts in the form of packed prompts ``(S, K, L, D)`` of K images."""
-    pool = torch.cat([part.to(parts[0]) for part in parts], dim=1)
-    return pool.unflatten(1, (images, -1)) if pool.shape[1] % images == 0 else pool.unsqueeze(1)
+    pool = torch.cat([part.to(parts[0]) for part in parts], dim=1)  # (S, K * L, D)
+    return pool.reshape(len(pool), images if pool.shape[1] % images == 0 else 1, -1, pool.shape[-1])
 
 
 def merge_scores(old: ModelScores, model: str, found: Mapping[str, Values]) -> ModelScores:
