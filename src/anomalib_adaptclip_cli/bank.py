@@ -4,9 +4,13 @@
 """The commands ``bank-add``, ``bank-remove`` and ``bank-list``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .console import say
 from .options import Precision
+
+if TYPE_CHECKING:
+    from anomalib_adaptclip.prompts.bank_scores import ModelScores
 
 
 def bank_add(
@@ -17,13 +21,18 @@ def bank_add(
     backbone: str | None = None,
     pretrained: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    adapters: str | Path = "auto",
+    class_name: str = "object",
+    calibrate: bool = True,
     prompt_precision: Precision = "float32",
     prompt_budget: int | None = None,
     white_level: float | None = None,
 ) -> None:
     """Add good images to a category of a prompt bank. The bank's file is created if it does not exist.
 
-    Images that the category has already are passed over.
+    Images that the category has already are not added again. Two images and more are calibrated on, for
+    calibration=normal: each of them is scored by comparison with all others of the category. The thresholds hold for
+    models with the same adapters.
 
     Args:
         bank: Safetensors file of the bank.
@@ -34,6 +43,9 @@ def bank_add(
         pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights are
             used.
         image_size: Height and width of the input in pixels. By default the bank's input size is used.
+        adapters: Adapters to calibrate with: those of the model that is to use the bank.
+        class_name: Name of what the images show, as of that model.
+        calibrate: Whether to calibrate. If not, no adapters are needed.
         prompt_precision: Precision in which tokens of a new category are stored.
         prompt_budget: Largest number of patches to keep of this category.
         white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
@@ -41,7 +53,7 @@ def bank_add(
     Raises:
         ValueError: If an argument or a file is wrong, or the bank was made with another model.
         FileNotFoundError: If there is no such folder.
-        ConnectionError: If CLIP's weights cannot be downloaded.
+        ConnectionError: If weights of CLIP or adapters cannot be downloaded.
         OSError: If the file cannot be written.
     """
     from anomalib_adaptclip import AdaptCLIP, PromptBank
@@ -54,13 +66,13 @@ def bank_add(
     model = AdaptCLIP(
         backbone=backbone or (header.backbone if header else "") or "ViT-L-14-336",
         pretrained=pretrained,
-        adapters="none",
+        adapters=adapters if calibrate else "none",
+        class_name=class_name,
         image_size=image_size or (header.image_size if header else None),
         prompt_precision=prompt_precision,
         prompt_budget=prompt_budget,
         white_level=white_level,
     )
-    images = model.read_images(files)
     with locked(bank, wait=True):  # read again here, because another command may have changed it
         prompts = (
             PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size, as_stored=True)
@@ -68,9 +80,13 @@ def bank_add(
             else PromptBank(model.model, model.backbone.name)
         )
         before = prompts.k_shot(name)
-        prompts.add(name, images)
+        if calibrate:
+            model.add_to_bank(name, files, prompts)
+        else:
+            prompts.add(name, model.read_images(files))
         prompts.save(bank)
-    say(f"{bank}: {name} has {prompts.k_shot(name)} good images, {prompts.k_shot(name) - before} of them new.")
+    added = f"{prompts.k_shot(name)} good images, {prompts.k_shot(name) - before} of them new"
+    say(f"{bank}: {name} has {added}; {_describe_thresholds(prompts.scores(name), 0.1)}.")
 
 
 def bank_remove(bank: Path, name: str) -> None:
@@ -94,17 +110,35 @@ def bank_remove(bank: Path, name: str) -> None:
         write_bank(bank, without(sets, name), header)
 
 
-def bank_list(bank: Path) -> None:
-    """Print the categories of a prompt bank.
+def bank_list(bank: Path, false_positive_rate: float = 0.1) -> None:
+    """Print the categories of a prompt bank: good images, and thresholds of those that are calibrated.
 
     Args:
         bank: Safetensors file of the bank.
+        false_positive_rate: Share of normal images that may exceed the thresholds.
 
     Raises:
-        ValueError: If the file is not a bank.
+        ValueError: If the file is not a bank, or the rate is out of range.
         FileNotFoundError: If there is no such file.
     """
+    from anomalib_adaptclip.model.calibration import require_rate
     from anomalib_adaptclip.prompts.bank_file import read_bank
 
-    for name, tokens in read_bank(bank)[0].items():
-        say(f"{name}: {tokens.shape[1]} good images")
+    require_rate(false_positive_rate)
+    sets, header = read_bank(bank)
+    for name, tokens in sets.items():
+        thresholds = _describe_thresholds(header.scores.get(name, {}), false_positive_rate)
+        say(f"{name}: {tokens.shape[1]} good images; {thresholds}")
+
+
+def _describe_thresholds(scores: "ModelScores", rate: float) -> str:
+    """Thresholds of a category in words, for each model that it was calibrated with."""
+    from anomalib_adaptclip.model.bank_calibration import category_record
+
+    records = [record for model in scores if (record := category_record(scores, model, rate))]
+    texts = [
+        f"thresholds {record.thresholds.image:.4f} (image) and {record.thresholds.pixel:.4f} (pixels) by "
+        f"{len(record.files)} of them for {rate:g} false positives"
+        for record in records
+    ]
+    return " or, with other adapters, ".join(texts) or "not calibrated (give all of them to bank-add, two at least)"

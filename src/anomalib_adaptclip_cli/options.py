@@ -25,26 +25,30 @@ class AdaptCLIPOptions:
     """Options of the model.
 
     Args:
-        k_shot: Number of normal images that serve as prompts; 0 is zero-shot.
-        few_shot_source: Folder of normal images, of which the first k_shot in file-name order are used.
-        class_name: Name of what the images show, for the texts.
+        k_shot: Normal images as prompts; 0 is zero-shot.
+        few_shot_source: Folder of normal images, used by file name.
+        class_name: What images show, for the texts.
         backbone: ViT-L-14-336, ViT-B-16-plus-240, tiny or another standard ViT of open_clip.
-        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
+        pretrained: Weights of CLIP: a tag of open_clip or a file.
         adapters: Adapters: auto, mvtec, visa, generated, none or a file; @sha256:HASH pins them.
         seed: Seed for drawing the prompt images.
-        image_size: Height and width of the input in pixels. By default the backbone's usual size.
+        image_size: Height and width in pixels; the backbone's usual.
         revision: Branch, tag or commit of the published adapters.
-        adapter_names: Adapters to use, such as [visual,textual]. By default all three.
+        adapter_names: Adapters to use, [visual,textual]; all by default.
         context: Let the prompt-query adapter see the query itself, not only the aligned residual.
-        topk: Number of largest positions that the image head of the prompt-query adapter pools.
+        topk: Positions that the image head pools.
         fusion: How scores are fused: as in the published code, or by plain averages as in the paper.
         prompt_precision: Precision of the prompts in memory.
-        prompt_budget: Largest number of patches to keep of all prompts together.
+        prompt_budget: Patches to keep of all prompts together.
         prompt_bank: File of a prompt bank to use instead of k_shot.
         unknown_category: What to do with images for which the bank has no prompts.
         calibration: What the thresholds are set by: labelled validation data, or the normal images alone.
         false_positive_rate: Share of normal images that may exceed the thresholds of calibration=normal.
-        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
+        image_threshold: Raw score that abnormal images exceed.
+        pixel_threshold: Raw value that abnormal pixels exceed.
+        image_sensitivity: Sensitivity of labels, from 0 to 1.
+        pixel_sensitivity: Sensitivity of marked pixels, from 0 to 1.
+        white_level: White in images of more than 8 bits, such as 4095.
     """
 
     k_shot: int = 0
@@ -66,6 +70,10 @@ class AdaptCLIPOptions:
     unknown_category: UnknownCategory = "zero_shot"
     calibration: Calibration = "labels"
     false_positive_rate: float = 0.1
+    image_threshold: float | None = None
+    pixel_threshold: float | None = None
+    image_sensitivity: float | None = None
+    pixel_sensitivity: float | None = None
     white_level: float | None = None
 
 

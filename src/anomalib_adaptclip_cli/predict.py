@@ -34,14 +34,14 @@ def predict(
     fixes are refused: adapters, fusion, image size, class name, and prompts if it has any.
 
     Args:
-        images: Folder, which is searched with all its subfolders, or a single image.
+        images: Folder, searched with its subfolders, or an image.
         results: Table to create or replace, .csv or .parquet.
         ckpt_path: Checkpoint with adapters, prompts and thresholds.
         batch_size: Number of images in a batch.
-        num_workers: Number of worker processes that read images.
+        num_workers: Processes that read images.
         unreadable: What to do with damaged images: error, or skip them with a warning that names them.
         resume: Go on with a run that was broken off, or predict what the table lacks, with the same model and options.
-        device: Where to compute: cpu, cuda, cuda:1 and so on.
+        device: Where to compute: cpu, cuda, cuda:1.
         options: Those of AdaptCLIPOptions that are given.
 
     Raises:

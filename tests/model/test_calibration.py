@@ -6,6 +6,7 @@
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import torch
 from anomalib.engine import Engine
 from anomalib.post_processing import PostProcessor
 
-from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
+from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
 from anomalib_adaptclip.model.calibration import CalibrationRecord, Calibrator, make_variants
 from anomalib_adaptclip.model.thresholds import NormalScores, Thresholds, normal_scores, set_thresholds
 
 SIZE = 56
+RARE: dict[str, Any] = {"calibration": "normal", "false_positive_rate": 0.01}
 
 
 def tiny(**options: Any) -> AdaptCLIP:
@@ -196,22 +198,39 @@ def test_labels_change_nothing(datamodule: SyntheticDefects, engine: Any) -> Non
 def test_a_checkpoint_holds_the_thresholds(
     datamodule: SyntheticDefects, engine: Any, write_images: Callable[..., Path]
 ) -> None:
-    """They are not estimated again, nor are the good images needed; another rate needs them."""
+    """They are not estimated again, nor are the good images needed, for another rate either."""
     first, model = engine(), tiny(k_shot=4, calibration="normal")
     first.validate(model, datamodule=datamodule)
     path = first.trainer.checkpoint_callback.best_model_path
-    files = dict.fromkeys(model.prompt_files)
-    other: Any = AdaptCLIP.load_from_checkpoint(path, false_positive_rate=0.01).eval()
-    other(torch.rand(1, 3, 64, 64))
-    assert thresholds(other)[0] > thresholds(model)[0]
-    for file in files:
+    for file in dict.fromkeys(model.prompt_files):
         Path(file).unlink()
+    other: Any = AdaptCLIP.load_from_checkpoint(path, false_positive_rate=0.01).eval()
+    assert model.calibrator is not None
+    assert model.calibrator.record is not None
+    expected = replace(model.calibrator.record, rate=0.01).thresholds
+    assert thresholds(other) == pytest.approx(expected)
+    assert other.calibrator.record.rate == 0.01
+    other(torch.rand(1, 3, 64, 64))
+    assert thresholds(other) == pytest.approx(expected)
     loaded: Any = AdaptCLIP.load_from_checkpoint(path)
     engine().predict(loaded, data_path=write_images("query", 1))
     assert thresholds(loaded) == thresholds(model)
-    loaded = AdaptCLIP.load_from_checkpoint(path, false_positive_rate=0.01)
-    with pytest.raises(ValueError, match="Cannot read the image"):
-        loaded.prepare()
+
+
+def test_a_command_line_hands_over_the_default_rate_and_that_of_the_checkpoint_stays(
+    write_images: Callable[..., Path], engine: Any, tmp_path: Path
+) -> None:
+    model, first = tiny(k_shot=2, few_shot_source=write_images("good", 2), **RARE), engine()
+    query = write_images("query", 1)
+    first.predict(model, data_path=query)
+    first.trainer.save_checkpoint(tmp_path / "rare.ckpt")
+    for rate, expected in ((0.1, 0.01), (0.3, 0.3)):
+        other = tiny(k_shot=2, calibration="normal", false_positive_rate=rate)
+        engine().predict(other, data_path=query, ckpt_path=tmp_path / "rare.ckpt")
+        assert other.calibrator is not None
+        assert other.calibrator.record is not None
+        assert other.calibrator.record.rate == expected
+        assert thresholds(other) == pytest.approx(other.calibrator.record.thresholds)
 
 
 def test_a_prompt_that_was_drawn_twice_counts_once(write_images: Callable[..., Path]) -> None:
@@ -275,11 +294,3 @@ def test_wrong_arguments(options: dict[str, Any], message: str, monkeypatch: pyt
     monkeypatch.setattr("anomalib_adaptclip.model.lightning_model.load_clip", lambda *_: pytest.fail("too late"))
     with pytest.raises(ValueError, match=message):
         tiny(**{"k_shot": 4, "calibration": "normal"} | options)
-
-
-def test_no_calibration_with_a_bank(tmp_path: Path) -> None:
-    model = tiny()
-    bank = PromptBank(model.model, "tiny")
-    bank.save(tmp_path / "bank.safetensors")
-    with pytest.raises(ValueError, match="a prompt bank has many categories"):
-        tiny(prompt_bank=tmp_path / "bank.safetensors", calibration="normal")

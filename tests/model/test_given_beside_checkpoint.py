@@ -133,7 +133,19 @@ CASES = {
         refused_by_predictor="k_shot",
     ),
     "false_positive_rate": Case({"false_positive_rate": 0.3}, "is for calibration='normal'"),
-    "white_level": Case({"white_level": 4095}, won=lambda model: model.image_reader.white_level == 4095),
+    "image_threshold": Case(
+        {"image_threshold": 0.25}, won=lambda model: thresholds(model.post_processor)[0] == pytest.approx(0.25)
+    ),
+    "pixel_threshold": Case(
+        {"pixel_threshold": 0.75}, won=lambda model: thresholds(model.post_processor)[1] == pytest.approx(0.75)
+    ),
+    "image_sensitivity": Case(
+        {"image_sensitivity": 0.75}, won=lambda model: model.post_processor.image_sensitivity == 0.75
+    ),
+    "pixel_sensitivity": Case(
+        {"pixel_sensitivity": 0.25}, won=lambda model: model.post_processor.pixel_sensitivity == 0.25
+    ),
+    "white_level": Case({"white_level": 4095.0}, won=lambda model: model.image_reader.white_level == 4095),
     "results": Case(
         {"results": "<table>"},
         won=lambda model: Path(model.hparams["results"]).name == "table.csv",

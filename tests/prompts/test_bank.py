@@ -568,10 +568,15 @@ def test_commands(bank_file: Path, good: dict[str, Path], capsys: pytest.Capture
     main(["bank-add", str(bank_file), "bottle", str(good["cable"]), "--k_shot", "1", "--pretrained", "seed-0"])
     assert "bottle has 2 good images" in capsys.readouterr().out
     main(["bank-list", str(bank_file)])
-    assert capsys.readouterr().out.splitlines() == ["bottle: 2 good images", "cable: 2 good images"]
+    bottle, cable = capsys.readouterr().out.splitlines()
+    assert bottle == "bottle: 2 good images; not calibrated (give all of them to bank-add, two at least)"
+    assert re.fullmatch(
+        r"cable: 2 good images; thresholds 0\.\d{4} \(image\) and 0\.\d{4} \(pixels\) by 2 of them for 0\.1 false.*",
+        cable,
+    )
     main(["bank-remove", str(bank_file), "cable"])
     main(["bank-list", str(bank_file)])
-    assert capsys.readouterr().out.splitlines() == ["bottle: 2 good images"]
+    assert capsys.readouterr().out.splitlines() == [bottle]
     with safe_open(bank_file, "pt") as file:
         assert json.loads(file.metadata()["image_size"]) == [SIZE, SIZE]
         assert file.metadata()["backbone"] == "tiny"

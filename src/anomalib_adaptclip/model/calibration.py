@@ -8,8 +8,8 @@ H and W pixels.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -22,7 +22,7 @@ from anomalib_adaptclip.prompts.coreset import select_coreset
 from anomalib_adaptclip.prompts.memory import align_layers
 
 from .fusion import image_maximum
-from .thresholds import NormalScores, Thresholds, normal_scores, set_thresholds
+from .thresholds import NormalScores, Thresholds, normal_scores
 from .torch_model import AdaptCLIPModel
 
 logger = logging.getLogger(__name__)
@@ -71,8 +71,24 @@ class Calibrator:
         self.record: CalibrationRecord | None = None
 
     def is_current(self, files: Sequence[str]) -> bool:
-        """Whether the thresholds are those of these prompts and this rate."""
-        return self.record is not None and (self.record.files, self.record.rate) == (tuple(files), self.rate)
+        """Whether the thresholds are those of these prompts."""
+        return self.record is not None and self.record.files == tuple(files)
+
+    def restore(self, record: CalibrationRecord | None, saved: Mapping[str, Any]) -> None:
+        """Take over what a checkpoint says of the prompts; a rate that was given sets other thresholds.
+
+        Args:
+            record: What was found, if anything was.
+            saved: Arguments in the checkpoint.
+        """
+        if self.rate == FALSE_POSITIVE_RATE:
+            self.rate = saved.get("false_positive_rate", FALSE_POSITIVE_RATE)
+        self.record = replace(record, rate=self.rate) if record else None
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """Thresholds of images and pixels; None before they were found."""
+        return self.record.thresholds if self.record else None
 
     def fit(self, model: AdaptCLIPModel, files: Sequence[str], inputs: torch.Tensor, tokens: ImageTokens) -> None:
         """Find the thresholds of prompts.
@@ -101,11 +117,6 @@ class Calibrator:
             self.rate,
             *self.record.thresholds,
         )
-
-    def apply(self, post_processor: object) -> None:
-        """Give anomalib's post-processor the thresholds, if there are some."""
-        if self.record and isinstance(post_processor, PostProcessor):
-            set_thresholds(post_processor, self.record.thresholds)
 
 
 @torch.no_grad()
@@ -186,9 +197,7 @@ def require_calibration(
         ValueError: If one is out of range, or they do not go together.
     """
     require_choice("calibration", calibration, Calibration)
-    if not 0 < rate < 1:
-        msg = f"false_positive_rate is a share of the normal images, between 0 and 1, such as 0.1; got {rate}."
-        raise ValueError(msg)
+    require_rate(rate)
     if calibration == "labels" and rate != FALSE_POSITIVE_RATE:
         msg = f"false_positive_rate={rate} is for calibration='normal'; labels set thresholds without it. Leave it out."
         raise ValueError(msg)
@@ -198,12 +207,21 @@ def require_calibration(
         isinstance(post_processor, PostProcessor) and post_processor.enable_normalization
     )
     problem = ""
-    if bank is not None:
-        problem = "finds one threshold, and a prompt bank has many categories. Leave the bank or the calibration out"
-    elif k_shot < 2:
+    if bank is None and k_shot < 2:
         problem = f"compares normal images with one another: k_shot must be 2 at least, 8 is better; got {k_shot}"
     elif not normalises:
         problem = "sets the thresholds of anomalib's PostProcessor, with normalisation. Give none, or that one"
     if problem:
         msg = f"calibration='normal' {problem}."
+        raise ValueError(msg)
+
+
+def require_rate(rate: float) -> None:
+    """Check a false-positive rate.
+
+    Raises:
+        ValueError: If it is out of range.
+    """
+    if not 0 < rate < 1:
+        msg = f"false_positive_rate is a share of the normal images, between 0 and 1, such as 0.1; got {rate}."
         raise ValueError(msg)

@@ -35,7 +35,15 @@ from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
 from .antialias_resize import exportable
 from .checkpoint_record import CheckpointRecord, plain
 from .evaluator import TwoClassEvaluator
-from .given_arguments import COMPONENTS, given_arguments, keep_given, put_state_in, require_known, require_undecided
+from .given_arguments import (
+    COMPONENTS,
+    given_arguments,
+    keep_given,
+    put_state_in,
+    require_known,
+    require_undecided,
+    with_dependents,
+)
 from .image_input import ImageInput
 from .model_options import ModelOptions
 from .post_processor import AdaptCLIPPostProcessor
@@ -139,8 +147,7 @@ class FrozenClipMixin(_Host):
         require_known(cls, kwargs)
         content = read_checkpoint(checkpoint_path)
         require_undecided(kwargs, content.get("hyper_parameters", {}), CheckpointRecord.from_checkpoint(content))
-        if kwargs.get("prompt_bank", True) is None:  # what the checkpoint says of its bank goes with it
-            kwargs.setdefault("unknown_category", "zero_shot")
+        kwargs = with_dependents(kwargs, content["hyper_parameters"])
         return super().load_from_checkpoint(
             checkpoint_path, map_location, None, strict, weights_only is not False, **kwargs
         )

@@ -16,6 +16,7 @@ from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.tensors import sha256_of
 from anomalib_adaptclip.prompts.selection import prompts_from_folder
 
+from .calibration import FALSE_POSITIVE_RATE
 from .checkpoint_record import CheckpointRecord
 from .model_options import ModelOptions
 from .thresholds import adopt_thresholds
@@ -25,6 +26,9 @@ _OPTIONS = {"adapter_names": "adapters"} | {
     field.name: field.name for field in fields(ModelOptions) if field.name != "adapters"
 }  # attributes of the options by argument
 _PROMPTS = ("k_shot", "prompt_budget", "seed")
+_OF_BANK = ("unknown_category", "calibration", "false_positive_rate")
+_OF_POST_PROCESSOR = ("image_threshold", "pixel_threshold", "image_sensitivity", "pixel_sensitivity")
+_WITHOUT = {"unknown_category": "zero_shot", "calibration": "labels", "false_positive_rate": FALSE_POSITIVE_RATE}
 
 
 def require_arguments(cls: type[Any], arguments: Mapping[str, object]) -> frozenset[str]:
@@ -83,6 +87,21 @@ def require_undecided(given: Mapping[str, Any], saved: Mapping[str, Any], record
     if differing:
         msg = f"The checkpoint decides {', '.join(differing)}. Leave out what differs, or the checkpoint."
         raise ValueError(msg)
+
+
+def with_dependents(given: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments given beside a checkpoint, and those that are left out with them: what it says of them goes, too.
+
+    Args:
+        given: Arguments that were given.
+        saved: Arguments in the checkpoint.
+    """
+    dependents: list[str] = []
+    if given.get("prompt_bank", True) is None:
+        dependents += _OF_BANK if saved.get("prompt_bank") else _OF_BANK[:1]
+    if given.get("post_processor", True) is not True:  # it has thresholds and sensitivities of its own
+        dependents += _OF_POST_PROCESSOR
+    return {name: _WITHOUT.get(name) for name in dependents if name in saved} | dict(given)
 
 
 def _decided(name: str, given: Mapping[str, Any], saved: Mapping[str, Any], record: CheckpointRecord) -> list[Any]:

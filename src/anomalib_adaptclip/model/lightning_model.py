@@ -36,12 +36,15 @@ from anomalib_adaptclip.prompts.memory import Precision, require_memory
 from anomalib_adaptclip.prompts.selection import Shots
 from anomalib_adaptclip.results.callback import ResultsCallback
 
-from .calibration import Calibration, Calibrator, require_calibration
+from .bank_calibration import new_calibrator
+from .calibration import Calibration, require_calibration
+from .category_mixin import CategoryMixin
 from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from .clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from .export import WholeExportMixin
 from .fusion import Fusion
 from .given_arguments import require_arguments
+from .given_thresholds import GivenThresholds
 from .missing_data import SkipMissingData
 from .model_options import ModelOptions
 from .precision import keep_float32, precise_part
@@ -49,7 +52,7 @@ from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
 
 
-class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
+class AdaptCLIP(FrozenClipMixin, CategoryMixin, WholeExportMixin, AnomalibModule):
     """AdaptCLIP: zero- and few-shot anomaly detection on images of things it was never trained on.
 
     Args:
@@ -79,6 +82,10 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
             set them, each compared with the others.
         false_positive_rate: Share of normal images that are to exceed the image threshold of ``"normal"``, and to show
             pixels that exceed the pixel threshold.
+        image_threshold: Raw score in [0, 1] that abnormal images exceed, in place of one that was found.
+        pixel_threshold: Raw value of the map in [0, 1] that abnormal pixels exceed, likewise.
+        image_sensitivity: anomalib's sensitivity of images, in [0, 1]; 0.5 leaves the threshold as it is.
+        pixel_sensitivity: The same of pixels.
         white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16. By default
             the largest value of their type, or what a TIFF file says.
         results: Table that prediction writes, ``.csv`` or ``.parquet``: path, score, label and boxes of marked regions,
@@ -90,7 +97,7 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
 
     Attributes:
         prompt_bank: The bank, if there is one. Good images may be added while it serves:
-            ``model.prompt_bank.add("bottle", model.read_images(files))``.
+            ``model.add_to_bank("bottle", files)``.
         category_of: A function that tells the category by an image's path. ``None`` by default.
 
     Raises:
@@ -123,6 +130,10 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         unknown_category: UnknownCategory = "zero_shot",
         calibration: Calibration = "labels",
         false_positive_rate: float = 0.1,
+        image_threshold: float | None = None,
+        pixel_threshold: float | None = None,
+        image_sensitivity: float | None = None,
+        pixel_sensitivity: float | None = None,
         white_level: float | None = None,
         results: Path | str | None = None,
         pre_processor: nn.Module | bool = True,
@@ -135,6 +146,8 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
         require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)
+        given = GivenThresholds(image_threshold, pixel_threshold, image_sensitivity, pixel_sensitivity)
+        given.require_range(post_processor)
         reader = ImageReader(white_level)
         spec, size = resolve_backbone(backbone, image_size)
         require_revision(revision, str(adapters), spec)
@@ -151,7 +164,9 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         self.keep_antialias()
         self.default_image_size = size
         self.shots = shots
-        self.calibrator = Calibrator(false_positive_rate) if calibration == "normal" else None
+        self.given_thresholds = given
+        given.apply(self.post_processor)
+        self.calibrator = new_calibrator(calibration, false_positive_rate, has_bank=prompt_bank is not None)
         self._source_images: PromptImages | None = None
         if files := shots.source_files:  # read now: damaged ones are told before CLIP is built
             self._source_images = read_prompts(files, self.image_input, with_variants=calibration == "normal")
@@ -207,32 +222,15 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         self.adapter_slot.warn_of_leakage(datamodule)
         self.model.encode_texts()
         if self.prompt_bank:
-            self.prompt_bank.to(self.device)
+            self.prepare_bank(self.prompt_bank)
             self._categories = categories_by_path(datamodule)
         images, self._source_images = self._source_images, None
         update_prompts(self.model, self.shots, datamodule, self.calibrator, self.image_input, images)
-        if self.calibrator:
-            self.calibrator.apply(self.post_processor)
+        self.given_thresholds.apply(self.post_processor, self.calibrator)
 
     def on_validation_epoch_end(self) -> None:
-        """Keep the thresholds of normal images where anomalib has just found others by labels."""
-        if self.calibrator:
-            self.calibrator.apply(self.post_processor)
-
-    def detect(self, images: torch.Tensor, categories: Sequence[str] | None = None) -> InferenceBatch:
-        """Score and segment preprocessed images with this model's prompts: the one way, which all others take.
-
-        Args:
-            images: Preprocessed images ``(B, 3, H, W)``.
-            categories: What each image shows, B names; with a prompt bank only.
-
-        Raises:
-            ValueError: If a shape is another, or categories and prompt bank do not go together.
-        """
-        if self.prompt_bank is None and categories is None:
-            output: InferenceBatch = self.model(images)  # a call, for the sake of hooks and torch.compile
-            return output
-        return self.model.detect(images, categories, self.prompt_bank)
+        """Keep given thresholds, and those of normal images, where anomalib has just found others by labels."""
+        self.given_thresholds.apply(self.post_processor, self.calibrator)
 
     def predict_step(self, batch: Batch[Any], batch_idx: int, dataloader_idx: int = 0) -> STEP_OUTPUT:
         """Predict a batch whose images the pre-processor has seen."""
@@ -240,7 +238,10 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         categories = None
         if self.prompt_bank is not None:
             categories = categories_of(batch, self.prompt_bank.names, self._categories, self.category_of)
-        updated: STEP_OUTPUT = batch.update(**self.detect(torch.as_tensor(batch.image), categories)._asdict())
+        output = self.detect(torch.as_tensor(batch.image), categories)
+        if reasons := self.unjudged(categories):
+            batch.explanation = reasons
+        updated: STEP_OUTPUT = batch.update(**output._asdict())
         return updated
 
     def test_step(self, batch: Batch[Any], batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
@@ -331,7 +332,8 @@ class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
         self.adapter_slot.restore(record.origin)
         self.shots.restore(record.prompt_files, record.prompt_preprocessing)
         if self.calibrator:
-            self.calibrator.record = record.calibration
+            self.calibrator.restore(record.calibration, checkpoint["hyper_parameters"])
+        self.given_thresholds = self.given_thresholds.beside(checkpoint, self.post_processor, self.calibrator)
         self._precise_state = precise_part(checkpoint["state_dict"])
         self.put_clip_in(checkpoint)
 

@@ -10,6 +10,8 @@ from anomalib.metrics import F1AdaptiveThreshold
 from anomalib.post_processing import PostProcessor
 from torchmetrics.utilities.data import dim_zero_cat
 
+from anomalib_adaptclip.results.verdicts import withhold
+
 _EQUAL = 1e-6  # scores that are no farther apart are one and the same, for float32 after normalisation
 _MARGIN = 1e-3  # distance from the outermost score, beyond which there is no neighbour
 
@@ -38,6 +40,11 @@ class AdaptCLIPPostProcessor(PostProcessor):
         super().__init__(**kwargs)
         self._image_threshold_metric = ThresholdBetweenScores(fields=["pred_score", "gt_label"], strict=False)
         self._pixel_threshold_metric = ThresholdBetweenScores(fields=["anomaly_map", "gt_mask"], strict=False)
+
+    def post_process_batch(self, batch: Any) -> None:  # noqa: ANN401
+        """Normalise and label a batch; images that get no verdict have the label False and an empty mask."""
+        super().post_process_batch(batch)
+        withhold(batch)
 
 
 def threshold_between(scores: torch.Tensor, threshold: torch.Tensor, *, is_upper: bool) -> torch.Tensor:

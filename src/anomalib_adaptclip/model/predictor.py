@@ -22,6 +22,7 @@ from anomalib_adaptclip.data.reading import require_images
 from anomalib_adaptclip.files.image_samples import ChannelOrder
 from anomalib_adaptclip.prompts.categories import category_of_folder
 from anomalib_adaptclip.results.geometry import FileGeometry
+from anomalib_adaptclip.results.verdicts import without_verdicts
 
 from .checkpoint_record import CheckpointRecord, require_lightning
 from .clip_mixin import read_checkpoint
@@ -113,7 +114,8 @@ class AdaptCLIPPredictor:
 
         Returns:
             On the CPU: ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, h, w)`` in [0, 1], ``pred_label`` ``(B,)``
-            and ``pred_mask`` ``(B, 1, h, w)`` by the thresholds.
+            and ``pred_mask`` ``(B, 1, h, w)`` by the thresholds. With a prompt bank labels are whole numbers, -1 for
+            images that get no verdict: no threshold fits their category.
 
         Raises:
             ValueError: If the type, the shape or the range is another.
@@ -189,6 +191,7 @@ class AdaptCLIPPredictor:
         """Predict pre-processed images ``(B, 3, h, w)``."""
         output = self.model.detect(images.to(self.model.device), categories)
         output = output if self.model.post_processor is None else self.model.post_processor(output)
+        output = without_verdicts(output, self.model.unjudged(categories))
         return InferenceBatch(*(None if field is None else field.cpu() for field in output))
 
 

@@ -3,6 +3,8 @@
 
 """Tells by content what the scores of a model depend on, so that a run can be resumed with the same model only."""
 
+import hashlib
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,6 +40,7 @@ def run_identity(model: AdaptCLIP) -> dict[str, str]:
         "layers": str(inner.layers),
         "pre-processing": model.image_input.description,
         "post-processing": _describe_post_processor(model),
+        "given thresholds": str(model.given_thresholds.fixed or "none"),
         "prompts": _describe_prompts(model),
         "prompt_precision": inner.prompt_memory.precision,
         "prompt_budget": str(inner.prompt_memory.budget),
@@ -55,8 +58,9 @@ def _describe_prompts(model: AdaptCLIP) -> str:
 def _describe_bank(model: AdaptCLIP) -> str:
     if model.prompt_bank is None:
         return "none"
-    sets, _ = read_bank(Path(str(model.hparams["prompt_bank"])))
-    return f"{digest_of(sets)}, {model.prompt_bank.unknown_category} for unknown categories"
+    sets, header = read_bank(Path(str(model.hparams["prompt_bank"])))
+    scores = f", scores {hashlib.sha256(json.dumps(header.scores).encode()).hexdigest()}" if model.calibrator else ""
+    return f"{digest_of(sets)}, {model.prompt_bank.unknown_category} for unknown categories{scores}"
 
 
 def _describe_post_processor(model: AdaptCLIP) -> str:

@@ -88,25 +88,46 @@ def normal_scores(values: torch.Tensor) -> NormalScores:
     return NormalScores(float(odds[:, 0].mean()), float(variance.sqrt()), images)
 
 
+def normalized(scores: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Shift and shrink scores in [0, 1] such that the threshold becomes 0.5, and all stay in [0, 1]."""
+    return (scores - threshold) / (2 * _reach(threshold)) + 0.5
+
+
+def _reach(threshold: float) -> float:
+    return max(threshold, 1 - threshold)  # to the farther end of [0, 1]
+
+
 def set_thresholds(post_processor: PostProcessor, thresholds: Thresholds) -> None:
     """Give a post-processor its thresholds.
-
-    Scores are normalised such that the threshold becomes 0.5, and so that nothing is clamped: the order of images
-    stays.
 
     Args:
         post_processor: Changed in place.
         thresholds: Thresholds of images and pixels.
     """
-    for name, threshold in zip(Thresholds._fields, thresholds, strict=True):
-        reach = max(threshold, 1 - threshold)  # to the farther end of [0, 1]
-        getattr(post_processor, f"_{name}_threshold").fill_(threshold)
-        getattr(post_processor, f"{name}_min").fill_(threshold - reach)
-        getattr(post_processor, f"{name}_max").fill_(threshold + reach)
+    fill_thresholds(post_processor.state_dict(), thresholds._asdict())  # it shares its tensors
+
+
+def fill_thresholds(state: Mapping[str, torch.Tensor], thresholds: Mapping[str, float]) -> None:
+    """Put thresholds into the state of anomalib's post-processor, in place.
+
+    Scores are normalised such that the threshold becomes 0.5, and so that nothing is clamped: the order of images
+    stays.
+
+    Args:
+        state: Tensors by name.
+        thresholds: Thresholds by ``"image"`` and ``"pixel"``, both or one of them.
+    """
+    for name, threshold in thresholds.items():
+        reach = _reach(threshold)
+        values = {f"_{name}_threshold": threshold, f"{name}_min": threshold - reach, f"{name}_max": threshold + reach}
+        for key, value in values.items():
+            state[key].fill_(value)
 
 
 def adopt_thresholds(post_processor: object, saved: Mapping[str, torch.Tensor]) -> None:
-    """Give a post-processor the thresholds of another one, unless it has some. Its sensitivities and flags stay.
+    """Give a post-processor the thresholds of another one, of images and of pixels, unless it has some.
+
+    Its sensitivities and flags stay.
 
     Args:
         post_processor: Changed in place, if it is anomalib's.
@@ -114,14 +135,16 @@ def adopt_thresholds(post_processor: object, saved: Mapping[str, torch.Tensor]) 
     """
     if isinstance(post_processor, PostProcessor):
         own = post_processor.state_dict()  # it shares its tensors
-        if all(tensor.isnan().all() for tensor in own.values()):
-            for name in own.keys() & saved.keys():
-                own[name].copy_(saved[name])
+        for kind in Thresholds._fields:
+            names = [name for name in own if kind in name]
+            if all(own[name].isnan().all() for name in names):
+                for name in own.keys() & saved.keys() & {*names}:
+                    own[name].copy_(saved[name])
 
 
 def warn_if_uncalibrated(post_processor: object) -> None:
     """Tell if anomalib's post-processor has no thresholds."""
-    if isinstance(post_processor, PostProcessor) and post_processor.image_threshold.isnan():
+    if isinstance(post_processor, PostProcessor) and post_processor._image_threshold.isnan():  # noqa: SLF001  # no pixel threshold in its place
         logger.warning(
             "Nothing was calibrated, for want of validation data: scores and maps are raw, in [0, 1], and the "
             "threshold is 0.5. Validate on a data module, or predict from such a checkpoint, to calibrate."

@@ -6,7 +6,6 @@
 Letters: B batch, K normal prompt images (shots), S layers, L patches, D joint embedding width.
 """
 
-import hashlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import Clip, ImageTokens, fingerprint
 
 from .bank_file import BankHeader, read_bank, read_header, require_same_model, require_width, write_bank
+from .bank_scores import Judge, ModelScores, OldImages, image_hash, judge_images, merge_scores
 from .coreset import select_coreset
 from .memory import PromptMemory
 
@@ -87,6 +87,7 @@ class PromptBank:
         self.image_size: Size | None = None
         self._sets: Mapping[str, torch.Tensor] = {}
         self._images: Mapping[str, tuple[str, ...]] = {}  # hashes by category
+        self._scores: Mapping[str, ModelScores] = {}
         self._warned: set[str] = set()
         self._fingerprint = fingerprint(model.clip)  # now, for a trainer may change the precision
 
@@ -99,9 +100,13 @@ class PromptBank:
         """Number of good images of a category; 0 if it is unknown."""
         return self._sets[name].shape[1] if name in self._sets else 0
 
+    def scores(self, name: str) -> ModelScores:
+        """How good images of a category score, by the models that scored them; empty if none did."""
+        return self._scores.get(name, {})
+
     @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
     @torch.no_grad()
-    def add(self, name: str, images: torch.Tensor) -> None:
+    def add(self, name: str, images: torch.Tensor, judge: Judge | None = None) -> None:
         """Add good images to a category, a new one or one that has some.
 
         An image that the category has already is passed over, with a warning: it would count twice.
@@ -109,6 +114,7 @@ class PromptBank:
         Args:
             name: Name of the category.
             images: Preprocessed images ``(K, 3, H, W)``, K at least 1, of the size of those before.
+            judge: Scores each of them, compared with all others of the category, for thresholds. Copies too.
 
         Raises:
             ValueError: If shape or size is another, or there is no name.
@@ -118,20 +124,29 @@ class PromptBank:
             raise ValueError(msg)
         require_types(self.add, locals())
         hashes = [image_hash(image) for image in images]
-        rows = self._new_rows(name, hashes)
+        rows = self._new_rows(name, hashes) if judge is None else _first_rows(hashes)
         if images.ndim == 4 and len(images) > 0 and not rows:
             self._tell_doubles(name, len(images))
             return
-        tokens = self.model.prompt_memory.pack(self.model.encode_prompts(images[rows]).layers)
+        tokens = self.model.encode_prompts(images[rows])
+        packed = self.model.prompt_memory.pack(tokens.layers)
         hashes = [hashes[row] for row in rows]
+        found = {}
+        if judge:
+            self.require_size(images)
+            old = OldImages(self._sets.get(name), self._images.get(name, ()))
+            parts = dict(zip(hashes, packed.unbind(1), strict=True))
+            found = judge_images(judge, tokens, dict(zip(hashes, rows, strict=True)), parts, old)
         with _WRITING:
             self.require_size(images)
             left = self._new_rows(name, hashes)  # another thread may have added the same ones
             if left:
                 added = tuple(hashes[row] for row in left)
                 self._images = {**self._images, name: (*self._images.get(name, ()), *added)}
-                self._sets = {**self._sets, name: self._extended(self._sets.get(name), tokens[:, left])}
+                self._sets = {**self._sets, name: self._extended(self._sets.get(name), packed[:, left])}
                 self.image_size = (images.shape[-2], images.shape[-1])
+            if judge and found:
+                self._scores = {**self._scores, name: merge_scores(self.scores(name), judge.model, found)}
         self._tell_doubles(name, len(images) - len(left))
 
     def _new_rows(self, name: str, hashes: Sequence[str]) -> list[int]:
@@ -160,6 +175,7 @@ class PromptBank:
         with _WRITING:
             self._sets = without(self._sets, name)
             self._images = {other: hashes for other, hashes in self._images.items() if other != name}
+            self._scores = {other: scores for other, scores in self._scores.items() if other != name}
 
     def to(self, device: torch.device | str) -> None:
         """Move all prompts to where the model is."""
@@ -261,6 +277,8 @@ class PromptBank:
         device = model.static_pair.device
         sets = {name: tokens.to(device) for name, tokens in sets.items()}
         bank._sets = sets if as_stored else {name: model.prompt_memory.reduce(tokens) for name, tokens in sets.items()}
+        # With fewer patches images score higher than those that were judged.
+        bank._scores = {name: own for name, own in header.scores.items() if bank._sets[name].shape == sets[name].shape}
         return bank
 
     def header(self) -> BankHeader:
@@ -272,6 +290,7 @@ class PromptBank:
             self.model.first_vv_block,
             self.image_size,
             self._images,
+            self._scores,
         )
 
 
@@ -320,6 +339,6 @@ def without(sets: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tens
     return {other: tokens for other, tokens in sets.items() if other != name}
 
 
-def image_hash(image: torch.Tensor) -> str:
-    """SHA-256, in hexadecimal, of a preprocessed image ``(3, H, W)``: the same for copies under other names."""
-    return hashlib.sha256(image.detach().float().cpu().contiguous().numpy().data).hexdigest()
+def _first_rows(hashes: Sequence[str]) -> list[int]:
+    """Rows of different images, of equal ones the first."""
+    return [row for row, own in enumerate(hashes) if own not in hashes[:row]]

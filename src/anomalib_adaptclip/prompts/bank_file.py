@@ -16,6 +16,8 @@ import torch
 from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header, write_safetensors
 from anomalib_adaptclip.version import __version__
 
+from .bank_scores import ModelScores, read_scores
+
 FORMAT = "adaptclip-prompt-bank-1"
 _PREFIX = "prompts."  # of the tensors' names, so that a category may have any name
 
@@ -31,6 +33,7 @@ class BankHeader:
         first_vv_block: First block with a V-V stream, counted from 1.
         image_size: Height and width of the images in pixels, None while the bank is empty.
         images: Hashes of the preprocessed images by category, so that none is added twice.
+        scores: How they score by category, for thresholds.
     """
 
     backbone: str
@@ -39,6 +42,7 @@ class BankHeader:
     first_vv_block: int
     image_size: tuple[int, int] | None
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scores: Mapping[str, ModelScores] = field(default_factory=dict)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "BankHeader":
@@ -58,6 +62,7 @@ class BankHeader:
             int(metadata["first_vv_block"]),
             None if size is None else (int(size[0]), int(size[1])),
             {name: tuple(map(str, hashes)) for name, hashes in json.loads(metadata["images"]).items()},
+            read_scores(json.loads(metadata.get("scores", "{}"))),
         )
 
     def to_metadata(self) -> dict[str, str]:
@@ -71,6 +76,7 @@ class BankHeader:
             "first_vv_block": str(self.first_vv_block),
             "image_size": json.dumps(self.image_size),
             "images": json.dumps(self.images),
+            "scores": json.dumps(self.scores),
         }
 
     def differences(self, expected: "BankHeader") -> list[str]:
@@ -89,7 +95,11 @@ def _text(value: object) -> str:
 def write_bank(path: Path, sets: Mapping[str, torch.Tensor], header: BankHeader) -> None:
     """Write packed prompts ``(S, K, L, D)`` by category, and a header, whole or not at all."""
     state = {_PREFIX + name: tokens.contiguous().cpu() for name, tokens in sets.items()}
-    header = replace(header, images={name: header.images.get(name, ()) for name in sets})
+    header = replace(
+        header,
+        images={name: header.images.get(name, ()) for name in sets},
+        scores={name: header.scores[name] for name in sets if name in header.scores},
+    )
     write_safetensors(path, state, header.to_metadata())
 
 
@@ -111,7 +121,8 @@ def read_bank(path: Path) -> tuple[State, BankHeader]:
                 f"{name}, {tokens.dtype} of shape {tuple(tokens.shape)}. Make the bank anew."
             )
             raise ValueError(msg)
-    return {name.removeprefix(_PREFIX): tokens for name, tokens in state.items()}, header
+    sets = {name.removeprefix(_PREFIX): tokens for name, tokens in state.items()}
+    return sets, replace(header, scores={name: own for name, own in header.scores.items() if name in sets})
 
 
 def read_header(path: Path) -> BankHeader:

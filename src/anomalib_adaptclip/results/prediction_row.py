@@ -16,6 +16,7 @@ from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageEr
 
 from .geometry import Box, FileGeometry
 from .regions import boxes_of
+from .verdicts import labels_of
 
 
 class PredictionRow(NamedTuple):
@@ -24,7 +25,7 @@ class PredictionRow(NamedTuple):
     Attributes:
         path: Path of the image, as it was given.
         score: Anomaly score of the image, in [0, 1].
-        label: 1 for abnormal, 0 for normal, or ``None`` without a threshold.
+        label: 1 for abnormal, 0 for normal, or ``None`` without a threshold that fits.
         boxes: Left, top, right and bottom of each abnormal region, in pixels of the upright image file. Right and
             bottom are exclusive.
     """
@@ -60,7 +61,7 @@ def prediction_rows(
         path, score = wrong[0]
         msg = f"The score of {path} is {score}, not a number. Look at the image, the weights and the thresholds."
         raise ValueError(msg)
-    labels = [None] * len(paths) if predictions.pred_label is None else predictions.pred_label.flatten().int().tolist()
+    labels = labels_of(predictions, len(paths))
     masks = predictions.pred_mask
     boxes: Iterable[list[Box]] = [[]] * len(paths)
     if masks is not None:
