@@ -12,6 +12,10 @@ from anomalib.visualization import ImageVisualizer
 from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 
+from .callback import transforms_of
+from .geometry import FileGeometry
+from .item_picture import ItemReader, plane
+from .picture import render_picture
 from .picture_folder import PictureFolder, new_folder
 from .picture_roots import image_roots
 
@@ -19,29 +23,40 @@ logger = logging.getLogger(__name__)
 
 
 class AdaptCLIPVisualizer(ImageVisualizer):
-    """Draws as anomalib's visualizer does, one picture for each image under test or prediction.
+    """Draws one picture for each image under test or prediction.
+
+    A picture shows the photo in its own shape, the photo with the heat map, with the outlines of what exceeds the
+    threshold, and with the ground truth, where there is one; above them verdict, score and threshold; below them what
+    the colours mean, which is the same in all pictures of a run, see :func:`.heat_scale.heat_scale`. Without
+    calibration there are no outlines and no verdict, and the colours go from 0 to 1.
 
     Pictures of a run lie in ``images`` of its folder of results, or in ``output_dir``; where that holds files already,
     in ``images-2`` and so on. Their paths are those of the images below the data set or the predicted folder, with
     ``.png`` at the end. None replaces another.
 
     Args:
-        **kwargs: As for anomalib's ``ImageVisualizer``.
+        output_dir: Folder for the pictures.
+        **fields: Arguments of anomalib's ``ImageVisualizer``, such as ``fields``. With any of them pictures look as it
+            draws them.
     """
 
-    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs)
+    def __init__(self, output_dir: str | Path | None = None, **fields: Any) -> None:  # noqa: ANN401
+        super().__init__(output_dir=output_dir, **fields)
+        self._is_anomalibs = bool(fields)
         self._pictures: PictureFolder | None = None
+        self._items = ItemReader(None)
+        self._geometries: dict[int, FileGeometry] = {}
         self._summary = ""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new folder, the same in all processes."""
-        self._pictures, self._summary = None, ""
+        self._pictures, self._summary, self._geometries = None, "", {}
         if getattr(pl_module, "visualizer", None) is not self:
             return  # a trainer keeps the visualizer of its last model
         wanted = Path(self.output_dir or Path(trainer.default_root_dir) / "images")
         folder = new_folder(wanted) if trainer.is_global_zero else wanted
         self._pictures = PictureFolder(trainer.strategy.broadcast(folder), image_roots(trainer))
+        self._items = ItemReader(pl_module)
 
     on_predict_start = on_test_start
 
@@ -59,23 +74,39 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         Raises:
             OSError: If a picture cannot be written.
         """
-        del trainer, pl_module, outputs, batch_idx, dataloader_idx
-        for item in batch if self._pictures else ():
-            picture = self.render(item)
-            if self._pictures and picture is not None:
+        del outputs, batch_idx
+        if self._pictures is None:
+            return
+        if dataloader_idx not in self._geometries:
+            self._geometries[dataloader_idx] = FileGeometry(transforms_of(trainer, pl_module, dataloader_idx))
+        for item in batch:
+            picture = self.render(item, self._geometries[dataloader_idx])
+            if picture is not None:
                 self._pictures.save(picture, item.image_path)
 
-    def render(self, item: Any) -> Image.Image | None:  # noqa: ANN401
-        """Draw an image with its map and mask.
+    def render(self, item: Any, files: FileGeometry | None = None) -> Image.Image | None:  # noqa: ANN401
+        """Draw an image with its map, its verdict and its ground truth.
 
         Args:
             item: anomalib's ``ImageItem`` with predictions.
+            files: Knows what was done to the images. By default they were resized as a whole.
 
         Returns:
             The picture, None if there is nothing to draw.
         """
-        picture = self.visualize(item)
-        return picture if isinstance(picture, Image.Image) else None
+        if self._is_anomalibs:
+            picture = self.visualize(item)
+            return picture if isinstance(picture, Image.Image) else None
+        view = self._items.view(item, files or FileGeometry())
+        return render_picture(
+            view.photo,
+            self._items.raw_map(item),
+            self._items.scale,
+            self._items.verdict(item),
+            geometry=view.geometry,
+            truth=None if item.gt_mask is None else plane(item.gt_mask),
+            name=str(item.image_path or ""),
+        )
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the pictures of all processes."""

@@ -1,0 +1,253 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The picture of a verdict: photo, heat map, regions and ground truth side by side, with a caption and a legend.
+
+Letters: H and W pixels of the photo, h and w of the map.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from .geometry import Box, FileGeometry, Geometry
+from .heat_scale import HeatScale
+from .picture_text import FAINT, INK, PAPER, font, number, shortened
+from .regions import boxes_of
+
+Pixels = NDArray[Any]  # (H, W, 3), uint8
+Colour = tuple[int, int, int]
+
+LONGEST, SHORTEST = 1024, 320  # longer side of a panel in pixels
+_LEAST_WIDTH = 560  # of a picture, for its caption
+_BLACK, _OUTLINE, _BOX = (0, 0, 0), (0, 229, 255), (255, 255, 255)  # lines with a dark seam show on any photo
+_ABNORMAL, _GOOD, _UNKNOWN = (176, 42, 0), (0, 84, 147), (90, 98, 104)  # told apart by the colour-blind too
+NOT_CALIBRATED = "not calibrated: rank only"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of an image; raw values as the model gives them, in [0, 1].
+
+    Attributes:
+        score: Anomaly score, None where there is none.
+        threshold: Scores above it are abnormal. None without calibration.
+        is_abnormal: The verdict, None where there is none.
+        share: Share of good images that are expected to score as high, None where it is not known.
+    """
+
+    score: float | None = None
+    threshold: float | None = None
+    is_abnormal: bool | None = None
+    share: float | None = None
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word."""
+        if self.is_abnormal is None or self.threshold is None:
+            return "no verdict"
+        return "abnormal" if self.is_abnormal else "good"
+
+    @property
+    def figures(self) -> str:
+        """Score, threshold and what they mean, in a line."""
+        parts = [] if self.score is None else [f"score {number(self.score, self.threshold)}"]
+        if self.threshold is None:
+            return ", ".join([*parts, NOT_CALIBRATED])
+        parts.append(f"threshold {number(self.threshold, self.score)}")
+        if self.share is not None:
+            parts.append(f"{_percent(self.share)} of good photos score as high")
+        return ", ".join(parts)
+
+
+class Panel(NamedTuple):
+    """A part of a picture.
+
+    Attributes:
+        title: What stands above it.
+        pixels: Its image.
+    """
+
+    title: str
+    pixels: Pixels
+
+
+def render_picture(
+    photo: torch.Tensor,
+    anomaly_map: torch.Tensor | None,
+    scale: HeatScale,
+    verdict: Verdict,
+    *,
+    geometry: Geometry | None = None,
+    truth: torch.Tensor | None = None,
+    name: str = "",
+) -> Image.Image:
+    """Draw what the model makes of a photo.
+
+    Args:
+        photo: ``(3, H, W)`` in [0, 1]. It is drawn in its shape, at 320 to 1024 pixels of its longer side.
+        anomaly_map: Raw values ``(h, w)``. None draws the photo alone.
+        scale: Colours of the map, the same for all pictures that are to be compared.
+        verdict: What the caption says.
+        geometry: Where the map lies in the photo; all over it by default. What the model did not see is hatched.
+        truth: Mask ``(h, w)`` of what is known to be abnormal, in the map's pixels.
+        name: What the photo is called, usually its file's name.
+
+    Returns:
+        The picture, RGB.
+    """
+    panels = panels_of(photo, anomaly_map, scale, geometry=geometry, truth=truth)
+    return compose(panels, scale if anomaly_map is not None else None, verdict, name)
+
+
+def panels_of(
+    photo: torch.Tensor,
+    anomaly_map: torch.Tensor | None,
+    scale: HeatScale,
+    *,
+    geometry: Geometry | None = None,
+    truth: torch.Tensor | None = None,
+) -> list[Panel]:
+    """The panels of :func:`render_picture`, whose arguments these are, without caption and legend."""
+    pixels = photo_pixels(photo)
+    panels = [Panel("photo", pixels)]
+    size = (pixels.shape[0], pixels.shape[1])
+    if anomaly_map is not None:
+        way = geometry or whole(photo, anomaly_map)
+        values = map_on_panel(anomaly_map, way, size)
+        panels.append(Panel("heat map", hatched(scale.over(pixels, np.nan_to_num(values)), np.isnan(values))))
+        if scale.threshold is not None:
+            boxes = boxes_of(anomaly_map.cpu() > scale.threshold, way)
+            panels.append(Panel(_counted(len(boxes)), outlined(pixels, values > scale.threshold, _fit(boxes, way, size))))
+    if truth is not None:
+        mask = map_on_panel(truth, geometry or whole(photo, truth), size) > 0.5
+        panels.append(Panel("ground truth" if mask.any() else "ground truth: good", outlined(pixels, mask)))
+    return panels
+
+
+def photo_pixels(photo: torch.Tensor, longest: int = LONGEST, shortest: int = SHORTEST) -> Pixels:
+    """A photo ``(3, H, W)`` in [0, 1] at the size of a panel, uint8."""
+    height, width = photo.shape[-2:]
+    factor = min(longest / max(height, width), max(1.0, shortest / max(height, width)))
+    pixels = (photo.detach().cpu().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    if factor == 1:
+        return pixels
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+
+
+def whole(photo: torch.Tensor, values: torch.Tensor) -> Geometry:
+    """Geometry of a map that lies all over its photo."""
+    return FileGeometry().of((photo.shape[-2], photo.shape[-1]), (values.shape[-2], values.shape[-1]))
+
+
+def map_on_panel(values: torch.Tensor, geometry: Geometry, size: tuple[int, int]) -> Pixels:
+    """A map ``(h, w)`` in the pixels of a panel, NaN where the model did not see the photo."""
+    return geometry.resized(size).to_file(values.detach().cpu().float(), outside=float("nan")).numpy()
+
+
+def hatched(pixels: Pixels, where: Pixels) -> Pixels:
+    """Grey out and hatch what the model did not see."""
+    if not where.any():
+        return pixels
+    y, x = np.indices(where.shape)
+    grey = (pixels.mean(axis=-1, keepdims=True) * 0.35 + 120).repeat(3, axis=-1)
+    grey[(x + y) % 12 < 2] = 70
+    return np.where(where[..., None], grey.astype(np.uint8), pixels)
+
+
+def outlined(pixels: Pixels, mask: Pixels, boxes: Sequence[Box] = ()) -> Pixels:
+    """Draw the outlines of a mask ``(H, W)``, and boxes, right and bottom exclusive."""
+    drawn = pixels.copy()
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    line = max(2, round(max(pixels.shape) / 300))
+    for colour, thickness in ((_BLACK, line + 2), (_BOX, line)):
+        for left, top, right, bottom in boxes:
+            cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), colour, thickness)
+    for colour, thickness in ((_BLACK, line + 2), (_OUTLINE, line)):
+        cv2.drawContours(drawn, contours, -1, colour, thickness, cv2.LINE_AA)
+    return drawn
+
+
+def compose(panels: Sequence[Panel], scale: HeatScale | None, verdict: Verdict, name: str) -> Image.Image:
+    """Put panels of one size side by side, with a caption above and a legend below."""
+    high, wide = panels[0].pixels.shape[:2]
+    unit = letter_size(panels)
+    gap, line = unit, round(unit * 1.6)
+    across = len(panels) * (wide + gap) + gap
+    caption = line * 2 + gap
+    width = max(across, round(_LEAST_WIDTH * unit / 13))
+    legend = round(2.4 * line) if scale else 0
+    picture = Image.new("RGB", (width, caption + line + high + gap + legend), PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw_caption(draw, verdict, name, unit, width)
+    left = (width - across) // 2 + gap
+    for panel in panels:
+        title = shortened(panel.title, wide, font(unit))
+        draw.text((left, caption + line * 0.8), title, FAINT, font(unit), anchor="ls")
+        picture.paste(Image.fromarray(panel.pixels), (left, caption + line))
+        left += wide + gap
+    if scale:
+        draw_legend(picture, scale, unit, (gap, caption + line + high + gap))
+    return picture
+
+
+def letter_size(panels: Sequence[Panel]) -> int:
+    """Size of letters that suits the size of the panels."""
+    return int(np.clip(max(panels[0].pixels.shape[:2]) / 28, 13, 26))
+
+
+def draw_caption(draw: ImageDraw.ImageDraw, verdict: Verdict, name: str, unit: int, width: int) -> None:
+    """Write the verdict, its figures, and the photo's name."""
+    letters, bold = font(unit), font(round(unit * 1.15), bold=True)
+    line, gap = round(unit * 1.6), unit
+    colour = {"abnormal": _ABNORMAL, "good": _GOOD}.get(verdict.word, _UNKNOWN)
+    length = round(bold.getlength(verdict.word))
+    draw.rounded_rectangle((gap, gap // 2, gap * 2 + length, gap // 2 + line), unit // 3, colour)
+    middle = gap // 2 + line // 2
+    draw.text((gap * 1.5, middle), verdict.word, PAPER, bold, anchor="lm")
+    left = gap * 2.8 + length
+    draw.text((left, middle), shortened(verdict.figures, width - left - gap, letters), INK, letters, anchor="lm")
+    draw.text((gap, gap // 2 + line * 1.8), shortened(name, width - 2 * gap, letters), FAINT, letters, anchor="ls")
+
+
+def draw_legend(picture: Image.Image, scale: HeatScale, unit: int, corner: tuple[int, int]) -> None:
+    """Draw the colour bar, over light grey, with its marks below."""
+    length, high = unit * 36, unit
+    left, top = corner
+    values = np.linspace(0, 1, length)
+    marks = [scale.typical, scale.end] if scale.threshold is None else [scale.typical, scale.threshold, scale.end]
+    places = np.linspace(0, 1, len(marks))
+    bar = scale.over(np.full((high, length, 3), 235, np.uint8), np.interp(values, places, marks)[None].repeat(high, 0))
+    picture.paste(Image.fromarray(bar), (left, top))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((left, top, left + length, top + high), outline=FAINT)
+    names = ["typical good", "threshold", "max"] if scale.threshold is not None else ["", "not calibrated"]
+    anchors = ("la", "ma", "ra") if len(marks) == 3 else ("la", "ra")
+    for place, mark, name, anchor in zip(places, marks, names, anchors, strict=True):
+        x = left + round(place * length)
+        draw.line((x, top + high, x, top + high + unit // 3), FAINT)
+        draw.text((x, top + high + unit // 2), f"{name} {number(mark)}".strip(), FAINT, font(unit), anchor=anchor)
+
+
+def _fit(boxes: Sequence[Box], geometry: Geometry, size: tuple[int, int]) -> list[Box]:
+    """Boxes of the file in the pixels of a panel."""
+    down, across = size[0] / geometry.size[0], size[1] / geometry.size[1]
+    return [
+        (round(left * across), round(top * down), round(right * across), round(bottom * down))
+        for left, top, right, bottom in boxes
+    ]
+
+
+def _counted(regions: int) -> str:
+    return f"{regions or 'no'} region{'' if regions == 1 else 's'} above the threshold"
+
+
+def _percent(share: float) -> str:
+    return "less than 0.1%" if share < 0.001 else f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
