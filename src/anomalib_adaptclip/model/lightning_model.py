@@ -39,6 +39,7 @@ from anomalib_adaptclip.results.callback import ResultsCallback
 from .calibration import Calibration, Calibrator, require_calibration
 from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from .clip_mixin import FrozenClipMixin, build_model, resolve_backbone
+from .explain_mixin import ExplainMixin
 from .export import WholeExportMixin
 from .fusion import Fusion
 from .given_arguments import require_arguments
@@ -49,7 +50,7 @@ from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
 
 
-class AdaptCLIP(FrozenClipMixin, WholeExportMixin, AnomalibModule):
+class AdaptCLIP(FrozenClipMixin, ExplainMixin, WholeExportMixin, AnomalibModule):
     """AdaptCLIP: zero- and few-shot anomaly detection on images of things it was never trained on.
 
     Args:

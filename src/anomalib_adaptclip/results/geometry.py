@@ -60,7 +60,9 @@ class Geometry(NamedTuple):
         """Geometry of the file scaled to a height and a width in pixels."""
         down, across = self.size[0] / size[0], self.size[1] / size[1]
         return Geometry(
-            size, self.down._replace(scale=self.down.scale * down), self.across._replace(scale=self.across.scale * across)
+            size,
+            self.down._replace(scale=self.down.scale * down),
+            self.across._replace(scale=self.across.scale * across),
         )
 
     def to_file(self, values: torch.Tensor, outside: float = 0.0) -> torch.Tensor:

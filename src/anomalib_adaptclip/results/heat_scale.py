@@ -133,7 +133,9 @@ def heat_scale(model: Any) -> HeatScale:  # noqa: ANN401  # the packages below d
         return HeatScale()
     record = getattr(getattr(model, "calibrator", None), "record", None)
     if record is None:
-        return _ascending(max(0.0, float(post_processor.pixel_min)), threshold, min(1.0, float(post_processor.pixel_max)))
+        return _ascending(
+            max(0.0, float(post_processor.pixel_min)), threshold, min(1.0, float(post_processor.pixel_max))
+        )
     step = max(0.0, _logit(threshold) - record.pixel.mean)
     end = torch.tensor(_logit(threshold) + _BEYOND * step).sigmoid()
     return _ascending(record.pixel.typical, threshold, float(end))

@@ -38,6 +38,10 @@ class ItemReader:
 
     Args:
         model: An ``AdaptCLIP``, or another model of anomalib.
+
+    Attributes:
+        scale: Colours of its maps.
+        read: Reads a photo's file, ``(3, H, W)`` in [0, 1], as the model does.
     """
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401  # the packages below do not know it
@@ -45,7 +49,8 @@ class ItemReader:
         self._images = raw_scale(getattr(model, "post_processor", None), "image")
         self._pixels = raw_scale(getattr(model, "post_processor", None), "pixel")
         self._good = getattr(getattr(getattr(model, "calibrator", None), "record", None), "image", None)
-        self._reader: ImageReader = getattr(model, "image_reader", None) or ImageReader()
+        reader: ImageReader = getattr(model, "image_reader", None) or ImageReader()
+        self.read = reader.read
         self._normalize = _normalize_of(getattr(getattr(model, "pre_processor", None), "transform", None))
 
     def view(self, item: Any, files: FileGeometry) -> View:  # noqa: ANN401
@@ -63,7 +68,7 @@ class ItemReader:
         path, values = item.image_path, item.anomaly_map
         size = (torch.as_tensor(item.image if values is None else values)).shape[-2:]
         if path and Path(path).is_file():
-            photo = self._reader.read(path)
+            photo = self.read(path)
             try:
                 return View(photo, files.of((photo.shape[-2], photo.shape[-1]), (size[0], size[1])))
             except ValueError:

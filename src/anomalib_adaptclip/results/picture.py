@@ -25,7 +25,6 @@ Pixels = NDArray[Any]  # (H, W, 3), uint8
 Colour = tuple[int, int, int]
 
 LONGEST, SHORTEST = 1024, 320  # longer side of a panel in pixels
-_LEAST_WIDTH = 560  # of a picture, for its caption
 _BLACK, _OUTLINE, _BOX = (0, 0, 0), (0, 229, 255), (255, 255, 255)  # lines with a dark seam show on any photo
 _ABNORMAL, _GOOD, _UNKNOWN = (176, 42, 0), (0, 84, 147), (90, 98, 104)  # told apart by the colour-blind too
 NOT_CALIBRATED = "not calibrated: rank only"
@@ -124,7 +123,9 @@ def panels_of(
         panels.append(Panel("heat map", hatched(scale.over(pixels, np.nan_to_num(values)), np.isnan(values))))
         if scale.threshold is not None:
             boxes = boxes_of(anomaly_map.cpu() > scale.threshold, way)
-            panels.append(Panel(_counted(len(boxes)), outlined(pixels, values > scale.threshold, _fit(boxes, way, size))))
+            panels.append(
+                Panel(_counted(len(boxes)), outlined(pixels, values > scale.threshold, fitted(boxes, way.size, size)))
+            )
     if truth is not None:
         mask = map_on_panel(truth, geometry or whole(photo, truth), size) > 0.5
         panels.append(Panel("ground truth" if mask.any() else "ground truth: good", outlined(pixels, mask)))
@@ -164,38 +165,40 @@ def hatched(pixels: Pixels, where: Pixels) -> Pixels:
 
 def outlined(pixels: Pixels, mask: Pixels, boxes: Sequence[Box] = ()) -> Pixels:
     """Draw the outlines of a mask ``(H, W)``, and boxes, right and bottom exclusive."""
-    drawn = pixels.copy()
+    drawn = draw_boxes(pixels, boxes)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    line = max(2, round(max(pixels.shape) / 300))
-    for colour, thickness in ((_BLACK, line + 2), (_BOX, line)):
-        for left, top, right, bottom in boxes:
-            cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), colour, thickness)
+    line = _line_of(pixels)
     for colour, thickness in ((_BLACK, line + 2), (_OUTLINE, line)):
         cv2.drawContours(drawn, contours, -1, colour, thickness, cv2.LINE_AA)
     return drawn
 
 
+def draw_boxes(pixels: Pixels, boxes: Sequence[Box]) -> Pixels:
+    """Draw boxes, right and bottom exclusive, on a copy."""
+    drawn = np.array(pixels)
+    line = _line_of(pixels)
+    for colour, thickness in ((_BLACK, line + 2), (_BOX, line)):
+        for left, top, right, bottom in boxes:
+            cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), colour, thickness)
+    return drawn
+
+
+def fitted(boxes: Sequence[Box], file: tuple[int, int], size: tuple[int, int]) -> list[Box]:
+    """Boxes of a file of a height and width in the pixels of a panel."""
+    down, across = size[0] / file[0], size[1] / file[1]
+    return [
+        (round(left * across), round(top * down), round(right * across), round(bottom * down))
+        for left, top, right, bottom in boxes
+    ]
+
+
 def compose(panels: Sequence[Panel], scale: HeatScale | None, verdict: Verdict, name: str) -> Image.Image:
     """Put panels of one size side by side, with a caption above and a legend below."""
-    high, wide = panels[0].pixels.shape[:2]
     unit = letter_size(panels)
-    gap, line = unit, round(unit * 1.6)
-    across = len(panels) * (wide + gap) + gap
-    caption = line * 2 + gap
-    width = max(across, round(_LEAST_WIDTH * unit / 13))
-    legend = round(2.4 * line) if scale else 0
-    picture = Image.new("RGB", (width, caption + line + high + gap + legend), PAPER)
-    draw = ImageDraw.Draw(picture)
-    draw_caption(draw, verdict, name, unit, width)
-    left = (width - across) // 2 + gap
-    for panel in panels:
-        title = shortened(panel.title, wide, font(unit))
-        draw.text((left, caption + line * 0.8), title, FAINT, font(unit), anchor="ls")
-        picture.paste(Image.fromarray(panel.pixels), (left, caption + line))
-        left += wide + gap
-    if scale:
-        draw_legend(picture, scale, unit, (gap, caption + line + high + gap))
-    return picture
+    row = panel_row(panels, unit)
+    legend = [legend_strip(scale, unit)] if scale else []
+    width = max(row.width, unit * 43)  # for the caption
+    return stack([caption_strip(verdict, name, unit, width), row, *legend])
 
 
 def letter_size(panels: Sequence[Panel]) -> int:
@@ -203,46 +206,68 @@ def letter_size(panels: Sequence[Panel]) -> int:
     return int(np.clip(max(panels[0].pixels.shape[:2]) / 28, 13, 26))
 
 
-def draw_caption(draw: ImageDraw.ImageDraw, verdict: Verdict, name: str, unit: int, width: int) -> None:
+def stack(strips: Sequence[Image.Image]) -> Image.Image:
+    """Put pictures below each other, at the left."""
+    picture = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), PAPER)
+    top = 0
+    for strip in strips:
+        picture.paste(strip, (0, top))
+        top += strip.height
+    return picture
+
+
+def panel_row(panels: Sequence[Panel], unit: int) -> Image.Image:
+    """Put panels side by side, each below its title. Letters are ``unit`` pixels high."""
+    title = round(unit * 1.7)
+    width = unit + sum(panel.pixels.shape[1] + unit for panel in panels)
+    row = Image.new("RGB", (width, title + max(panel.pixels.shape[0] for panel in panels) + unit), PAPER)
+    draw = ImageDraw.Draw(row)
+    left = unit
+    for panel in panels:
+        wide = panel.pixels.shape[1]
+        draw.text((left, title - unit * 0.5), shortened(panel.title, wide, font(unit)), FAINT, font(unit), anchor="ls")
+        row.paste(Image.fromarray(panel.pixels), (left, title))
+        left += wide + unit
+    return row
+
+
+def caption_strip(verdict: Verdict, name: str, unit: int, width: int) -> Image.Image:
     """Write the verdict, its figures, and the photo's name."""
+    strip = Image.new("RGB", (width, round(unit * 4.8)), PAPER)
+    draw = ImageDraw.Draw(strip)
     letters, bold = font(unit), font(round(unit * 1.15), bold=True)
-    line, gap = round(unit * 1.6), unit
     colour = {"abnormal": _ABNORMAL, "good": _GOOD}.get(verdict.word, _UNKNOWN)
-    length = round(bold.getlength(verdict.word))
-    draw.rounded_rectangle((gap, gap // 2, gap * 2 + length, gap // 2 + line), unit // 3, colour)
-    middle = gap // 2 + line // 2
-    draw.text((gap * 1.5, middle), verdict.word, PAPER, bold, anchor="lm")
-    left = gap * 2.8 + length
-    draw.text((left, middle), shortened(verdict.figures, width - left - gap, letters), INK, letters, anchor="lm")
-    draw.text((gap, gap // 2 + line * 1.8), shortened(name, width - 2 * gap, letters), FAINT, letters, anchor="ls")
+    length = bold.getlength(verdict.word)
+    badge = (unit, unit, unit * 2.2 + length, unit * 2.8)
+    draw.rounded_rectangle(badge, unit // 3, colour)
+    draw.text((unit * 1.6, unit * 1.9), verdict.word, PAPER, bold, anchor="lm")
+    left = badge[2] + unit * 0.8
+    draw.text((left, unit * 1.9), shortened(verdict.figures, width - left - unit, letters), INK, letters, anchor="lm")
+    draw.text((unit, unit * 4.1), shortened(name, width - 2 * unit, letters), FAINT, letters, anchor="ls")
+    return strip
 
 
-def draw_legend(picture: Image.Image, scale: HeatScale, unit: int, corner: tuple[int, int]) -> None:
-    """Draw the colour bar, over light grey, with its marks below."""
-    length, high = unit * 36, unit
-    left, top = corner
-    values = np.linspace(0, 1, length)
-    marks = [scale.typical, scale.end] if scale.threshold is None else [scale.typical, scale.threshold, scale.end]
+def legend_strip(scale: HeatScale, unit: int) -> Image.Image:
+    """Draw the colours, over light grey, with the scale's marks below."""
+    length, high = unit * 40, unit
+    marks = [mark for mark in (scale.typical, scale.threshold, scale.end) if mark is not None]
+    names = ["typical good", "threshold", "max"] if len(marks) == 3 else ["not calibrated", "max"]
+    anchors = ["la", "ma", "ra"] if len(marks) == 3 else ["la", "ra"]
     places = np.linspace(0, 1, len(marks))
-    bar = scale.over(np.full((high, length, 3), 235, np.uint8), np.interp(values, places, marks)[None].repeat(high, 0))
-    picture.paste(Image.fromarray(bar), (left, top))
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle((left, top, left + length, top + high), outline=FAINT)
-    names = ["typical good", "threshold", "max"] if scale.threshold is not None else ["", "not calibrated"]
-    anchors = ("la", "ma", "ra") if len(marks) == 3 else ("la", "ra")
+    values = np.interp(np.linspace(0, 1, length), places, marks)[None].repeat(high, axis=0)
+    strip = Image.new("RGB", (length + 2 * unit, round(unit * 3.5)), PAPER)
+    strip.paste(Image.fromarray(scale.over(np.full((high, length, 3), 235, np.uint8), values)), (unit, 0))
+    draw = ImageDraw.Draw(strip)
+    draw.rectangle((unit, 0, unit + length, high), outline=FAINT)
     for place, mark, name, anchor in zip(places, marks, names, anchors, strict=True):
-        x = left + round(place * length)
-        draw.line((x, top + high, x, top + high + unit // 3), FAINT)
-        draw.text((x, top + high + unit // 2), f"{name} {number(mark)}".strip(), FAINT, font(unit), anchor=anchor)
+        x = unit + place * length
+        draw.line((x, high, x, high * 1.4), FAINT)
+        draw.text((x, high * 1.6), f"{name} {number(mark)}", FAINT, font(unit), anchor=anchor)
+    return strip
 
 
-def _fit(boxes: Sequence[Box], geometry: Geometry, size: tuple[int, int]) -> list[Box]:
-    """Boxes of the file in the pixels of a panel."""
-    down, across = size[0] / geometry.size[0], size[1] / geometry.size[1]
-    return [
-        (round(left * across), round(top * down), round(right * across), round(bottom * down))
-        for left, top, right, bottom in boxes
-    ]
+def _line_of(pixels: Pixels) -> int:
+    return max(2, round(max(pixels.shape) / 300))
 
 
 def _counted(regions: int) -> str:

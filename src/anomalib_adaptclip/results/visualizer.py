@@ -13,9 +13,11 @@ from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 
 from .callback import transforms_of
+from .explanation import Explanation
+from .explanation_picture import render_explanation
 from .geometry import FileGeometry
 from .item_picture import ItemReader, plane
-from .picture import render_picture
+from .picture import render_picture, whole
 from .picture_folder import PictureFolder, new_folder
 from .picture_roots import image_roots
 
@@ -36,12 +38,15 @@ class AdaptCLIPVisualizer(ImageVisualizer):
 
     Args:
         output_dir: Folder for the pictures.
+        explain: Show also why: what each adapter marks, and beside the most abnormal regions the nearest good patch,
+            cut out of the good photo. Each image goes through CLIP once more.
         **fields: Arguments of anomalib's ``ImageVisualizer``, such as ``fields``. With any of them pictures look as it
             draws them.
     """
 
-    def __init__(self, output_dir: str | Path | None = None, **fields: Any) -> None:  # noqa: ANN401
+    def __init__(self, output_dir: str | Path | None = None, *, explain: bool = False, **fields: Any) -> None:  # noqa: ANN401
         super().__init__(output_dir=output_dir, **fields)
+        self.explain = explain
         self._is_anomalibs = bool(fields)
         self._pictures: PictureFolder | None = None
         self._items = ItemReader(None)
@@ -79,17 +84,27 @@ class AdaptCLIPVisualizer(ImageVisualizer):
             return
         if dataloader_idx not in self._geometries:
             self._geometries[dataloader_idx] = FileGeometry(transforms_of(trainer, pl_module, dataloader_idx))
-        for item in batch:
-            picture = self.render(item, self._geometries[dataloader_idx])
+        explanations = pl_module.explain_batch(batch) if self._explains(pl_module) else [None] * len(batch)
+        for item, explanation in zip(batch, explanations, strict=True):
+            picture = self.render(item, self._geometries[dataloader_idx], explanation)
             if picture is not None:
                 self._pictures.save(picture, item.image_path)
 
-    def render(self, item: Any, files: FileGeometry | None = None) -> Image.Image | None:  # noqa: ANN401
+    def _explains(self, model: Any) -> bool:  # noqa: ANN401
+        return self.explain and not self._is_anomalibs and hasattr(model, "explain_batch")
+
+    def render(
+        self,
+        item: Any,  # noqa: ANN401
+        files: FileGeometry | None = None,
+        explanation: Explanation | None = None,
+    ) -> Image.Image | None:
         """Draw an image with its map, its verdict and its ground truth.
 
         Args:
             item: anomalib's ``ImageItem`` with predictions.
             files: Knows what was done to the images. By default they were resized as a whole.
+            explanation: Why it scores so, to be shown too; boxes in pixels of the model's input.
 
         Returns:
             The picture, None if there is nothing to draw.
@@ -97,16 +112,17 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         if self._is_anomalibs:
             picture = self.visualize(item)
             return picture if isinstance(picture, Image.Image) else None
-        view = self._items.view(item, files or FileGeometry())
-        return render_picture(
-            view.photo,
-            self._items.raw_map(item),
-            self._items.scale,
-            self._items.verdict(item),
-            geometry=view.geometry,
-            truth=None if item.gt_mask is None else plane(item.gt_mask),
-            name=str(item.image_path or ""),
-        )
+        items = self._items
+        view, verdict = items.view(item, files or FileGeometry()), items.verdict(item)
+        facts: Any = {
+            "geometry": view.geometry,
+            "truth": None if item.gt_mask is None else plane(item.gt_mask),
+            "name": str(item.image_path or ""),
+        }
+        if explanation is None:
+            return render_picture(view.photo, items.raw_map(item), items.scale, verdict, **facts)
+        way = view.geometry or whole(view.photo, explanation.anomaly_map)
+        return render_explanation(view.photo, explanation.in_file(way), items.scale, verdict, items.read, **facts)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the pictures of all processes."""
