@@ -294,10 +294,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         return maps_by_adapter(self, images)
 
     def explain(self, images: torch.Tensor, threshold: float | None = None) -> list[Explanation]:
-        """Why preprocessed images ``(B, 3, H, W)`` score as they do with the prompts in memory, one by one.
-
-        Where there is a raw ``threshold`` of the map, regions are what exceeds it. Boxes are in pixels of the input.
-        """
+        """Why preprocessed images ``(B, 3, H, W)`` score as they do; regions exceed a raw ``threshold`` if given."""
         prompts = self.prompt_memory.tokens if self.prompt_memory.k_shot else None
         return explain(self, images, [prompts] * len(images), threshold)
 

@@ -114,9 +114,9 @@ def adapter_panels(explanation: Explanation, geometry: Geometry, photo: Pixels) 
         drawn = map_on_panel(values, geometry, size)
         position = (np.nan_to_num(drawn, nan=low) - low) / max(high - low, 1e-6)
         pixels = colours(position.clip(0, 1)).round().astype(np.uint8)
-        score = f" {number(explanation.scores[name])}" if name in explanation.scores else ""
-        title = f"{_TITLES.get(name, name)}{score}  (map {low:.2f} to {high:.2f})"
-        panels.append(Panel(title, hatched(pixels, np.isnan(drawn))))
+        score = f": {number(explanation.scores[name])}" if name in explanation.scores else ""
+        title, note = f"{_TITLES.get(name, name)}{score}", f"map from {low:.3f} to {high:.3f}"
+        panels.append(Panel(title, hatched(pixels, np.isnan(drawn)), note))
     return panels
 
 

@@ -5,6 +5,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,16 @@ class HeatScale:
     end: float = 1.0
 
     def __post_init__(self) -> None:
+        """Check the order."""
         marks = [mark for mark in (self.typical, self.threshold, self.end) if mark is not None]
-        if not all(low < high for low, high in zip(marks, marks[1:], strict=False)):
+        if not all(low < high for low, high in pairwise(marks)):
             msg = f"A heat scale needs typical < threshold < end, all finite; got {marks}."
             raise ValueError(msg)
+
+    @property
+    def middle(self) -> float:
+        """Value in the middle of the colours; without a threshold a quarter of the way, for most maps stay low."""
+        return self.typical + (self.end - self.typical) / 4 if self.threshold is None else self.threshold
 
     def position(self, values: NDArray[Any]) -> NDArray[Any]:
         """Place raw values on the scale.
@@ -50,11 +57,9 @@ class HeatScale:
             values: Raw values of a map, of any shape.
 
         Returns:
-            Of the same shape: 0 at the typical level and below, 0.5 at the threshold, 1 at the end and above.
+            Of the same shape: 0 at the typical level and below, 0.5 at the middle, 1 at the end and above.
         """
-        if self.threshold is None:
-            return np.interp(values, [self.typical, self.end], [0, 1])
-        return np.interp(values, [self.typical, self.threshold, self.end], [0, 0.5, 1])
+        return np.interp(values, [self.typical, self.middle, self.end], [0, 0.5, 1])
 
     def over(self, photo: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
         """Lay the colours of a map over a photo.
@@ -121,7 +126,7 @@ def heat_scale(model: Any) -> HeatScale:  # noqa: ANN401  # the packages below d
     With ``calibration="normal"`` the typical level is what the maps of the good images reach typically when they are
     compared with one another, and the end lies beyond the threshold, in log-odds twice as far as the typical level
     below. With thresholds of another origin the scale goes from the lowest to the largest value that they were found
-    on, within [0, 1]. Without calibration it goes from 0 to 1.
+    on, within [0, 1]. Without calibration it goes from 0 to 1, and its middle is 0.25.
 
     Args:
         model: An ``AdaptCLIP``, or another model of anomalib.

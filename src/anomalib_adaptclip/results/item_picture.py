@@ -7,7 +7,6 @@ Letters: H and W pixels of the photo, h and w of the map.
 """
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,5 +114,5 @@ def plane(values: Any) -> torch.Tensor:  # noqa: ANN401
 
 
 def _normalize_of(transform: Any) -> Normalize | None:  # noqa: ANN401
-    steps: Sequence[Any] = getattr(transform, "transforms", [transform])
+    steps = getattr(transform, "transforms", [transform])
     return next((step for step in steps if isinstance(step, Normalize)), None)

@@ -71,10 +71,12 @@ class Panel(NamedTuple):
     Attributes:
         title: What stands above it.
         pixels: Its image.
+        note: What stands below it.
     """
 
     title: str
     pixels: Pixels
+    note: str = ""
 
 
 def render_picture(
@@ -220,13 +222,15 @@ def panel_row(panels: Sequence[Panel], unit: int) -> Image.Image:
     """Put panels side by side, each below its title. Letters are ``unit`` pixels high."""
     title = round(unit * 1.7)
     width = unit + sum(panel.pixels.shape[1] + unit for panel in panels)
-    row = Image.new("RGB", (width, title + max(panel.pixels.shape[0] for panel in panels) + unit), PAPER)
+    notes = round(unit * 1.7) if any(panel.note for panel in panels) else 0
+    row = Image.new("RGB", (width, title + max(panel.pixels.shape[0] for panel in panels) + notes + unit), PAPER)
     draw = ImageDraw.Draw(row)
     left = unit
     for panel in panels:
         wide = panel.pixels.shape[1]
         draw.text((left, title - unit * 0.5), shortened(panel.title, wide, font(unit)), FAINT, font(unit), anchor="ls")
         row.paste(Image.fromarray(panel.pixels), (left, title))
+        draw.text((left, title + panel.pixels.shape[0] + unit * 1.4), panel.note, FAINT, font(unit), anchor="ls")
         left += wide + unit
     return row
 
@@ -250,19 +254,17 @@ def caption_strip(verdict: Verdict, name: str, unit: int, width: int) -> Image.I
 def legend_strip(scale: HeatScale, unit: int) -> Image.Image:
     """Draw the colours, over light grey, with the scale's marks below."""
     length, high = unit * 40, unit
-    marks = [mark for mark in (scale.typical, scale.threshold, scale.end) if mark is not None]
-    names = ["typical good", "threshold", "max"] if len(marks) == 3 else ["not calibrated", "max"]
-    anchors = ["la", "ma", "ra"] if len(marks) == 3 else ["la", "ra"]
-    places = np.linspace(0, 1, len(marks))
+    marks, places = (scale.typical, scale.middle, scale.end), (0, 0.5, 1)
+    names = ("not calibrated:", "", "max") if scale.threshold is None else ("typical good", "threshold", "max")
     values = np.interp(np.linspace(0, 1, length), places, marks)[None].repeat(high, axis=0)
     strip = Image.new("RGB", (length + 2 * unit, round(unit * 3.5)), PAPER)
     strip.paste(Image.fromarray(scale.over(np.full((high, length, 3), 235, np.uint8), values)), (unit, 0))
     draw = ImageDraw.Draw(strip)
     draw.rectangle((unit, 0, unit + length, high), outline=FAINT)
-    for place, mark, name, anchor in zip(places, marks, names, anchors, strict=True):
+    for place, mark, name, anchor in zip(places, marks, names, ("la", "ma", "ra"), strict=True):
         x = unit + place * length
         draw.line((x, high, x, high * 1.4), FAINT)
-        draw.text((x, high * 1.6), f"{name} {number(mark)}", FAINT, font(unit), anchor=anchor)
+        draw.text((x, high * 1.6), f"{name} {number(mark)}".strip(), FAINT, font(unit), anchor=anchor)
     return strip
 
 

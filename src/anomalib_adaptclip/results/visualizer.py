@@ -18,7 +18,7 @@ from .explanation_picture import render_explanation
 from .geometry import FileGeometry
 from .item_picture import ItemReader, plane
 from .picture import render_picture, whole
-from .picture_folder import PictureFolder, new_folder
+from .picture_folder import PictureFolder, new_folder, shown_name
 from .picture_roots import image_roots
 
 logger = logging.getLogger(__name__)
@@ -49,19 +49,20 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         self.explain = explain
         self._is_anomalibs = bool(fields)
         self._pictures: PictureFolder | None = None
-        self._items = ItemReader(None)
+        self._items: ItemReader | None = None
+        self._roots: list[Path] = []
         self._geometries: dict[int, FileGeometry] = {}
         self._summary = ""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new folder, the same in all processes."""
-        self._pictures, self._summary, self._geometries = None, "", {}
+        self._pictures, self._items, self._summary, self._geometries = None, None, "", {}
         if getattr(pl_module, "visualizer", None) is not self:
             return  # a trainer keeps the visualizer of its last model
         wanted = Path(self.output_dir or Path(trainer.default_root_dir) / "images")
         folder = new_folder(wanted) if trainer.is_global_zero else wanted
-        self._pictures = PictureFolder(trainer.strategy.broadcast(folder), image_roots(trainer))
-        self._items = ItemReader(pl_module)
+        self._roots = image_roots(trainer)
+        self._pictures = PictureFolder(trainer.strategy.broadcast(folder), self._roots)
 
     on_predict_start = on_test_start
 
@@ -82,6 +83,8 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         del outputs, batch_idx
         if self._pictures is None:
             return
+        if self._items is None:  # only now the model has its thresholds
+            self._items = ItemReader(pl_module)
         if dataloader_idx not in self._geometries:
             self._geometries[dataloader_idx] = FileGeometry(transforms_of(trainer, pl_module, dataloader_idx))
         explanations = pl_module.explain_batch(batch) if self._explains(pl_module) else [None] * len(batch)
@@ -112,12 +115,12 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         if self._is_anomalibs:
             picture = self.visualize(item)
             return picture if isinstance(picture, Image.Image) else None
-        items = self._items
+        items = self._items or ItemReader(None)
         view, verdict = items.view(item, files or FileGeometry()), items.verdict(item)
         facts: Any = {
             "geometry": view.geometry,
             "truth": None if item.gt_mask is None else plane(item.gt_mask),
-            "name": str(item.image_path or ""),
+            "name": shown_name(item.image_path, self._roots),
         }
         if explanation is None:
             return render_picture(view.photo, items.raw_map(item), items.scale, verdict, **facts)
