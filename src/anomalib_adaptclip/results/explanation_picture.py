@@ -222,7 +222,7 @@ def _lines(region: Region, index: int, *, is_known: bool) -> Sequence[str]:
     lines += [f"cosine distance {region.distance:.3f}", f"from the nearest good patch, at layer {region.layer}"]
     lines.append("0: the same, 1: nothing in common")
     if region.prompt_file:
-        lines.append(shortened(Path(region.prompt_file).name, font(13).getlength("m") * 24, font(13)))
+        lines.append(shortened(f"good photo: {Path(region.prompt_file).name}", font(13).getlength("m") * 24, font(13)))
     if not is_known:
         lines.append("the good photo is not known" if not region.prompt_file else "the good photo is not there")
     return lines

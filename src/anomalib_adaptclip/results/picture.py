@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from torch.nn.functional import interpolate
 
 from .geometry import Box, FileGeometry, Geometry
 from .heat_scale import HeatScale
@@ -129,6 +130,7 @@ def panels_of(
                 Panel(_counted(len(boxes)), outlined(pixels, values > scale.threshold, fitted(boxes, way.size, size)))
             )
     if truth is not None:
+        truth = truth.float() if anomaly_map is None else resized_mask(truth, anomaly_map)
         mask = map_on_panel(truth, geometry or whole(photo, truth), size) > 0.5
         panels.append(Panel("ground truth" if mask.any() else "ground truth: good", outlined(pixels, mask)))
     return panels
@@ -153,6 +155,11 @@ def whole(photo: torch.Tensor, values: torch.Tensor) -> Geometry:
 def map_on_panel(values: torch.Tensor, geometry: Geometry, size: tuple[int, int]) -> Pixels:
     """A map ``(h, w)`` in the pixels of a panel, NaN where the model did not see the photo."""
     return geometry.resized(size).to_file(values.detach().cpu().float(), outside=float("nan")).numpy()
+
+
+def resized_mask(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A mask ``(h, w)`` at the size of a map."""
+    return interpolate(mask.detach().cpu().float()[None, None], like.shape[-2:])[0, 0]
 
 
 def hatched(pixels: Pixels, where: Pixels) -> Pixels:

@@ -23,7 +23,11 @@ def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def shortened(text: str, width: float, letters: ImageFont.FreeTypeFont) -> str:
-    """The end of a text that fits into a width in pixels: of a path the file's name is what tells."""
+    """The end of a text that fits into a width in pixels: of a path the file's name is what tells.
+
+    What cannot be printed, such as a line break in a file's name, is a question mark.
+    """
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
     if letters.getlength(text) <= width:
         return text
     while text and letters.getlength(f"…{text}") > width:
