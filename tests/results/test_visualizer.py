@@ -11,13 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from anomalib.data import Folder, ImageBatch, ImageItem, PredictDataset
 from anomalib.engine import Engine
 from anomalib.visualization import ImageVisualizer
 from lightning.pytorch import Trainer
+from PIL import Image
 from torch.utils.data import DataLoader
+from torchvision.transforms.v2 import CenterCrop, RandomHorizontalFlip
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPTraining, PredictFolder
 from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
@@ -157,6 +160,127 @@ def test_a_full_disk_ends_the_run_with_its_name(
 def test_it_is_the_default_of_both_models(model: type[AdaptCLIP]) -> None:
     built = model(backbone="tiny", pretrained="seed-0", image_size=56, visualizer=True)
     assert isinstance(built.visualizer, AdaptCLIPVisualizer)
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, function: str = "render_picture") -> list[tuple[Any, ...]]:
+    """Arguments of the pictures that are drawn from now on."""
+    calls: list[tuple[Any, ...]] = []
+
+    def draw(*arguments: Any, **facts: Any) -> Image.Image:
+        calls.append((*arguments, facts))
+        return Image.new("RGB", (8, 8))
+
+    monkeypatch.setattr(f"anomalib_adaptclip.results.visualizer.{function}", draw)
+    return calls
+
+
+def test_a_run_has_one_scale_and_the_thresholds_that_it_found(
+    write_images: WriteImages, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = drawn(monkeypatch)
+    model = tiny(k_shot=2, few_shot_source=write_images("good", 2), calibration="normal")
+    engine().predict(model, data_path=write_images("query", 3))
+    record: Any = model.calibrator and model.calibrator.record
+    scales = {call[2] for call in calls}
+    assert len(calls) == 3
+    assert [scale.threshold for scale in scales] == pytest.approx([record.thresholds.pixel], abs=1e-6)
+    assert [scale.typical for scale in scales] == pytest.approx([record.pixel.typical])
+    assert calls[0][3].threshold == pytest.approx(record.thresholds.image, abs=1e-6)
+
+
+def test_maps_and_scores_are_raw(write_images: WriteImages, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = drawn(monkeypatch)
+    model = tiny(k_shot=2, few_shot_source=write_images("good", 2), calibration="normal")
+    queries = write_images("query", 1)
+    engine().predict(model, data_path=queries)
+    raw: Any = model.detect(model.image_input.read(sorted(queries.iterdir())))
+    torch.testing.assert_close(calls[0][1], raw.anomaly_map[0, 0], atol=1e-5, rtol=0)
+    assert calls[0][3].score == pytest.approx(float(raw.pred_score[0]), abs=1e-5)
+
+
+def test_without_calibration_there_is_no_verdict(
+    write_images: WriteImages, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = drawn(monkeypatch)
+    engine().predict(tiny(), data_path=write_images("query", 1))
+    [(_, _, scale, verdict, _)] = calls
+    assert (scale.threshold, verdict.threshold, verdict.is_abnormal) == (None, None, None)
+
+
+def test_deep_images_are_drawn_in_their_own_range(engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = drawn(monkeypatch)
+    (tmp_path / "query").mkdir()
+    Image.fromarray(np.full((40, 48), 2048, np.uint16)).save(tmp_path / "query" / "0.png")
+    engine().predict(tiny(white_level=4096), data_path=tmp_path / "query")
+    torch.testing.assert_close(calls[0][0], torch.full((3, 40, 48), 0.5))
+
+
+def test_ground_truth_is_shown_where_it_is(
+    write_images: WriteImages, engine: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    for name in ("good", "bad"):
+        write_images(f"root/{name}", 2)
+    (tmp_path / "root" / "mask").mkdir()
+    for index in range(2):
+        mask = np.zeros((40, 48), np.uint8)
+        mask[:20] = 255
+        Image.fromarray(mask).save(tmp_path / "root" / "mask" / f"{index:03}.png")
+    data = Folder(
+        "mine", root=tmp_path / "root", normal_dir="good", abnormal_dir="bad", mask_dir="mask", num_workers=0,
+        val_split_mode="same_as_test", normal_split_ratio=0.5,
+    )  # fmt: skip
+    calls = drawn(monkeypatch)
+    engine().test(tiny(), datamodule=data)
+    shares = [float(call[4]["truth"].mean()) for call in calls if "bad" in call[4]["name"]]
+    assert shares == pytest.approx([0.5, 0.5], abs=0.02)
+    assert None not in {call[3].threshold for call in calls}  # found by labels, before the test
+
+
+def test_maps_lie_where_the_crop_was(write_images: WriteImages, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = drawn(monkeypatch)
+    dataset = PredictDataset(write_images("query", 1))
+    dataset.transform = CenterCrop((20, 24))
+    engine().predict(tiny(), dataloaders=DataLoader(dataset, collate_fn=dataset.collate_fn))
+    photo, _, _, _, facts = calls[0]
+    assert photo.shape == (3, 40, 48)
+    assert facts["geometry"].box_to_file(0, 0, 56, 56) == (12, 10, 36, 30)
+
+
+def test_turned_images_are_shown_as_the_model_sees_them(
+    write_images: WriteImages, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = drawn(monkeypatch)
+    dataset = PredictDataset(write_images("query", 1))
+    dataset.transform = RandomHorizontalFlip(1)
+    engine().predict(tiny(), dataloaders=DataLoader(dataset, collate_fn=dataset.collate_fn))
+    photo, _, _, _, facts = calls[0]
+    assert (photo.shape, facts["geometry"]) == ((3, 56, 56), None)
+
+
+def test_images_in_memory_are_shown_without_normalisation(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = drawn(monkeypatch)
+    engine().predict(tiny(), dataloaders=DataLoader(InMemory(), collate_fn=ImageBatch.collate, batch_size=3))
+    levels = [float(call[0].mean()) for call in calls]
+    assert levels == pytest.approx([0, 1 / 3, 2 / 3], abs=1e-3)
+
+
+def test_names_are_those_below_the_folder(bank_layout: Path, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = drawn(monkeypatch)
+    engine().predict(tiny(), data_path=bank_layout)
+    assert [call[4]["name"] for call in calls] == IN_BANK
+
+
+def test_pictures_explain(write_images: WriteImages, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    visualizer = AdaptCLIPVisualizer(explain=True)
+    model = tiny(k_shot=1, few_shot_source=write_images("good", 1), visualizer=visualizer)
+    one = engine()
+    one.predict(model, data_path=write_images("query", 2))
+    with Image.open(Path(one.trainer.default_root_dir) / "images" / pictures(one)[0]) as picture:
+        assert picture.height > 800  # maps of the adapters, and the nearest good patch
+    calls = drawn(monkeypatch, "render_explanation")
+    one.predict(model, data_path=write_images("more", 1, size=(80, 96)))
+    region = calls[0][1].regions[0]
+    assert Path(region.prompt_file).name == "000.png"
 
 
 def test_anomalibs_own_can_be_given() -> None:

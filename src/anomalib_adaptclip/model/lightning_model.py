@@ -41,6 +41,7 @@ from .calibration import Calibration, require_calibration
 from .category_mixin import CategoryMixin
 from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
 from .clip_mixin import FrozenClipMixin, build_model, resolve_backbone
+from .explain_mixin import ExplainMixin
 from .export import WholeExportMixin
 from .fusion import Fusion
 from .given_arguments import require_arguments
@@ -52,7 +53,7 @@ from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
 
 
-class AdaptCLIP(FrozenClipMixin, CategoryMixin, WholeExportMixin, AnomalibModule):
+class AdaptCLIP(FrozenClipMixin, CategoryMixin, ExplainMixin, WholeExportMixin, AnomalibModule):
     """AdaptCLIP: zero- and few-shot anomaly detection on images of things it was never trained on.
 
     Args:

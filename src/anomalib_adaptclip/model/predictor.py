@@ -21,6 +21,7 @@ from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, e
 from anomalib_adaptclip.data.reading import require_images
 from anomalib_adaptclip.files.image_samples import ChannelOrder
 from anomalib_adaptclip.prompts.categories import category_of_folder
+from anomalib_adaptclip.results.explanation import Explanation
 from anomalib_adaptclip.results.geometry import FileGeometry
 from anomalib_adaptclip.results.verdicts import without_verdicts
 
@@ -120,9 +121,35 @@ class AdaptCLIPPredictor:
         Raises:
             ValueError: If the type, the shape or the range is another.
         """
+        return self._predict(self._checked(images, categories, channel_order), categories or None)
+
+    def explain(
+        self,
+        images: Any,  # noqa: ANN401
+        categories: Sequence[str] = (),
+        channel_order: ChannelOrder = "rgb",
+    ) -> list[Explanation]:
+        """Explain why images score as they do: by adapter, and by the nearest good patches.
+
+        Args:
+            images: As for a call.
+            categories: As for a call.
+            channel_order: As for a call.
+
+        Returns:
+            An explanation for each image. Boxes are in pixels of the model's input, ``explanation.in_file`` brings
+            them to those of a file; boxes of good photos are in pixels of their files.
+
+        Raises:
+            ValueError: As for a call.
+        """
+        inputs = self._checked(images, categories, channel_order)
+        return self.model.explain(inputs.to(self.model.device), categories or None)
+
+    def _checked(self, images: Any, categories: Sequence[str], channel_order: ChannelOrder) -> torch.Tensor:  # noqa: ANN401
         require_types(AdaptCLIPPredictor.__call__, {"categories": categories})
         require_choice("channel_order", channel_order, ChannelOrder)
-        return self._predict(self._preprocessed(images, channel_order), categories or None)
+        return self._preprocessed(images, channel_order)
 
     def _preprocessed(self, images: Any, channel_order: ChannelOrder) -> torch.Tensor:  # noqa: ANN401
         """Bring what a user gives to ``(B, 3, h, w)``."""

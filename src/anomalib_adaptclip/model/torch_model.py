@@ -30,7 +30,9 @@ from anomalib_adaptclip.clip import (
 )
 from anomalib_adaptclip.prompts.bank import PromptBank
 from anomalib_adaptclip.prompts.memory import Precision, PromptMemory, align_layers
+from anomalib_adaptclip.results.explanation import Explanation
 
+from .explanation import explain, maps_by_adapter
 from .finite import finite_output, finite_tokens
 from .fusion import Fusion, Prediction, alignment_map, average_layers, fuse
 from .model_options import ModelOptions
@@ -230,7 +232,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             if categories is not None:
                 msg = f"Got the categories {list(categories)} and no prompt bank that knows them. Leave them out."
                 raise ValueError(msg)
-            return self.predict(*self._encode_and_align(images), size)
+            return self.predict(*self.encode_and_align(images), size)
         if categories is None or len(categories) != len(images):
             msg = f"Each image needs its category: got {len(images)} images and {len(categories or ())} names."
             raise ValueError(msg)
@@ -278,36 +280,32 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Returns:
             As :meth:`forward`.
         """
-        predictions, alignment = self._predict_by_adapter(tokens, alignments, size)
+        predictions, alignment = self.predict_by_adapter(tokens, alignments, size)
         with without_autocast(tokens.global_token.device.type):
             return finite_output(fuse([*predictions.values()], alignment, self.options.fusion))
 
     @torch.no_grad()
     def maps_by_adapter(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What each adapter marks in a batch, to look at.
+        """Maps ``(B, 1, H, W)`` of preprocessed images ``(B, 3, H, W)``, in [0, 1].
 
-        Args:
-            images: Preprocessed images ``(B, 3, H, W)``.
-
-        Returns:
-            Maps ``(B, 1, H, W)`` in [0, 1] by the names of the adapters, or ``"plain"`` without any; with prompts
-            ``"alignment"``, if the fusion uses it; and ``"fused"``, which is smoothed, the map of :meth:`forward`.
+        By the names of the adapters, or ``"plain"`` without any; with prompts ``"alignment"``, if the fusion uses it;
+        and ``"fused"``, which is smoothed, the map of :meth:`forward`.
         """
-        tokens, alignments = self._encode_and_align(images)
-        predictions, alignment = self._predict_by_adapter(tokens, alignments, (images.shape[-2], images.shape[-1]))
-        maps = {name: prediction.anomaly_map for name, prediction in predictions.items()}
-        if alignment is not None and self.options.fusion == "published":
-            maps["alignment"] = alignment
-        return maps | {"fused": fuse([*predictions.values()], alignment, self.options.fusion).anomaly_map}
+        return maps_by_adapter(self, images)
 
-    def _encode_and_align(self, images: torch.Tensor) -> tuple[ImageTokens, list[Alignment]]:
+    def explain(self, images: torch.Tensor, threshold: float | None = None) -> list[Explanation]:
+        """Why preprocessed images ``(B, 3, H, W)`` score as they do; regions exceed a raw ``threshold`` if given."""
+        prompts = self.prompt_memory.tokens if self.prompt_memory.k_shot else None
+        return explain(self, images, [prompts] * len(images), threshold)
+
+    def encode_and_align(self, images: torch.Tensor) -> tuple[ImageTokens, list[Alignment]]:
         """Tokens of preprocessed images, and their alignments with the prompts in memory."""
         self.encode_texts()
         few_shot = self.prompt_memory.k_shot > 0
         tokens = self.encode(images, self.layers if few_shot else self.layers[-1:])
         return tokens, self.prompt_memory.align(tokens.layers) if few_shot else []
 
-    def _predict_by_adapter(
+    def predict_by_adapter(
         self, tokens: ImageTokens, alignments: Sequence[Alignment], size: Size
     ) -> tuple[dict[str, Prediction], torch.Tensor | None]:
         """What is fused: a prediction by each adapter, and with prompts the alignment map."""

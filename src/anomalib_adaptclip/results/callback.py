@@ -96,10 +96,16 @@ class ResultsCallback(Callback):
             self._file = None
 
 
-def transforms_of(trainer: Trainer, module: LightningModule) -> list[Any]:
-    """What is done to the images that a trainer predicts: by their data set, and by the model's pre-processor."""
-    loaders = trainer.predict_dataloaders
-    loader = loaders[0] if isinstance(loaders, list) else loaders  # anomalib predicts from one
+def transforms_of(trainer: Trainer, module: LightningModule, index: int = 0) -> list[Any]:
+    """What is done to the images that a trainer predicts or tests: by their data set, and by the pre-processor.
+
+    Args:
+        trainer: Trainer that has started.
+        module: Model with the pre-processor.
+        index: Which of the data loaders the images come from.
+    """
+    loaders = trainer.predict_dataloaders if trainer.predicting else trainer.test_dataloaders
+    loader = loaders[index] if isinstance(loaders, list) else loaders  # anomalib predicts from one
     dataset = getattr(loader, "dataset", None)
     own = getattr(dataset, "augmentations", None) or getattr(dataset, "transform", None)
     return [own, getattr(getattr(module, "pre_processor", None), "transform", None)]

@@ -56,6 +56,15 @@ class Geometry(NamedTuple):
         y0, y1 = _bounded(self.down.to_file(top), self.down.to_file(bottom), height)
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
+    def resized(self, size: Size) -> "Geometry":
+        """Geometry of the file scaled to a height and a width in pixels."""
+        down, across = self.size[0] / size[0], self.size[1] / size[1]
+        return Geometry(
+            size,
+            self.down._replace(scale=self.down.scale * down),
+            self.across._replace(scale=self.across.scale * across),
+        )
+
     def to_file(self, values: torch.Tensor, outside: float = 0.0) -> torch.Tensor:
         """Bring a map to the file's size, bilinear.
 

@@ -130,6 +130,11 @@ def picture_name(image_path: str, roots: Sequence[Path]) -> Path:
     return name if name.suffix == ".png" else name.with_name(f"{name.name}.png")
 
 
+def shown_name(image_path: str | None, roots: Sequence[Path]) -> str:
+    """What an image is called in its picture: its path below the first root that holds it, for others to read too."""
+    return picture_name(image_path, roots).with_name(Path(image_path).name).as_posix() if image_path else ""
+
+
 def absolute(path: str | Path) -> Path:
     """The absolute path without ``..``. Links stay, for their names are those that the user knows."""
     return Path(os.path.abspath(path))  # noqa: PTH100

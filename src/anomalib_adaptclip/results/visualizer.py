@@ -12,36 +12,57 @@ from anomalib.visualization import ImageVisualizer
 from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 
-from .picture_folder import PictureFolder, new_folder
+from .callback import transforms_of
+from .explanation import Explanation
+from .explanation_picture import render_explanation
+from .geometry import FileGeometry
+from .item_picture import ItemReader, plane
+from .picture import render_picture, whole
+from .picture_folder import PictureFolder, new_folder, shown_name
 from .picture_roots import image_roots
 
 logger = logging.getLogger(__name__)
 
 
 class AdaptCLIPVisualizer(ImageVisualizer):
-    """Draws as anomalib's visualizer does, one picture for each image under test or prediction.
+    """Draws one picture for each image under test or prediction.
+
+    A picture shows the photo in its own shape, the photo with the heat map, with the outlines of what exceeds the
+    threshold, and with the ground truth, where there is one; above them verdict, score and threshold; below them what
+    the colours mean, which is the same in all pictures of a run, see :func:`.heat_scale.heat_scale`. Without
+    calibration there are no outlines and no verdict, and the colours go from 0 to 1.
 
     Pictures of a run lie in ``images`` of its folder of results, or in ``output_dir``; where that holds files already,
     in ``images-2`` and so on. Their paths are those of the images below the data set or the predicted folder, with
     ``.png`` at the end. None replaces another.
 
     Args:
-        **kwargs: As for anomalib's ``ImageVisualizer``.
+        output_dir: Folder for the pictures.
+        explain: Show also why: what each adapter marks, and beside the most abnormal regions the nearest good patch,
+            cut out of the good photo. Each image goes through CLIP once more.
+        **fields: Arguments of anomalib's ``ImageVisualizer``, such as ``fields``. With any of them pictures look as it
+            draws them.
     """
 
-    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs)
+    def __init__(self, output_dir: str | Path | None = None, *, explain: bool = False, **fields: Any) -> None:  # noqa: ANN401
+        super().__init__(output_dir=output_dir, **fields)
+        self.explain = explain
+        self._is_anomalibs = bool(fields)
         self._pictures: PictureFolder | None = None
+        self._items: ItemReader | None = None
+        self._roots: list[Path] = []
+        self._geometries: dict[int, FileGeometry] = {}
         self._summary = ""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new folder, the same in all processes."""
-        self._pictures, self._summary = None, ""
+        self._pictures, self._items, self._summary, self._geometries = None, None, "", {}
         if getattr(pl_module, "visualizer", None) is not self:
             return  # a trainer keeps the visualizer of its last model
         wanted = Path(self.output_dir or Path(trainer.default_root_dir) / "images")
         folder = new_folder(wanted) if trainer.is_global_zero else wanted
-        self._pictures = PictureFolder(trainer.strategy.broadcast(folder), image_roots(trainer))
+        self._roots = image_roots(trainer)
+        self._pictures = PictureFolder(trainer.strategy.broadcast(folder), self._roots)
 
     on_predict_start = on_test_start
 
@@ -59,23 +80,52 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         Raises:
             OSError: If a picture cannot be written.
         """
-        del trainer, pl_module, outputs, batch_idx, dataloader_idx
-        for item in batch if self._pictures else ():
-            picture = self.render(item)
-            if self._pictures and picture is not None:
+        del outputs, batch_idx
+        if self._pictures is None:
+            return
+        if self._items is None:  # only now the model has its thresholds
+            self._items = ItemReader(pl_module)
+        if dataloader_idx not in self._geometries:
+            self._geometries[dataloader_idx] = FileGeometry(transforms_of(trainer, pl_module, dataloader_idx))
+        explanations = pl_module.explain_batch(batch) if self._explains(pl_module) else [None] * len(batch)
+        for item, explanation in zip(batch, explanations, strict=True):
+            picture = self.render(item, self._geometries[dataloader_idx], explanation)
+            if picture is not None:
                 self._pictures.save(picture, item.image_path)
 
-    def render(self, item: Any) -> Image.Image | None:  # noqa: ANN401
-        """Draw an image with its map and mask.
+    def _explains(self, model: Any) -> bool:  # noqa: ANN401
+        return self.explain and not self._is_anomalibs and hasattr(model, "explain_batch")
+
+    def render(
+        self,
+        item: Any,  # noqa: ANN401
+        files: FileGeometry | None = None,
+        explanation: Explanation | None = None,
+    ) -> Image.Image | None:
+        """Draw an image with its map, its verdict and its ground truth.
 
         Args:
             item: anomalib's ``ImageItem`` with predictions.
+            files: Knows what was done to the images. By default they were resized as a whole.
+            explanation: Why it scores so, to be shown too; boxes in pixels of the model's input.
 
         Returns:
             The picture, None if there is nothing to draw.
         """
-        picture = self.visualize(item)
-        return picture if isinstance(picture, Image.Image) else None
+        if self._is_anomalibs:
+            picture = self.visualize(item)
+            return picture if isinstance(picture, Image.Image) else None
+        items = self._items or ItemReader(None)
+        view, verdict = items.view(item, files or FileGeometry()), items.verdict(item)
+        facts: Any = {
+            "geometry": view.geometry,
+            "truth": None if item.gt_mask is None else plane(item.gt_mask),
+            "name": shown_name(item.image_path, self._roots),
+        }
+        if explanation is None:
+            return render_picture(view.photo, items.raw_map(item), items.scale, verdict, **facts)
+        way = view.geometry or whole(view.photo, explanation.anomaly_map)
+        return render_explanation(view.photo, explanation.in_file(way), items.scale, verdict, items.read, **facts)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the pictures of all processes."""

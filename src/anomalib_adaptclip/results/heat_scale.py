@@ -1,0 +1,155 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Colours of heat maps that mean the same in all pictures of a run: anchored at what is normal and at the threshold."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from anomalib.post_processing import PostProcessor
+from matplotlib import colormaps
+from numpy.typing import NDArray
+
+COLOUR_MAP = "inferno"  # its brightness rises evenly, so that the colour-blind can read it too
+_OPACITY = ([0.0, 0.5, 1.0], [0.0, 0.55, 0.9])  # of positions on the scale
+_BEYOND = 2.0  # the end is so much farther beyond the threshold than the typical level is below it
+_LEAST_STEP = 1e-4  # between the marks of a scale
+_SMALLEST = 1e-6  # probabilities nearer to 0 or 1 have the log-odds of this one
+
+
+@dataclass(frozen=True)
+class HeatScale:
+    """Where the colours of heat maps lie among the map's raw values.
+
+    Attributes:
+        typical: Up to here the heat map is clear: what the maps of good images typically reach.
+        threshold: Middle of the colours: pixels above are abnormal. None without calibration.
+        end: From here on the colour is saturated.
+
+    Raises:
+        ValueError: If the three do not ascend.
+    """
+
+    typical: float = 0.0
+    threshold: float | None = None
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the order."""
+        marks = [mark for mark in (self.typical, self.threshold, self.end) if mark is not None]
+        if not all(low < high for low, high in pairwise(marks)):
+            msg = f"A heat scale needs typical < threshold < end, all finite; got {marks}."
+            raise ValueError(msg)
+
+    @property
+    def middle(self) -> float:
+        """Value in the middle of the colours; without a threshold a quarter of the way, for most maps stay low."""
+        return self.typical + (self.end - self.typical) / 4 if self.threshold is None else self.threshold
+
+    def position(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Place raw values on the scale.
+
+        Args:
+            values: Raw values of a map, of any shape.
+
+        Returns:
+            Of the same shape: 0 at the typical level and below, 0.5 at the middle, 1 at the end and above.
+        """
+        return np.interp(values, [self.typical, self.middle, self.end], [0, 0.5, 1])
+
+    def over(self, photo: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+        """Lay the colours of a map over a photo.
+
+        Args:
+            photo: ``(H, W, 3)``, uint8.
+            values: Raw values ``(H, W)`` of the map.
+
+        Returns:
+            ``(H, W, 3)``, uint8.
+        """
+        position = self.position(values)
+        opacity = np.interp(position, *_OPACITY)[..., None]
+        blended = photo * (1 - opacity) + colours(position) * opacity
+        return blended.round().astype(np.uint8)
+
+
+def colours(position: NDArray[Any]) -> NDArray[Any]:
+    """Colours ``(..., 3)`` from 0 to 255 of positions from 0 to 1."""
+    table = np.asarray(colormaps[COLOUR_MAP](np.linspace(0, 1, 256)))[:, :3] * 255
+    return np.asarray(table[(position * 255).round().astype(np.intp)])
+
+
+@dataclass(frozen=True)
+class RawScale:
+    """The way from a post-processor's normalised values back to the model's own.
+
+    Attributes:
+        middle: Raw value of the normalised 0.5.
+        reach: Raw distance of the normalised 0 and 1.
+        threshold: Raw value that abnormal ones exceed. NaN without calibration.
+    """
+
+    middle: float = 0.5
+    reach: float = 1.0
+    threshold: float = math.nan
+
+    def raw(self, normalised: Any) -> Any:  # noqa: ANN401  # a number or a tensor
+        """The model's own value of a normalised one."""
+        return self.middle + (normalised - 0.5) * self.reach
+
+
+def raw_scale(post_processor: object, kind: str) -> RawScale:
+    """Read how a post-processor normalises.
+
+    Args:
+        post_processor: anomalib's; any other leaves values as they are, and has no threshold.
+        kind: ``"image"`` or ``"pixel"``.
+    """
+    if not isinstance(post_processor, PostProcessor):
+        return RawScale()
+    middle = float(getattr(post_processor, f"{kind}_threshold"))
+    reach = float(getattr(post_processor, f"{kind}_max") - getattr(post_processor, f"{kind}_min"))
+    if not post_processor.enable_normalization or math.isnan(middle + reach):
+        return RawScale()
+    scale = RawScale(middle, reach or 1.0)
+    cut = float(getattr(post_processor, f"normalized_{kind}_threshold"))
+    return RawScale(middle, scale.reach, scale.raw(cut))
+
+
+def heat_scale(model: Any) -> HeatScale:  # noqa: ANN401  # the packages below do not know it
+    """The scale of a model's heat maps.
+
+    With ``calibration="normal"`` the typical level is what the maps of the good images reach typically when they are
+    compared with one another, and the end lies beyond the threshold, in log-odds twice as far as the typical level
+    below. With thresholds of another origin the scale goes from the lowest to the largest value that they were found
+    on, within [0, 1]. Without calibration it goes from 0 to 1, and its middle is 0.25.
+
+    Args:
+        model: An ``AdaptCLIP``, or another model of anomalib.
+    """
+    post_processor: Any = getattr(model, "post_processor", None)
+    scale = raw_scale(post_processor, "pixel")
+    threshold = scale.threshold
+    if math.isnan(threshold):
+        return HeatScale()
+    record = getattr(getattr(model, "calibrator", None), "record", None)
+    if record is None:
+        return _ascending(
+            max(0.0, float(post_processor.pixel_min)), threshold, min(1.0, float(post_processor.pixel_max))
+        )
+    step = max(0.0, _logit(threshold) - record.pixel.mean)
+    end = torch.tensor(_logit(threshold) + _BEYOND * step).sigmoid()
+    return _ascending(record.pixel.typical, threshold, float(end))
+
+
+def _ascending(typical: float, threshold: float, end: float) -> HeatScale:
+    """A scale around a threshold, whose other marks keep a distance from it."""
+    return HeatScale(min(typical, threshold - _LEAST_STEP), threshold, max(end, threshold + _LEAST_STEP))
+
+
+def _logit(value: float) -> float:
+    return float(torch.tensor(value, dtype=torch.float64).clamp(_SMALLEST, 1 - _SMALLEST).logit())

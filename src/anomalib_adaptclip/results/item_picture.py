@@ -1,0 +1,118 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From an item of anomalib with predictions to what a picture of it takes.
+
+Letters: H and W pixels of the photo, h and w of the map.
+"""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torchvision.transforms.v2 import Normalize
+
+from anomalib_adaptclip.files.image_reader import ImageReader
+
+from .geometry import FileGeometry, Geometry
+from .heat_scale import RawScale, heat_scale, raw_scale
+from .picture import Verdict
+
+
+class View(NamedTuple):
+    """A photo and where the model's map lies in it.
+
+    Attributes:
+        photo: ``(3, H, W)`` in [0, 1].
+        geometry: None if the map lies all over it.
+    """
+
+    photo: torch.Tensor
+    geometry: Geometry | None
+
+
+class ItemReader:
+    """Reads items of a model: photos from their files, maps and scores as the model gave them.
+
+    Args:
+        model: An ``AdaptCLIP``, or another model of anomalib.
+
+    Attributes:
+        scale: Colours of its maps.
+        read: Reads a photo's file, ``(3, H, W)`` in [0, 1], as the model does.
+    """
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401  # the packages below do not know it
+        self.scale = heat_scale(model)
+        self._images = raw_scale(getattr(model, "post_processor", None), "image")
+        self._pixels = raw_scale(getattr(model, "post_processor", None), "pixel")
+        self._good = getattr(getattr(getattr(model, "calibrator", None), "record", None), "image", None)
+        reader: ImageReader = getattr(model, "image_reader", None) or ImageReader()
+        self.read = reader.read
+        self._normalize = _normalize_of(getattr(getattr(model, "pre_processor", None), "transform", None))
+
+    def view(self, item: Any, files: FileGeometry) -> View:  # noqa: ANN401
+        """The photo of an item as its file shows it.
+
+        Where there is no such file, or its images are turned or warped, the model's input is shown instead.
+
+        Args:
+            item: anomalib's ``ImageItem``.
+            files: Knows what was done to the images of files.
+
+        Raises:
+            ValueError: If the file cannot be read.
+        """
+        path, values = item.image_path, item.anomaly_map
+        size = (torch.as_tensor(item.image if values is None else values)).shape[-2:]
+        if path and Path(path).is_file():
+            photo = self.read(path)
+            try:
+                return View(photo, files.of((photo.shape[-2], photo.shape[-1]), (size[0], size[1])))
+            except ValueError:
+                pass
+        return View(self.input_photo(torch.as_tensor(item.image)), None)
+
+    def input_photo(self, image: torch.Tensor) -> torch.Tensor:
+        """The model's input ``(3, h, w)`` as a photo: without the pre-processor's normalisation, in [0, 1]."""
+        image = image.detach().cpu().float()
+        if self._normalize is not None:
+            mean, std = (torch.tensor(part).view(-1, 1, 1) for part in (self._normalize.mean, self._normalize.std))
+            image = image * std + mean
+        return image.clamp(0, 1)
+
+    def raw_map(self, item: Any) -> torch.Tensor | None:  # noqa: ANN401
+        """The map ``(h, w)`` of an item as the model gave it, None without one."""
+        return None if item.anomaly_map is None else plane(self._pixels.raw(torch.as_tensor(item.anomaly_map)))
+
+    def verdict(self, item: Any) -> Verdict:  # noqa: ANN401
+        """What is said of an item."""
+        return verdict_of(item.pred_score, item.pred_label, self._images, self._good)
+
+
+def verdict_of(score: Any, label: Any, images: RawScale, good: Any) -> Verdict:  # noqa: ANN401
+    """What is said of an image.
+
+    Args:
+        score: Score as the post-processor left it, None without one.
+        label: Label, None without one.
+        images: The way back to the model's score.
+        good: ``NormalScores`` of images, None where they are not known.
+    """
+    raw = None if score is None else float(images.raw(float(score)))
+    if math.isnan(images.threshold) or label is None or math.isnan(float(label)):
+        return Verdict(raw)
+    share = good.share_above(raw) if good is not None and raw is not None else None
+    return Verdict(raw, images.threshold, bool(label), share)
+
+
+def plane(values: Any) -> torch.Tensor:  # noqa: ANN401
+    """A map or mask as ``(h, w)`` floats, on the CPU."""
+    values = torch.as_tensor(values).detach().cpu().float()
+    return values.reshape(values.shape[-2:])
+
+
+def _normalize_of(transform: Any) -> Normalize | None:  # noqa: ANN401
+    steps = getattr(transform, "transforms", [transform])
+    return next((step for step in steps if isinstance(step, Normalize)), None)
