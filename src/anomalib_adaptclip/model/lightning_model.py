@@ -50,7 +50,7 @@ from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
 
 
-class AdaptCLIP(FrozenClipMixin, ExplainMixin, WholeExportMixin, AnomalibModule):
+class AdaptCLIP(ExplainMixin, FrozenClipMixin, WholeExportMixin, AnomalibModule):
     """AdaptCLIP: zero- and few-shot anomaly detection on images of things it was never trained on.
 
     Args:
