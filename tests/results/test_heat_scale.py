@@ -58,7 +58,7 @@ def test_marks_must_ascend(marks: tuple[float, float, float]) -> None:
 def test_raw_values_come_back_from_normalised_ones(sensitivity: float) -> None:
     made = post_processor(pixel_sensitivity=sensitivity)
     values = torch.tensor([0.25, 0.3, 0.6])
-    normalised = made._normalize(values, made.pixel_min, made.pixel_max, made.pixel_threshold)
+    normalised: Any = made._normalize(values, made.pixel_min, made.pixel_max, made.pixel_threshold)
     scale = raw_scale(made, "pixel")
     torch.testing.assert_close(scale.raw(normalised), values)
     torch.testing.assert_close(values > scale.threshold, normalised > made.normalized_pixel_threshold)

@@ -17,6 +17,7 @@ import torch
 from anomalib.data import Folder, ImageBatch, ImageItem, PredictDataset
 from anomalib.engine import Engine
 from anomalib.visualization import ImageVisualizer
+from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -281,6 +282,18 @@ def test_pictures_explain(write_images: WriteImages, engine: Any, monkeypatch: p
     one.predict(model, data_path=write_images("more", 1, size=(80, 96)))
     region = calls[0][1].regions[0]
     assert Path(region.prompt_file).name == "000.png"
+
+
+@pytest.mark.parametrize(("options", "is_ours"), [({}, True), ({"fields": ["image"]}, False)])
+def test_the_command_line_gives_the_defaults_of_anomalibs_arguments(options: dict[str, Any], is_ours: bool) -> None:
+    parser = ArgumentParser()
+    parser.add_class_arguments(AdaptCLIPVisualizer, "visualizer")
+    config = parser.parse_object({"visualizer": {"explain": True, **options}})
+    made = parser.instantiate_classes(config).visualizer
+    made.visualize = lambda _: Image.new("RGB", (8, 8))
+    picture = made.render(ImageItem(image=torch.zeros(3, 56, 56), anomaly_map=torch.zeros(56, 56)))
+    assert made.explain
+    assert (picture.size != (8, 8)) == is_ours
 
 
 def test_anomalibs_own_can_be_given() -> None:

@@ -14,6 +14,7 @@ from anomalib.data import Batch
 from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank
 from anomalib_adaptclip.prompts.categories import categories_of
+from anomalib_adaptclip.prompts.selection import Shots
 from anomalib_adaptclip.results.explanation import Explanation, Region
 from anomalib_adaptclip.results.geometry import FileGeometry
 from anomalib_adaptclip.results.heat_scale import raw_scale
@@ -28,12 +29,12 @@ else:
 
 
 class ExplainMixin(_Host):
-    """Methods of AdaptCLIP that explain predictions; to stand beside :class:`FrozenClipMixin`."""
+    """Methods of AdaptCLIP that explain predictions; to stand before :class:`FrozenClipMixin`."""
 
     model: AdaptCLIPModel
     image_reader: ImageReader
     prompt_bank: PromptBank | None
-    prompt_files: list[str]
+    shots: Shots
     category_of: Callable[[str], str] | None
     _categories: dict[str, str]
 
@@ -79,9 +80,9 @@ class ExplainMixin(_Host):
 
     def _with_file(self, region: Region, files: FileGeometry, size: tuple[int, int]) -> Region:
         """Add the good photo's file, and bring the box to it; no box where the file cannot be read any more."""
-        if region.shot is None or region.prompt_box is None or region.shot >= len(self.prompt_files):
+        if region.shot is None or region.prompt_box is None or region.shot >= len(self.shots.files):
             return region
-        file = self.prompt_files[region.shot]
+        file = self.shots.files[region.shot]
         try:
             box = files.of(self.image_reader.size(file), size).box_to_file(*region.prompt_box)
         except (ValueError, OSError):  # it has gone, or its images are turned or warped

@@ -59,7 +59,7 @@ class HeatScale:
         Returns:
             Of the same shape: 0 at the typical level and below, 0.5 at the middle, 1 at the end and above.
         """
-        return np.interp(values, [self.typical, self.middle, self.end], [0, 0.5, 1])
+        return np.asarray(np.interp(values, [self.typical, self.middle, self.end], [0, 0.5, 1]))
 
     def over(self, photo: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
         """Lay the colours of a map over a photo.
@@ -74,7 +74,7 @@ class HeatScale:
         position = self.position(values)
         opacity = np.interp(position, *_OPACITY)[..., None]
         blended = photo * (1 - opacity) + colours(position) * opacity
-        return blended.round().astype(np.uint8)
+        return np.asarray(blended.round().astype(np.uint8))
 
 
 def colours(position: NDArray[Any]) -> NDArray[Any]:

@@ -109,8 +109,8 @@ def verdict_of(score: Any, label: Any, images: RawScale, good: Any) -> Verdict: 
 
 def plane(values: Any) -> torch.Tensor:  # noqa: ANN401
     """A map or mask as ``(h, w)`` floats, on the CPU."""
-    values = torch.as_tensor(values).detach().cpu().float()
-    return values.reshape(values.shape[-2:])
+    one: torch.Tensor = torch.as_tensor(values).detach().cpu().float()
+    return one.reshape(one.shape[-2:])
 
 
 def _normalize_of(transform: Any) -> Normalize | None:  # noqa: ANN401

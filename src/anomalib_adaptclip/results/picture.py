@@ -276,7 +276,7 @@ def legend_strip(scale: HeatScale, unit: int) -> Image.Image:
 
 
 def _line_of(pixels: Pixels) -> int:
-    return max(2, round(max(pixels.shape) / 300))
+    return max(2, round(max(pixels.shape[0], pixels.shape[1]) / 300))
 
 
 def _counted(regions: int) -> str:

@@ -4,6 +4,7 @@
 """A visualizer that loses no picture, whatever the images' names, and however many runs a model makes."""
 
 import logging
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,15 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         output_dir: Folder for the pictures.
         explain: Show also why: what each adapter marks, and beside the most abnormal regions the nearest good patch,
             cut out of the good photo. Each image goes through CLIP once more.
-        **fields: Arguments of anomalib's ``ImageVisualizer``, such as ``fields``. With any of them pictures look as it
-            draws them.
+        **fields: Arguments of anomalib's ``ImageVisualizer``, such as ``fields``. With any other than its defaults
+            pictures look as it draws them.
     """
 
     def __init__(self, output_dir: str | Path | None = None, *, explain: bool = False, **fields: Any) -> None:  # noqa: ANN401
         super().__init__(output_dir=output_dir, **fields)
         self.explain = explain
-        self._is_anomalibs = bool(fields)
+        defaults = signature(ImageVisualizer).parameters  # which the command line passes, too
+        self._is_anomalibs = any(value != defaults[name].default for name, value in fields.items())
         self._pictures: PictureFolder | None = None
         self._items: ItemReader | None = None
         self._roots: list[Path] = []
@@ -87,14 +89,15 @@ class AdaptCLIPVisualizer(ImageVisualizer):
             self._items = ItemReader(pl_module)
         if dataloader_idx not in self._geometries:
             self._geometries[dataloader_idx] = FileGeometry(transforms_of(trainer, pl_module, dataloader_idx))
-        explanations = pl_module.explain_batch(batch) if self._explains(pl_module) else [None] * len(batch)
-        for item, explanation in zip(batch, explanations, strict=True):
+        for item, explanation in zip(batch, self._explained(pl_module, batch), strict=True):
             picture = self.render(item, self._geometries[dataloader_idx], explanation)
             if picture is not None:
                 self._pictures.save(picture, item.image_path)
 
-    def _explains(self, model: Any) -> bool:  # noqa: ANN401
-        return self.explain and not self._is_anomalibs and hasattr(model, "explain_batch")
+    def _explained(self, model: Any, batch: Any) -> list[Explanation | None]:  # noqa: ANN401
+        if self.explain and hasattr(model, "explain_batch"):
+            return list(model.explain_batch(batch))
+        return [None] * len(batch)
 
     def render(
         self,
