@@ -8,7 +8,10 @@ thresholds by leaving one out, as ``calibration: normal`` does, and is then meas
 is that of normal images with any marked pixel. F1 is that of images, next to the largest that any threshold reaches,
 which is fitted on the labels of the very test images. Every image is encoded once.
 
-    python benchmarks/calibration.py                                     # 24 categories, 20 draws
+With ``--bank_draws`` the same is measured of a prompt bank of all categories, made by ``add_to_bank`` out of the
+largest number of shots, each image judged by the thresholds of its category.
+
+    python benchmarks/calibration.py --bank_draws 2                      # 24 categories, 20 draws
     python benchmarks/calibration.py --categories gear --draws 5         # a quick look
 """
 
@@ -16,16 +19,18 @@ import argparse
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from anomalib.data.utils import LabelName
 
-from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
+from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, PromptBank, SyntheticDefects
 from anomalib_adaptclip.clip import ImageTokens, join_tokens
 from anomalib_adaptclip.files.image_reader import read_image
+from anomalib_adaptclip.model.bank_calibration import BankCalibrator
 from anomalib_adaptclip.model.calibration import make_variants, score_with
-from anomalib_adaptclip.model.thresholds import prediction_bound
+from anomalib_adaptclip.model.thresholds import normal_scores
 
 
 class Measured(NamedTuple):
@@ -46,7 +51,8 @@ class Category(NamedTuple):
     labels: torch.Tensor
 
 
-def encode(model: AdaptCLIP, category: str, args: argparse.Namespace) -> Category:
+@contextmanager
+def generated(category: str, args: argparse.Namespace) -> Iterator[SyntheticDefects]:
     with tempfile.TemporaryDirectory() as root:
         data = SyntheticDefects(
             root,
@@ -57,19 +63,38 @@ def encode(model: AdaptCLIP, category: str, args: argparse.Namespace) -> Categor
         )
         data.prepare_data()
         data.setup()
-        core = model.model
-        transform: Any = getattr(model.pre_processor, "transform", None)
-        train = [
-            core.encode(transform(make_variants(read_image(path))), core.layers)
-            for path in data.train_data.samples.image_path
-        ]
-        samples = data.test_data.samples
-        tests = join_tokens(
-            [core.encode(transform(read_image(path).unsqueeze(0)), core.layers) for path in samples.image_path]
-        )
-        labels = torch.tensor((samples.label_index == LabelName.ABNORMAL).to_numpy())
+        yield data
+
+
+def encode(model: AdaptCLIP, data: SyntheticDefects) -> Category:
+    core = model.model
+    transform: Any = getattr(model.pre_processor, "transform", None)
+    train = [
+        core.encode(transform(make_variants(read_image(path))), core.layers)
+        for path in data.train_data.samples.image_path
+    ]
+    samples = data.test_data.samples
+    tests = join_tokens(
+        [core.encode(transform(read_image(path).unsqueeze(0)), core.layers) for path in samples.image_path]
+    )
     packed = torch.cat([core.prompt_memory.pack([layer[:1] for layer in tokens.layers]) for tokens in train], dim=1)
-    return Category(train, packed, tests, labels)
+    return Category(train, packed, tests, labels_of(data))
+
+
+def labels_of(data: SyntheticDefects) -> torch.Tensor:
+    return torch.tensor((data.test_data.samples.label_index == LabelName.ABNORMAL).to_numpy())
+
+
+def measure_in_bank(model: AdaptCLIP, bank: PromptBank, data: SyntheticDefects, drawn: list[int]) -> Measured:
+    files = data.train_data.samples.image_path.tolist()
+    model.add_to_bank(data.category, [files[index] for index in drawn], bank)
+    model.prompt_bank = bank
+    images = model.read_images(data.test_data.samples.image_path.tolist())
+    found: Any = model.detect(images, [data.category] * len(images))
+    model.prompt_bank = None
+    scores, maps, labels = found.pred_score, found.anomaly_map.flatten(1).amax(dim=1), labels_of(data)
+    rates = [(values[~labels] > 0.5).float().mean().item() for values in (scores, maps)]
+    return Measured(*rates, f1(scores > 0.5, labels), max(f1(scores >= threshold, labels) for threshold in scores))
 
 
 def measure(model: AdaptCLIPModel, data: Category, drawn: list[int], size: tuple[int, int], rate: float) -> Measured:
@@ -79,7 +104,7 @@ def measure(model: AdaptCLIPModel, data: Category, drawn: list[int], size: tuple
             for index in drawn
         ]
     )
-    thresholds = [prediction_bound(part, rate) for part in values.unbind(dim=-1)]
+    thresholds = [normal_scores(part).bound(rate) for part in values.unbind(dim=-1)]
     prompts = data.prompts[:, drawn]
     found = score_with(model, data.tests, prompts, size)  # (N, 2)
     normal = found[~data.labels]
@@ -109,29 +134,41 @@ def main() -> None:
     parser.add_argument("--train_images", type=int, default=40)
     parser.add_argument("--normal_images", type=int, default=20)
     parser.add_argument("--defect_images", type=int, default=1, help="of each kind of defect")
+    parser.add_argument("--bank_draws", type=int, default=0, help="draws that are measured in a prompt bank, too")
     args = parser.parse_args()
 
     logging.disable(logging.WARNING)
     model = AdaptCLIP(backbone=args.backbone, image_size=args.image_size).eval()
     model.prepare()
     size: Any = model.input_size
-    measured: dict[int, list[Measured]] = {shots: [] for shots in args.shots}
+    measured: dict[str, list[Measured]] = {}
+    banks = [PromptBank(model.model, args.backbone) for _ in range(args.bank_draws)]
+    model.calibrator = calibrator = BankCalibrator(args.rate)
+    calibrator.identity = model.scoring_identity
     with torch.inference_mode():
         for category in args.categories:
-            data = encode(model, category, args)
-            for shots, found in measured.items():
-                own = [measure(model.model, data, drawn, size, args.rate) for drawn in draws(args, shots)]
-                found.extend(own)
-                means = torch.tensor(own).mean(dim=0).tolist()
-                print(f"{category:12} k = {shots}: " + " ".join(f"{mean:.3f}" for mean in means), flush=True)
+            with generated(category, args) as data:
+                tokens = encode(model, data)
+                own = {
+                    str(shots): [measure(model.model, tokens, drawn, size, args.rate) for drawn in draws(args, shots)]
+                    for shots in args.shots
+                }
+                if banks:
+                    shots = max(args.shots)
+                    pairs = zip(banks, draws(args, shots), strict=False)
+                    own[f"{shots}, in a bank"] = [measure_in_bank(model, bank, data, drawn) for bank, drawn in pairs]
+            for name, found in own.items():
+                measured.setdefault(name, []).extend(found)
+                means = torch.tensor(found).mean(dim=0).tolist()
+                print(f"{category:12} k = {name}: " + " ".join(f"{mean:.3f}" for mean in means), flush=True)
     print(
         f"\n{args.backbone}, {size[0]} px, {len(args.categories)} categories, {args.draws} draws, rate {args.rate:g}\n"
     )
     print("| shots | false positives, images | false positives, maps | F1 of images | F1, threshold fitted on labels |")
     print("|---|---|---|---|---|")
-    for shots, found in measured.items():
+    for name, found in measured.items():
         image_rate, pixel_rate, own_f1, best = torch.tensor(found).mean(dim=0).tolist()
-        print(f"| {shots} | {image_rate:.1%} | {pixel_rate:.1%} | {own_f1:.3f} | {best:.3f} |")
+        print(f"| {name} | {image_rate:.1%} | {pixel_rate:.1%} | {own_f1:.3f} | {best:.3f} |")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,9 @@ def prediction_rows(
     masks = predictions.pred_mask
     boxes: Iterable[list[Box]] = [[]] * len(paths)
     if masks is not None:
-        boxes = (_boxes(mask, path, geometry) for mask, path in zip(masks.cpu().flatten(0, -3), paths, strict=True))
+        judged = [label is not None or predictions.pred_label is None for label in labels]
+        rows = zip(masks.cpu().flatten(0, -3), paths, judged, strict=True)
+        boxes = (_boxes(mask, path, geometry) if has_verdict else [] for mask, path, has_verdict in rows)
     return [PredictionRow(*row) for row in zip(map(str, paths), scores, labels, boxes, strict=True)]
 
 
