@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from .parser import COMMANDS, NAME, Command, build_parser, normalize
+from jsonargparse import ArgumentError
+
+from .parser import COMMANDS, NAME, Command, build_parser, describe_error, normalize
 from .streams import guard_streams
 
 
@@ -26,7 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = normalize(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     # Defaults would override the values of a checkpoint, so predict gets only what was given.
-    parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
+    try:
+        parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
+    except ArgumentError as error:
+        parser.exit(2, f"{NAME}: {describe_error(error, given)}\n")
     _ignore_warnings_of_hosts()
     try:
         return _run(COMMANDS[parsed.subcommand], parsed[parsed.subcommand].as_dict())
