@@ -11,7 +11,7 @@ _KEY = re.compile(r'Parser key "(?P<key>[^"]+)":')
 _MISSING = re.compile(r"Option '(?:[^'.]+\.)?(?P<name>[^']+)' is required but not provided or its value is None\.")
 _GIVEN = ("Given value: ", "Got value: ")
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping {name: value}"}
-_LONGEST = 200  # of what was given, in characters
+_LONGEST, _LONGEST_FAILURE = 200, 900  # characters of what was given, and of what happened
 
 
 def in_words(hint: Any) -> str:  # noqa: ANN401  # types know no type of annotations
@@ -43,6 +43,14 @@ def in_one_line(message: str, hints: dict[str, Any]) -> str:
         return f"{key['key']} must be {in_words(hints[key['key']])}; got {_shortened(given)}."
     text = _shortened(message)
     return text if text.endswith(".") else f"{text}."
+
+
+def describe_failure(error: Exception) -> str:
+    """Say in one line what went wrong in a command, also where the system says it."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {_shortened(str(error.filename))}. Check the path, and that it may be used."
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST_FAILURE else f"{text[:_LONGEST_FAILURE]}..."
 
 
 def _shortened(text: str) -> str:

@@ -12,6 +12,8 @@ from anomalib.visualization import ImageVisualizer
 from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 
+from anomalib_adaptclip.argument_types import require_types
+
 from .picture_folder import PictureFolder, new_folder
 from .picture_roots import image_roots
 
@@ -30,6 +32,7 @@ class AdaptCLIPVisualizer(ImageVisualizer):
     """
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+        require_types(ImageVisualizer.__init__, kwargs)
         super().__init__(**kwargs)
         self._pictures: PictureFolder | None = None
         self._summary = ""
