@@ -121,5 +121,5 @@ def _fits_class(value: object, cls: Any) -> bool:  # noqa: ANN401
 
 
 def _abbreviated(value: object) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 100 else f"{text[:100]}..."

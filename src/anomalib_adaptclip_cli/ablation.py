@@ -62,6 +62,7 @@ def ablation(
     chosen = read_rows(configs or find_configs(), _numbers(rows))
     overrides = Namespace(**{key: value for key, value in given.items() if value is not None})  # type: ignore[no-untyped-call]
     for row in chosen:
+        _require_buildable(row.config.model.init_args.as_dict() | overrides.as_dict())
         row.config.model.init_args.update(overrides)
     results = run_rows(chosen, options, output, accelerator=accelerator, precision=precision)
     Console().print(build_table(results, f"{datamodule.name}, in percent"))
@@ -69,6 +70,15 @@ def ablation(
     for result in failed:
         say(f"Row {result.number} failed: {result.error}")
     return int(bool(failed))
+
+
+def _require_buildable(arguments: dict[str, Any]) -> None:
+    """Check what would let a row fail, before the first one is run."""
+    from anomalib_adaptclip.argument_types import require_at_least
+    from anomalib_adaptclip.model.clip_mixin import resolve_backbone
+
+    resolve_backbone(arguments["backbone"], arguments["image_size"])
+    require_at_least(1, epochs=arguments["epochs"])
 
 
 def _numbers(rows: str | None) -> list[int] | None:

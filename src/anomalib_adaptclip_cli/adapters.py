@@ -33,11 +33,13 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
     from anomalib_adaptclip.adapters.adapter_file import read_adapter_file
     from anomalib_adaptclip.adapters.published_layout import export_published
     from anomalib_adaptclip.clip import load_clip
+    from anomalib_adaptclip.files.atomic import require_file
     from anomalib_adaptclip.model.clip_mixin import build_model
     from anomalib_adaptclip.model.model_options import ModelOptions
 
     file = read_adapter_file(adapters)
     _require_expressible(file, published)
+    require_file(published)
     loaded = load_clip(file.header.backbone, pretrained or file.header.weights)
     file.require_same_clip(loaded.identity())
     model = build_model(loaded.clip, loaded.backbone, file.applied_to(ModelOptions()))

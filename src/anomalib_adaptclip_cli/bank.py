@@ -57,10 +57,12 @@ def bank_add(
         OSError: If the file cannot be written.
     """
     from anomalib_adaptclip import AdaptCLIP, PromptBank
+    from anomalib_adaptclip.files.atomic import require_file
     from anomalib_adaptclip.files.locks import locked
     from anomalib_adaptclip.prompts.bank_file import read_header
     from anomalib_adaptclip.prompts.selection import prompts_from_folder
 
+    require_file(bank)
     files = prompts_from_folder(folder, k_shot, "folder")
     header = read_header(bank) if bank.exists() else None
     model = AdaptCLIP(

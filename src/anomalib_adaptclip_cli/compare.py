@@ -54,7 +54,7 @@ def compare(
     """
     from anomalib_adaptclip.comparison import RunRow, RunTable, list_runs, missing_data, read_sweep, run_all
 
-    _require_workers(workers, executor, ray_address)
+    _require_workers(workers, executor, ray_address, accelerator)
     runs = list_runs(read_sweep(config, overrides))
     table = RunTable((output or Path("results/compare") / config.stem) / "runs.csv", RunRow)
     if dry_run:
@@ -86,12 +86,14 @@ def report(results: Path) -> None:
         say(str(path))
 
 
-def _require_workers(workers: int, executor: ExecutorName, ray_address: str | None) -> None:
+def _require_workers(workers: int, executor: ExecutorName, ray_address: str | None, accelerator: str) -> None:
     from anomalib_adaptclip.comparison import require_ray
+    from anomalib_adaptclip.comparison.accelerators import require_accelerator
 
     if workers < 1:
         msg = f"workers must be at least 1, got {workers}."
         raise ValueError(msg)
+    require_accelerator(accelerator)
     if executor == "ray":
         require_ray()
     elif ray_address:

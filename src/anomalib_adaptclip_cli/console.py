@@ -26,4 +26,6 @@ def progress_bar(*columns: ProgressColumn, console: Console | None = None, trans
         transient: Whether the bar disappears at the end.
     """
     usual = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*usual, *columns, console=console, transient=transient)
+    console = console or Console()
+    hidden = transient and not console.is_terminal  # it would leave an empty line
+    return Progress(*usual, *columns, console=console, transient=transient, disable=hidden)

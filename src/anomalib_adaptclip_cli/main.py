@@ -3,13 +3,17 @@
 
 """The command ``anomalib-adaptclip``: parse, run the subcommand, and say in one line what is wrong."""
 
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from .parser import COMMANDS, NAME, Command, build_parser, normalize
+from jsonargparse import ArgumentError
+
+from .messages import describe_failure
+from .parser import COMMANDS, NAME, Command, build_parser, describe_error, normalize
 from .streams import guard_streams
 
 
@@ -26,7 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = normalize(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     # Defaults would override the values of a checkpoint, so predict gets only what was given.
-    parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
+    if empty := [word for word in given if re.fullmatch(r"(--\w+=)?", word)]:
+        what = f" for {empty[0][:-1]}" if empty[0] else ""
+        parser.exit(2, f"{NAME}: a value must be given{what}; got an empty one. Leave the option out, or name one.\n")
+    try:
+        parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
+    except ArgumentError as error:
+        parser.exit(2, f"{NAME}: {describe_error(error, given)}\n")
     _ignore_warnings_of_hosts()
     try:
         return _run(COMMANDS[parsed.subcommand], parsed[parsed.subcommand].as_dict())
@@ -34,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept = "Finished work is kept. Run the same command again to continue, predict with --resume."
         parser.exit(130, f"{NAME}: stopped. {kept}\n")
     except (ValueError, OSError) as error:  # errors in arguments and files, whose messages are for users
-        parser.exit(2, f"{NAME}: {error}\n")
+        parser.exit(2, f"{NAME}: {describe_failure(error)}\n")
 
 
 def _run(command: Command, values: dict[str, Any]) -> int:

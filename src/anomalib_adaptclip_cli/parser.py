@@ -9,9 +9,9 @@ import re
 from argparse import SUPPRESS, HelpFormatter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 
 from .ablation import ablation
 from .adapters import export_adapters
@@ -20,6 +20,7 @@ from .compare import compare, report
 from .data import data
 from .inspect import calibrate
 from .inspect import inspect as inspect_photos
+from .messages import in_one_line
 from .options import AdaptCLIPOptions, DataModuleOptions
 from .predict import predict
 
@@ -63,7 +64,7 @@ class Parser(ArgumentParser):
     """Parser for which ``--resume`` means the same as ``--resume true``, and whose help has no types of Python."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401
-        super().__init__(formatter_class=HelpFormatter, **settings)  # type: ignore[arg-type]  # argparse's own
+        super().__init__(formatter_class=HelpFormatter, exit_on_error=False, **settings)  # type: ignore[arg-type]  # argparse's own
 
     def add_argument(self, *names: Any, **settings: Any) -> Any:  # noqa: ANN401
         """Add an argument; the value of a flag may be left out."""
@@ -76,8 +77,9 @@ class Parser(ArgumentParser):
 
 
 def build_parser() -> ArgumentParser:
-    """Parser of the command and all its subcommands."""
-    parser = ArgumentParser(prog=NAME, usage=f"{NAME} COMMAND [options]", description=DESCRIPTION)
+    """Parser of the command and all its subcommands, which raises ``ArgumentError``."""
+    usage = f"{NAME} COMMAND [options]"
+    parser = ArgumentParser(prog=NAME, usage=usage, description=DESCRIPTION, exit_on_error=False)
     subcommands = parser.add_subcommands()
     for name, command in COMMANDS.items():
         subparser = _build_subparser(name, command)
@@ -104,6 +106,23 @@ def normalize(arguments: Sequence[str]) -> list[str]:
         return [*plain, *rest]
     overrides = list(itertools.takewhile(OVERRIDE.match, reversed(plain)))[::-1]
     return [plain[0], *overrides, *rest[1:], *plain[1 : len(plain) - len(overrides)]]
+
+
+def describe_error(error: ArgumentError, given: Sequence[str]) -> str:
+    """Say in one line what is wrong with arguments, and where help is.
+
+    Args:
+        error: Error of the parser.
+        given: Arguments of the command line.
+    """
+    name = given[0] if given and given[0] in COMMANDS else ""
+    hints = _hints(COMMANDS[name]) if name else {}
+    return f"{in_one_line(str(error), hints)} See {' '.join(filter(None, (NAME, name, '--help')))}."
+
+
+def _hints(command: Command) -> dict[str, Any]:
+    """Types of a subcommand's options by name."""
+    return get_type_hints(command.function) | (get_type_hints(command.options) if command.options else {})
 
 
 def _build_subparser(name: str, command: Command) -> ArgumentParser:

@@ -3,6 +3,7 @@
 
 """The command ``predict``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ def predict(
         FileNotFoundError: If a file or folder does not exist.
         ConnectionError: If weights cannot be downloaded.
     """
+    from anomalib_adaptclip.argument_types import require_at_least
     from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
     from anomalib_adaptclip.model.predictor import require_device
     from anomalib_adaptclip.model.run_identity import run_identity
@@ -57,6 +59,9 @@ def predict(
 
     require_results(results)
     require_batch_size(batch_size)
+    require_at_least(0, num_workers=num_workers)
+    if ckpt_path is None:
+        _require_source(options)
     require_device(device)
     files = list_image_files(images)
     require_names(results, files)
@@ -72,6 +77,13 @@ def predict(
                 rows += len(paths)
                 progress.advance(task, len(paths))
     say(_summary(results, rows, len(left), len(files)))
+
+
+def _require_source(options: Mapping[str, Any]) -> None:
+    """Check that few-shot prediction has good images, before the model is built."""
+    if options.get("k_shot", 0) > 0 and not any(options.get(name) for name in ("few_shot_source", "prompt_bank")):
+        msg = f"k_shot={options['k_shot']} needs normal images. Give --few_shot_source FOLDER, or a checkpoint."
+        raise ValueError(msg)
 
 
 def _build_predictor(ckpt_path: Path | None, device: str, options: dict[str, Any]) -> "AdaptCLIPPredictor":

@@ -10,8 +10,9 @@ from lightning.pytorch import LightningDataModule
 
 from anomalib_adaptclip.clip import TINY_FOLDER, TINY_WEIGHTS, Backbone
 
-from .adapter_file import ADAPTER_FILE
+from .adapter_file import ADAPTER_FILE, require_adapter_file
 from .leakage import is_base
+from .pinning import split_pin
 from .published_download import PUBLISHED_ADAPTERS, fetch_published
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,11 @@ def locate_adapters(source: str, backbone: Backbone, revision: str | None) -> Pa
     """
     if source not in {*PUBLISHED_ADAPTERS, TINY_WEIGHTS}:
         return Path(source)
+    _require_owner(source, backbone)
+    return TINY_FOLDER / ADAPTER_FILE if source == TINY_WEIGHTS else fetch_published(source, revision)
+
+
+def _require_owner(source: str, backbone: Backbone) -> None:
     if source not in backbone.adapters:
         owner = "ViT-L-14-336" if source in PUBLISHED_ADAPTERS else "tiny with its usual weights"
         msg = (
@@ -59,7 +65,6 @@ def locate_adapters(source: str, backbone: Backbone, revision: str | None) -> Pa
             "backbone, a file of adapters trained for this one, or adapters='none'."
         )
         raise ValueError(msg)
-    return TINY_FOLDER / ADAPTER_FILE if source == TINY_WEIGHTS else fetch_published(source, revision)
 
 
 def require_revision(revision: str | None, source: str, backbone: Backbone) -> None:
@@ -80,6 +85,24 @@ def require_revision(revision: str | None, source: str, backbone: Backbone) -> N
             f"none are downloaded; got {revision!r}. Leave it out."
         )
         raise ValueError(msg)
+
+
+def require_adapters(source: str, backbone: Backbone) -> None:
+    """Check that adapters can be had, before CLIP is built: their pin, and that there is such a file.
+
+    Args:
+        source: Adapters that were asked for.
+        backbone: Backbone in use.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the pin is none, or there are no such adapters for the backbone.
+    """
+    name, _ = split_pin(source)
+    if name in PUBLISHED_ADAPTERS:
+        _require_owner(name, backbone)
+    elif name not in {AUTO, NONE, TINY_WEIGHTS}:
+        require_adapter_file(Path(name))
 
 
 def warn_of_absence(backbone: Backbone) -> None:

@@ -35,6 +35,8 @@ _DIMENSIONS = {  # of the tensors that tell sizes
     "pq_learner.local_adapter.0.0.weight": 4,
 }
 
+_SHOWN = 5  # keys in a message
+
 Options = TypeVar("Options", bound=AdapterOptions)
 
 
@@ -135,9 +137,7 @@ def read_adapter_file(path: str | Path) -> AdapterFile:
     """
     require_types(read_adapter_file, locals())
     path = Path(path)
-    if not path.is_file():
-        msg = f"There is no adapter file {path}. Give the path of one, or a name out of {[*PUBLISHED_ADAPTERS]}."
-        raise FileNotFoundError(msg)
+    require_adapter_file(path)
     sha256 = sha256_of(path)
     if path.suffix != ".safetensors":
         file = AdapterFile(path, sha256, read_published(path), published=True, header=AdapterHeader())
@@ -151,6 +151,17 @@ def read_adapter_file(path: str | Path) -> AdapterFile:
         file = AdapterFile(path, sha256, state, published=False, header=header)
     _require_adapters(file)
     return file
+
+
+def require_adapter_file(path: Path) -> None:
+    """Check that there is a file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    if not path.is_file():
+        msg = f"There is no adapter file {path}. Give the path of one, or a name out of {[*PUBLISHED_ADAPTERS]}."
+        raise FileNotFoundError(msg)
 
 
 def _require_adapters(file: AdapterFile) -> None:
@@ -174,7 +185,7 @@ def load_adapter_file(file: AdapterFile, adapters: nn.ModuleDict) -> None:
         adapters: ``AdaptCLIPModel.adapters``.
 
     Raises:
-        ValueError: With every key at fault.
+        ValueError: With the first keys at fault.
     """
     expected = adapters.state_dict()
     if file.published:
@@ -182,9 +193,11 @@ def load_adapter_file(file: AdapterFile, adapters: nn.ModuleDict) -> None:
     absent = [name for pair in SECTIONS.items() for name in pair if pair[0] not in adapters]
     state = {key: tensor for key, tensor in file.state.items() if key.split(".")[0] not in absent}
     if problems := [*differences(expected, state), *_unequal(state)]:
+        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         msg = (
             f"The adapters in {file.path} do not fit this model ({len(problems)} keys). They belong to another "
-            "backbone or were made with other sizes, or the file is damaged:\n  " + "\n  ".join(problems)
+            f"backbone or were made with other sizes, or the file is damaged: {'; '.join(problems[:_SHOWN])}{more}. "
+            "Give another file."
         )
         raise ValueError(msg)
     adapters.load_state_dict(from_published(state) if file.published else state)

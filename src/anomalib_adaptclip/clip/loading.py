@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 
+from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.messages import in_one_line
 from anomalib_adaptclip.files.tensors import (
     State,
@@ -74,6 +75,7 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
         ValueError: If backbone or tag is unknown, or the file is missing, does not fit or is not finite.
         ConnectionError: If the weights cannot be downloaded.
     """
+    require_types(load_clip, locals())
     backbone = get_backbone(name)
     pretrained = backbone.pretrained if pretrained is None else pretrained
     if name == "tiny" and str(pretrained) != TINY_WEIGHTS:

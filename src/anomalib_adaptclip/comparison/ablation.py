@@ -18,9 +18,11 @@ from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.data import QueryPromptDataModule
 from anomalib_adaptclip.files.config import ClassSpec, read_config
 from anomalib_adaptclip.files.csv_rows import describe_error
+from anomalib_adaptclip.files.messages import in_one_line
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
 
+from .accelerators import require_accelerator
 from .file_contents import hash_files
 from .interruption import is_interruption
 from .run_table import RunTable
@@ -148,9 +150,11 @@ def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **train
         One result per row.
 
     Raises:
-        ValueError: If the file of the table is not a table of ablations, or another run is writing it.
+        ValueError: If there is no such accelerator, the file of the table is not a table of ablations, or another run
+            is writing it.
     """
     require_types(run_rows, locals())
+    require_accelerator(str(trainer.get("accelerator", "auto")))
     table = ablation_table(output)
     results = []
     with table.locked():
@@ -289,7 +293,8 @@ def _read_config(path: Path) -> Namespace:
     try:
         return _model_parser().parse_object(asdict(row))
     except (ArgumentError, TypeError) as error:
-        msg = f"{path} should hold a section `model` for AdaptCLIPTraining and nothing else: {error}"
+        what = f"{path} should hold a section `model` for AdaptCLIPTraining and nothing else"
+        msg = f"{what}: {in_one_line(error)} Correct it."
         raise ValueError(msg) from error
 
 

@@ -21,6 +21,7 @@ from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.data.messages import abbreviate
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 
+from .accelerators import require_accelerator
 from .components import build, class_of
 from .executors import Executor, InProcess, ProcessPool, RayCluster
 from .outcome import RunOutcome
@@ -58,6 +59,7 @@ def run_all(
     require_types(run_all, locals())
     require_at_least(1, workers=workers)
     require_choice("executor", executor, ExecutorName)
+    require_accelerator(accelerator)
     if not runs:
         return
     chosen = choose_executor(workers, accelerator, executor, ray_address)

@@ -6,11 +6,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from anomalib.data import AnomalibDataModule
 from anomalib.models.components import AnomalibModule
+from lightning.pytorch import Trainer
 
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.data.catalogue import data_set_names, read_data_spec
@@ -176,6 +178,8 @@ def _problems(sweep: Sweep) -> Iterator[tuple[str, str]]:
             shots for shots in entry.shots if shots != FULL and not (isinstance(shots, int) and shots >= 0)
         ]:
             yield f"models.{name}.shots", f"must be numbers from 0, or full, got {wrong_shots[0]!r}"
+        if unknown := [key for key in entry.trainer if key not in signature(Trainer).parameters]:
+            yield f"models.{name}.trainer.{unknown[0]}", "is no argument of Lightning's trainer. Correct or remove it"
         if taken := [key for key in _TAKEN if key in entry.trainer]:
             yield (
                 f"models.{name}.trainer.{taken[0]}",

@@ -77,7 +77,7 @@ class QueryPromptDataModule(AnomalibDataModule):
         seed: int = 10,
     ) -> None:
         require_types(QueryPromptDataModule.__init__, locals())
-        require_at_least(0, num_workers=num_workers)
+        require_at_least(0, num_workers=num_workers, seed=seed)
         require_at_least(1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
         further = {"target_root": target_root, "target_categories": target_categories, "target_args": target_args}
         require_target(target, [name for name, value in further.items() if value is not None])
@@ -87,9 +87,9 @@ class QueryPromptDataModule(AnomalibDataModule):
             msg = f"Give either target={target!r} or holdout_categories={list(held_out)}, not both."
             raise ValueError(msg)
         self.seed: int = seed
-        self.allow_leakage = allow_leakage
         base_arguments = _arguments(base_root, base_args)
         self.base = DataSource(base, base_arguments, base_categories, held_out)
+        self.allow_leakage = require_leakage(allow_leakage, self.base.name)
         self.target: DataSource | None = None
         if held_out:
             self.target = DataSource(base, base_arguments, held_out)
@@ -262,6 +262,18 @@ def require_target(target: str | None, further: Sequence[str]) -> None:
     if further and target is None:
         msg = f"{', '.join(further)} say more of a target, and there is none. Give target, or leave them out."
         raise ValueError(msg)
+
+
+def require_leakage(allowed: str | None, base: str) -> str | None:
+    """Check that leakage is allowed for the base, by its name.
+
+    Raises:
+        ValueError: If another name is given, which would have no effect.
+    """
+    if allowed not in {None, base}:
+        msg = f"allow_leakage must be the name of the base, {base!r}, or be left out; got {allowed!r}."
+        raise ValueError(msg)
+    return allowed
 
 
 def _arguments(root: Path | str | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:

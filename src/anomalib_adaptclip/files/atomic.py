@@ -54,11 +54,14 @@ def require_file(path: Path) -> Path:
         The file, with links followed.
 
     Raises:
-        ValueError: If it is a folder, a device, a pipe, or a link to itself.
+        ValueError: If it is a folder, a device, a pipe, a link to itself, or below a file.
     """
     target = followed(path)
     if (target.exists() and not target.is_file()) or target.is_symlink():
         msg = f"{path} should be a file to write, but there is a folder, a device or a broken link. Name another file."
+        raise ValueError(msg)
+    if taken := next((folder for folder in target.parents if folder.exists() and not folder.is_dir()), None):
+        msg = f"{path} cannot be written, for {taken} is a file and no folder. Name another file."
         raise ValueError(msg)
     return target
 

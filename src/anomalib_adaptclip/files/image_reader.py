@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torchvision.tv_tensors import Mask
 
 from .image_decoding import decode, decode_size
@@ -149,6 +149,9 @@ class ImageReader:
         except MemoryError as error:
             msg = f"There is not enough memory to read the image {path}. Make it smaller, or use fewer workers."
             raise MemoryError(msg) from error
+        except UnidentifiedImageError as error:
+            msg = f"Cannot read the image {path}: it is no image, or of an unknown kind. Remove it or replace it."
+            raise UnreadableImageError(msg) from error
         except Exception as error:  # decoders raise any exception on damaged files
             msg = f"Cannot read the image {path}: {error}. Remove it or replace it."
             raise UnreadableImageError(msg) from error
@@ -186,6 +189,11 @@ def _content_of(path: str | Path) -> bytes:
             msg = f"Cannot read the image {path}: it is no regular file. Remove it."
             raise UnreadableImageError(msg)
         return path.read_bytes()
+    except ValueError as error:
+        if isinstance(error, UnreadableImageError):
+            raise
+        msg = f"Cannot read the image {str(path)!r}: its name holds a NUL. Correct it."
+        raise UnreadableImageError(msg) from error
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         msg = f"Cannot read the image {path}: {error.strerror}. Remove it or replace it."
         raise UnreadableImageError(msg) from error

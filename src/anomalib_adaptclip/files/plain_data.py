@@ -40,7 +40,9 @@ def _build(kind: Any, value: Any, name: str) -> Any:  # noqa: ANN401
     if origin is Literal:
         return _require(value in arguments, value, name, f"one of {list(arguments)}")
     if origin is tuple:
-        _require(isinstance(value, list), value, name, "a list")
+        count = None if Ellipsis in arguments else len(arguments)
+        fits = isinstance(value, list) and count in {None, len(value)}
+        _require(fits, value, name, f"a list of {count}" if count else "a list")
         return tuple(_build(arguments[0], part, f"{name}[{number}]") for number, part in enumerate(value))
     if hasattr(kind, "_fields"):
         return _build_named_tuple(kind, value, name)

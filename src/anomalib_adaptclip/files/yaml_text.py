@@ -51,7 +51,7 @@ def read_text(path: Path) -> str:
         ValueError: If it is too large, or not UTF-8.
     """
     if not path.is_file():
-        msg = f"There is no file {path}."
+        msg = f"There is no file {path}. Check the path."
         raise FileNotFoundError(msg)
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)

@@ -293,6 +293,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, or holds code.
     """
+    require_types(read_checkpoint, locals())
     if not Path(path).is_file():
         msg = f"There is no checkpoint {path}. `anomalib train` writes one: weights/lightning/model.ckpt."
         raise FileNotFoundError(msg)

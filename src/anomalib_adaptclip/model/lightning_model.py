@@ -23,7 +23,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName
-from anomalib_adaptclip.adapters.adapter_choice import AUTO, NONE, require_revision
+from anomalib_adaptclip.adapters.adapter_choice import AUTO, NONE, require_adapters, require_revision
 from anomalib_adaptclip.adapters.adapter_slot import AdapterSlot
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
@@ -152,6 +152,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         reader = ImageReader(white_level)
         spec, size = resolve_backbone(backbone, image_size)
         require_revision(revision, str(adapters), spec)
+        require_adapters(str(adapters), spec)
         shots, callback = Shots(k_shot, few_shot_source, seed), ResultsCallback(results)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,

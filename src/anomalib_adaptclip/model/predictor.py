@@ -20,6 +20,7 @@ from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.data.image_files import ImageFilesDataset, Unreadable, enough_workers, require_batch_size
 from anomalib_adaptclip.data.reading import require_images
 from anomalib_adaptclip.files.image_samples import ChannelOrder
+from anomalib_adaptclip.files.messages import in_one_line
 from anomalib_adaptclip.prompts.categories import category_of_folder
 from anomalib_adaptclip.results.explanation import Explanation
 from anomalib_adaptclip.results.geometry import FileGeometry
@@ -257,6 +258,6 @@ def require_device(device: torch.device | str) -> torch.device:
         found = torch.device(device)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        msg = f"There is no device {device} on this machine: {error} Take cpu, or what torch has."
+        msg = f"There is no device {device} on this machine: {in_one_line(error)} Take cpu, or what torch has."
         raise ValueError(msg) from error
     return found

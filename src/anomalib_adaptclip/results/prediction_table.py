@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMATS = (".csv", ".parquet")
+_LONGEST_NAME = 200  # of the 255 that systems take, for the draft and the files beside it have longer ones
 
 
 class PredictionTable:
@@ -180,7 +181,11 @@ def require_results(path: Path | str) -> Path:
     """
     path = Path(path)
     if path.suffix not in FORMATS:
-        msg = f"Results must go to a file named {' or '.join(f'*{suffix}' for suffix in FORMATS)}; got {path}."
+        names = " or ".join(f"*{suffix}" for suffix in FORMATS)
+        msg = f"Results must go to a file named {names}; got {str(path)[-100:]}."
+        raise ValueError(msg)
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        msg = f"The name of the table is longer than {_LONGEST_NAME} bytes: {path.name[:20]}... Name a shorter one."
         raise ValueError(msg)
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         msg = f"{path} needs pyarrow: pip install 'anomalib-adaptclip[parquet]'. Or name a .csv file."
@@ -240,9 +245,13 @@ def read_predictions(path: Path | str) -> Iterator[PredictionRow]:
         An iterator over the rows.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If the file is not such a table.
     """
     path = require_results(path)
+    if not path.is_file():
+        msg = f"There is no table {path}. Name one that prediction wrote."
+        raise FileNotFoundError(msg)
     return read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
 
 

@@ -13,6 +13,8 @@ from anomalib.visualization import ImageVisualizer
 from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 
+from anomalib_adaptclip.argument_types import require_types
+
 from .callback import transforms_of
 from .explanation import Explanation
 from .explanation_picture import render_explanation
@@ -46,6 +48,8 @@ class AdaptCLIPVisualizer(ImageVisualizer):
     """
 
     def __init__(self, output_dir: str | Path | None = None, *, explain: bool = False, **fields: Any) -> None:  # noqa: ANN401
+        require_types(AdaptCLIPVisualizer.__init__, {"output_dir": output_dir, "explain": explain})
+        require_types(ImageVisualizer.__init__, fields)
         super().__init__(output_dir=output_dir, **fields)
         self.explain = explain
         defaults = signature(ImageVisualizer).parameters  # which the command line passes, too
