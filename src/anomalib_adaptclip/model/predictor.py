@@ -22,6 +22,8 @@ from anomalib_adaptclip.data.reading import require_images
 from anomalib_adaptclip.files.image_samples import ChannelOrder
 from anomalib_adaptclip.prompts.categories import category_of_folder
 from anomalib_adaptclip.results.geometry import FileGeometry
+from anomalib_adaptclip.results.image_result import RawInferenceBatch
+from anomalib_adaptclip.results.score_scale import ScoreScale, score_scale
 
 from .checkpoint_record import CheckpointRecord, require_lightning
 from .clip_mixin import read_checkpoint
@@ -147,6 +149,11 @@ class AdaptCLIPPredictor:
         """Brings maps and regions back to the pixels of the image files."""
         return FileGeometry(self.model.image_input.transforms)
 
+    @property
+    def scale(self) -> ScoreScale:
+        """Brings scores back to raw ones, with thresholds and what normal images score."""
+        return score_scale(self.model)
+
     def stream(
         self,
         files: Sequence[str | Path],
@@ -187,9 +194,11 @@ class AdaptCLIPPredictor:
     @torch.inference_mode()
     def _predict(self, images: torch.Tensor, categories: Sequence[str] | None) -> InferenceBatch:
         """Predict pre-processed images ``(B, 3, h, w)``."""
-        output = self.model.detect(images.to(self.model.device), categories)
-        output = output if self.model.post_processor is None else self.model.post_processor(output)
-        return InferenceBatch(*(None if field is None else field.cpu() for field in output))
+        raw = self.model.detect(images.to(self.model.device), categories)
+        output = raw if self.model.post_processor is None else self.model.post_processor(raw)
+        predictions = RawInferenceBatch(*(None if field is None else field.cpu() for field in output))
+        predictions.raw = InferenceBatch(pred_score=raw.pred_score, anomaly_map=raw.anomaly_map)
+        return predictions
 
 
 def require_no_table(results: object) -> None:
