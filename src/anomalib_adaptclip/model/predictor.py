@@ -196,9 +196,13 @@ class AdaptCLIPPredictor:
         """Predict pre-processed images ``(B, 3, h, w)``."""
         raw = self.model.detect(images.to(self.model.device), categories)
         output = raw if self.model.post_processor is None else self.model.post_processor(raw)
-        predictions = RawInferenceBatch(*(None if field is None else field.cpu() for field in output))
-        predictions.raw = InferenceBatch(pred_score=raw.pred_score, anomaly_map=raw.anomaly_map)
+        predictions = RawInferenceBatch(*_on_cpu(output))
+        predictions.raw = _on_cpu(raw)
         return predictions
+
+
+def _on_cpu(batch: InferenceBatch) -> InferenceBatch:
+    return InferenceBatch(*(None if field is None else field.cpu() for field in batch))
 
 
 def require_no_table(results: object) -> None:

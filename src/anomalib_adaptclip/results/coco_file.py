@@ -8,10 +8,11 @@ During a run a draft beside it, ``NAME.part``, has a line for each image.
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from anomalib_adaptclip.files.atomic import require_file, write_atomically
+from anomalib_adaptclip.files.atomic import cannot_write, require_file, write_atomically
 
 from .image_result import ImageResult
 from .picture_folder import absolute
@@ -55,9 +56,13 @@ class CocoFile:
         Raises:
             OSError: If it cannot be written.
         """
-        file = self._open()
-        file.write(_line(_entry(result, self._roots)))
-        file.flush()
+        line = _line(_entry(result, self._roots))
+        try:
+            file = self._open()
+            file.write(line)
+            file.flush()
+        except OSError as error:
+            raise cannot_write(self._draft, error) from error
 
     def finish(self) -> None:
         """Turn the draft into the file."""
@@ -68,7 +73,8 @@ class CocoFile:
     def abandon(self) -> None:
         """Close the draft, which stays."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what is left to write on a full disk
+                self._file.close()
 
 
 def _entry(result: ImageResult, roots: Sequence[Path]) -> dict[str, Any]:
