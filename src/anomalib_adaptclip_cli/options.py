@@ -16,6 +16,7 @@ Calibration = Literal["labels", "normal"]
 ExecutorName = Literal["processes", "ray"]
 Fusion = Literal["published", "paper"]
 Precision = Literal["float32", "float16"]
+SaveFormat = Literal["csv", "parquet", "jsonl", "coco", "masks", "maps"]
 UnknownCategory = Literal["zero_shot", "error"]
 Unreadable = Literal["error", "skip"]
 

@@ -3,14 +3,14 @@
 
 """The command ``predict``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from .console import progress_bar, say
-from .options import Unreadable
+from .options import SaveFormat, Unreadable
 
 if TYPE_CHECKING:
     from anomalib_adaptclip import AdaptCLIPPredictor
@@ -25,10 +25,11 @@ def predict(
     unreadable: Unreadable = "error",
     resume: bool = False,
     device: str = "cpu",
+    save: SaveFormat | Sequence[SaveFormat] = (),
     *,
     options: dict[str, Any],
 ) -> None:
-    """Predict any number of images in a folder, and write a table: path, score, label, boxes.
+    """Predict any number of images in a folder, and write a table: path, score, label, boxes and more.
 
     The table appears only when all images are predicted. Until then a draft beside it holds the rows, and resume
     continues from it. Model options on the command line override those of the checkpoint. Options that the checkpoint
@@ -43,6 +44,7 @@ def predict(
         unreadable: What to do with damaged images: error, or skip them with a warning that names them.
         resume: Go on with a run that was broken off, or predict what the table lacks, with the same model and options.
         device: Where to compute: cpu, cuda, cuda:1.
+        save: Written beside the table: csv, parquet, jsonl, coco, masks, maps; several as [coco,masks].
         options: Those of AdaptCLIPOptions that are given.
 
     Raises:
@@ -54,8 +56,8 @@ def predict(
     from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
     from anomalib_adaptclip.model.predictor import require_device
     from anomalib_adaptclip.model.run_identity import run_identity
-    from anomalib_adaptclip.results.prediction_row import prediction_rows
-    from anomalib_adaptclip.results.prediction_table import PredictionTable, require_names, require_results
+    from anomalib_adaptclip.results.prediction_table import require_results
+    from anomalib_adaptclip.results.results_writer import ResultsWriter
 
     require_results(results)
     require_batch_size(batch_size)
@@ -64,19 +66,21 @@ def predict(
         _require_source(options)
     require_device(device)
     files = list_image_files(images)
-    require_names(results, files)
-    with PredictionTable(results, resume) as file:
+    formats = [save] if isinstance(save, str) else save
+    with ResultsWriter(results, formats, [images if images.is_dir() else images.parent], resume) as writer:
+        writer.require_names(files)
         predictor = _build_predictor(ckpt_path, device, options)
-        file.require_same_run(run_identity(predictor.model))
-        left = [path for path in files if path not in file.paths]
+        writer.require_same_run(run_identity(predictor.model))
+        left = [path for path in files if path not in writer.table.paths]
         rows = 0
         with progress_bar(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Images", total=len(left))
             for paths, predictions in predictor.stream(left, batch_size, num_workers, unreadable):
-                file.write(prediction_rows(paths, predictions, predictor.geometry))
+                writer.write(paths, predictions, predictor.geometry, predictor.scale)
                 rows += len(paths)
                 progress.advance(task, len(paths))
-    say(_summary(results, rows, len(left), len(files)))
+    beside = f" Beside it: {', '.join(path.name for path in writer.outputs)}." if writer.outputs else ""
+    say(_summary(results, rows, len(left), len(files)) + beside)
 
 
 def _require_source(options: Mapping[str, Any]) -> None:

@@ -4,8 +4,8 @@
 """Options that the command line repeats are those of the constructors and functions that get them."""
 
 import inspect
-from collections.abc import Callable, Collection
-from typing import Any, get_type_hints
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -28,10 +28,13 @@ def signature_of(function: Callable[..., Any], left_out: Collection[str] = ()) -
 
 @pytest.mark.parametrize(
     ("options", "constructor", "left_out"),
-    [(AdaptCLIPOptions, AdaptCLIP, (*ONLY_CODE_CAN_GIVE, "results")), (DataModuleOptions, QueryPromptDataModule, ())],
+    [
+        (AdaptCLIPOptions, AdaptCLIP, (*ONLY_CODE_CAN_GIVE, "results", "save")),
+        (DataModuleOptions, QueryPromptDataModule, ()),
+    ],
 )
 def test_options_are_those_of_the_constructor(options: type, constructor: type, left_out: tuple[str, ...]) -> None:
-    """Prediction has a table of results by position."""
+    """Prediction has a table of results by position, and its own option for what is beside it."""
     assert signature_of(options) == signature_of(constructor, left_out)
 
 
@@ -47,6 +50,11 @@ def test_options_of_prediction_are_those_of_the_predictor() -> None:
 )
 def test_choices_are_those_of_what_is_called(command: Callable[..., Any], called: Any, name: str) -> None:
     assert get_type_hints(command)[name] == get_type_hints(called)[name]
+
+
+def test_formats_are_those_of_the_model() -> None:
+    formats, _ = get_args(get_type_hints(predict)["save"])  # one or several
+    assert Sequence[formats] == get_type_hints(AdaptCLIP.__init__)["save"]
 
 
 @pytest.mark.parametrize("options", [AdaptCLIPOptions, DataModuleOptions])

@@ -22,9 +22,12 @@ from anomalib_adaptclip.results.prediction_table import PredictionTable, draft_o
 from anomalib_adaptclip.results.regions import boxes_of
 from tests.files.test_tensors import full_disk
 
+HEADER = ",".join(PredictionRow._fields)
 ROWS = [
     PredictionRow("a/1.png", 0.25, 0, []),
-    PredictionRow('a/"odd", name\udcff.png', 0.75, 1, [(0, 1, 2, 3), (4, 5, 6, 7)]),
+    PredictionRow(
+        'a/"odd", name\udcff.png', 0.75, 1, [(0, 1, 2, 3), (4, 5, 6, 7)], 0.1, 1 / 3, 1e-9, (4, 3), (0.5, 0.25)
+    ),
     PredictionRow("a/3.png", 1 / 3, None, []),
 ]
 PLAIN = [ROWS[0], ROWS[2]]
@@ -70,7 +73,7 @@ def test_rows_of_a_batch(shape: tuple[int, ...]) -> None:
     )
     assert prediction_rows(["a", "b"], batch) == [
         PredictionRow("a", 0.25, 0, []),
-        PredictionRow("b", 0.5, 1, [(3, 2, 5, 7)]),
+        PredictionRow("b", 0.5, 1, [(3, 2, 5, 7)], region_areas=(10,)),
     ]
 
 
@@ -96,7 +99,17 @@ def test_columns_of_csv(tmp_path: Path) -> None:
     with PredictionTable(tmp_path / "a.csv") as file:
         file.write(PLAIN)
     with (tmp_path / "a.csv").open() as plain:
-        assert next(csv.DictReader(plain)) == {"path": "a/1.png", "score": "0.25", "label": "0", "boxes": "[]"}
+        row = next(csv.DictReader(plain))
+    assert {name: row.pop(name) for name in ("path", "score", "label", "boxes")} == {
+        "path": "a/1.png", "score": "0.25", "label": "0", "boxes": "[]",
+    }  # fmt: skip
+    assert row == {
+        "raw_score": "",
+        "raw_threshold": "",
+        "normal_share": "",
+        "region_areas": "[]",
+        "region_scores": "[]",
+    }
 
 
 def test_columns_of_parquet(tmp_path: Path) -> None:
@@ -105,7 +118,7 @@ def test_columns_of_parquet(tmp_path: Path) -> None:
             [PredictionRow(str(number), number / 3000, number % 2, [(0, 0, 1, number)]) for number in range(3000)]
         )
     found = pq.read_table(tmp_path / "a.parquet")
-    assert found.schema.names == ["path", "score", "label", "boxes"]
+    assert found.schema.names == list(PredictionRow._fields)
     assert found["boxes"][2999].as_py() == [[0, 0, 1, 2999]]
     assert found["score"].to_pylist() == [number / 3000 for number in range(3000)]
 
@@ -113,7 +126,7 @@ def test_columns_of_parquet(tmp_path: Path) -> None:
 def test_rows_are_on_disk_at_once_but_not_in_the_table(table: Path) -> None:
     file = PredictionTable(table)
     file.write(PLAIN[:1])
-    assert "a/1.png,0.25,0,[]" in draft_of(table).read_text().splitlines()
+    assert "a/1.png,0.25,0,[],,,,[],[]" in draft_of(table).read_text().splitlines()
     assert not table.exists()
     file.abandon()
 
@@ -317,26 +330,34 @@ def test_a_new_run_takes_away_the_record_of_the_one_before(table: Path) -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "a.png,0.5,0",
+        "a.png,0.5,0,[],,,,[]",
         "a.png,0.5",
-        "a.png,x,0,[]",
-        "a.png,nan,0,[]",
-        "a.png,0.5,7,[]",
-        "a.png,0,0,[[1]]",
-        "a.png,0,0,{",
-        'a.png,0,0,"[[1,2,3,""x""]]"',
+        "a.png,x,0,[],,,,[],[]",
+        "a.png,nan,0,[],,,,[],[]",
+        "a.png,,0,[],,,,[],[]",
+        "a.png,0.5,7,[],,,,[],[]",
+        "a.png,0,0,[[1]],,,,[],[]",
+        "a.png,0,0,{,,,,[],[]",
+        'a.png,0,0,"[[1,2,3,""x""]]",,,,[],[]',
+        "a.png,0,0,[],x,,,[],[]",
+        "a.png,0,0,[],,Infinity,,[],[]",
+        "a.png,0,0,[],,,true,[],[]",
+        "a.png,0,0,[],,,,[1],[]",
+        "a.png,0,0,[],,,,,[]",
+        'a.png,0,0,"[[1,2,3,4]]",,,,[1],"[""x""]"',
+        'a.png,0,0,"[[1,2,3,4]]",,,,[1],"[0.5, 0.5]"',
     ],
 )
 def test_a_row_of_another_shape_is_told_with_its_line(tmp_path: Path, row: str) -> None:
     draft = draft_of(tmp_path / "a.csv")
-    draft.write_text(f"path,score,label,boxes\nb.png,0.5,0,[]\n{row}\n")
+    draft.write_text(f"{HEADER}\nb.png,0.5,0,[],,,,[],[]\n{row}\n")
     with pytest.raises(ValueError, match=r"a\.csv\.part, line 3: expected path, score, label and boxes.* start anew"):
         PredictionTable(tmp_path / "a.csv", resume=True)
     PredictionTable(tmp_path / "a.csv").abandon()  # the lock is free
 
 
 def test_a_draft_with_a_nul_is_told(tmp_path: Path) -> None:
-    draft_of(tmp_path / "a.csv").write_bytes(b"path,score,label,boxes\nb.png,0.5,0,\0\n")
+    draft_of(tmp_path / "a.csv").write_bytes(f"{HEADER}\nb.png,0.5,0,\0,,,,[],[]\n".encode())
     with pytest.raises(ValueError, match=r"a\.csv\.part, line 2: expected path"):
         PredictionTable(tmp_path / "a.csv", resume=True)
 

@@ -108,7 +108,7 @@ class Inspection:
         self._title = root.absolute().name
         pictures = PictureFolder(self.out / PICTURES, [absolute(root) if root.is_dir() else absolute(root).parent])
         for paths, output in self._predictor.stream(files, batch_size, num_workers, unreadable):
-            rows = prediction_rows(paths, output, self._predictor.geometry)
+            rows = prediction_rows(paths, output, self._predictor.geometry, self._predictor.scale)
             self._table.write(rows)
             for row, item in zip(rows, _items(paths, output), strict=True):
                 self.images.append(self._judged(row, item, pictures, root))

@@ -35,6 +35,7 @@ from anomalib_adaptclip.prompts.categories import categories_by_path, categories
 from anomalib_adaptclip.prompts.memory import Precision, require_memory
 from anomalib_adaptclip.prompts.selection import Shots
 from anomalib_adaptclip.results.callback import ResultsCallback
+from anomalib_adaptclip.results.results_writer import SaveFormat
 
 from .bank_calibration import new_calibrator
 from .calibration import Calibration, require_calibration
@@ -91,6 +92,8 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
             the largest value of their type, or what a TIFF file says.
         results: Table that prediction writes, ``.csv`` or ``.parquet``: path, score, label and boxes of marked regions,
             row by row. Then prediction returns nothing, so that any number of images fits in memory.
+        save: Formats to write beside ``results``, out of ``"csv"``, ``"parquet"``, ``"jsonl"``, ``"coco"``, ``"masks"``
+            and ``"maps"``.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
         post_processor: Post-processor or flag to use the default.
         evaluator: Evaluator or flag to use the default.
@@ -137,6 +140,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         pixel_sensitivity: float | None = None,
         white_level: float | None = None,
         results: Path | str | None = None,
+        save: Sequence[SaveFormat] = (),
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = True,
         evaluator: Evaluator | bool = True,
@@ -153,7 +157,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         spec, size = resolve_backbone(backbone, image_size)
         require_revision(revision, str(adapters), spec)
         require_adapters(str(adapters), spec)
-        shots, callback = Shots(k_shot, few_shot_source, seed), ResultsCallback(results)
+        shots, callback = Shots(k_shot, few_shot_source, seed), ResultsCallback(results, save)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
             post_processor=post_processor,
@@ -294,7 +298,8 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         """Pre-processor and so on; then what writes results. No other hook comes before the data's setup."""
         keep_good_images(self.current_datamodule(), self.shots.k_shot)
         components = cast("list[Callback]", super().configure_callbacks())
-        return [ReadingCallback(), *components, self._results_callback, SkipMissingData()]
+        results = self._results_callback
+        return [ReadingCallback(), results.before, *components, results, SkipMissingData()]
 
     def configure_optimizers(self) -> None:
         """Nothing is optimized."""
@@ -305,7 +310,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         self.leave_clip_out(checkpoint)
         arguments = checkpoint["hyper_parameters"]
         # What the first two brought is in the checkpoint: it must load where their files are missing.
-        arguments |= {"few_shot_source": None, "adapters": AUTO, "results": None}
+        arguments |= {"few_shot_source": None, "adapters": AUTO, "results": None, "save": ()}
         if bank := arguments.get("prompt_bank"):
             arguments["prompt_bank"] = str(bank)  # a file of its own, and no path object
         checkpoint[CHECKPOINT_KEY] = self.new_record(

@@ -24,6 +24,8 @@ from anomalib_adaptclip.files.messages import in_one_line
 from anomalib_adaptclip.prompts.categories import category_of_folder
 from anomalib_adaptclip.results.explanation import Explanation
 from anomalib_adaptclip.results.geometry import FileGeometry
+from anomalib_adaptclip.results.image_result import RawInferenceBatch
+from anomalib_adaptclip.results.score_scale import ScoreScale, score_scale
 from anomalib_adaptclip.results.verdicts import without_verdicts
 
 from .checkpoint_record import CheckpointRecord, require_lightning
@@ -177,6 +179,11 @@ class AdaptCLIPPredictor:
         """Brings maps and regions back to the pixels of the image files."""
         return FileGeometry(self.model.image_input.transforms)
 
+    @property
+    def scale(self) -> ScoreScale:
+        """Brings scores back to raw ones, with thresholds and what normal images score."""
+        return score_scale(self.model)
+
     def stream(
         self,
         files: Sequence[str | Path],
@@ -217,10 +224,15 @@ class AdaptCLIPPredictor:
     @torch.inference_mode()
     def _predict(self, images: torch.Tensor, categories: Sequence[str] | None) -> InferenceBatch:
         """Predict pre-processed images ``(B, 3, h, w)``."""
-        output = self.model.detect(images.to(self.model.device), categories)
-        output = output if self.model.post_processor is None else self.model.post_processor(output)
-        output = without_verdicts(output, self.model.unjudged(categories))
-        return InferenceBatch(*(None if field is None else field.cpu() for field in output))
+        raw = self.model.detect(images.to(self.model.device), categories)
+        output = raw if self.model.post_processor is None else self.model.post_processor(raw)
+        predictions = RawInferenceBatch(*_on_cpu(without_verdicts(output, self.model.unjudged(categories))))
+        predictions.raw = _on_cpu(raw)
+        return predictions
+
+
+def _on_cpu(batch: InferenceBatch) -> InferenceBatch:
+    return InferenceBatch(*(None if field is None else field.cpu() for field in batch))
 
 
 def require_no_table(results: object) -> None:

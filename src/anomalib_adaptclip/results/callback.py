@@ -4,38 +4,73 @@
 """Writes the predictions of a Lightning trainer to a table while they are made."""
 
 import logging
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any
 
+from anomalib.data import InferenceBatch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from .geometry import FileGeometry
-from .prediction_row import prediction_rows
-from .prediction_table import PredictionTable, require_results, shard_of
+from .picture_roots import image_roots
+from .prediction_table import require_results, shard_of
+from .results_writer import ResultsWriter, SaveFormat, require_save
+from .score_scale import ScoreScale, score_scale
 
 logger = logging.getLogger(__name__)
+
+
+class RawPredictions(Callback):
+    """Keeps the scores and maps of a batch as they are before post-processing, which clamps them."""
+
+    def __init__(self) -> None:
+        self._raw: InferenceBatch | None = None
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        *args: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Keep those of a batch, which others replace and do not change."""
+        del trainer, pl_module, args, kwargs
+        self._raw = InferenceBatch(pred_score=outputs.pred_score, anomaly_map=outputs.anomaly_map)
+
+    def take(self) -> InferenceBatch | None:
+        """What was kept, which is not held any longer."""
+        raw, self._raw = self._raw, None
+        return raw
 
 
 class ResultsCallback(Callback):
     """Writes predictions to a table batch by batch, so that memory does not grow with the number of images.
 
     Each process writes a table of its own, ``results-0-of-2.csv`` and so on. The callback must come after the
-    post-processor.
+    post-processor, and :attr:`before` before it.
 
     Args:
         path: Table to write, ``.csv`` or ``.parquet``. With ``None`` nothing is written: a model without a table has
             such a callback too, because a Trainer keeps the callback of its last model until another one replaces it.
+        save: Formats to write beside the table, as of :class:`ResultsWriter`.
+
+    Attributes:
+        before: Callback that keeps what the post-processor will change.
 
     Raises:
-        ValueError: If the table cannot be written, as in :func:`require_results`.
+        ValueError: If the table cannot be written, as in :func:`require_results`, or nothing beside it.
     """
 
-    def __init__(self, path: Path | str | None) -> None:
+    def __init__(self, path: Path | str | None, save: Sequence[SaveFormat] = ()) -> None:
         self.path = None if path is None else require_results(path)
-        self._file: PredictionTable | None = None
+        require_save(save, self.path)
+        self.save = save
+        self.before = RawPredictions()
+        self._file: ResultsWriter | None = None
         self._geometry = FileGeometry()
+        self._scale: ScoreScale | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that every process gets an image to predict.
@@ -55,7 +90,8 @@ class ResultsCallback(Callback):
         if self.path is None:
             return
         trainer.predict_loop.return_predictions = False
-        self._file = PredictionTable(shard_of(self.path, trainer.global_rank, trainer.world_size))
+        table = shard_of(self.path, trainer.global_rank, trainer.world_size)
+        self._file, self._scale = ResultsWriter(table, self.save, image_roots(trainer)), None
         self._geometry = FileGeometry(transforms_of(trainer, pl_module))
         self._geometry.require_regular()
 
@@ -72,13 +108,14 @@ class ResultsCallback(Callback):
         Raises:
             ValueError: If the images have no paths.
         """
-        del trainer, pl_module, args, kwargs
+        del trainer, args, kwargs
         if self._file is None:
             return
         if outputs.image_path is None:
             msg = "A table of results needs the images' paths, but the batch has no image_path. Leave results out."
             raise ValueError(msg)
-        self._file.write(prediction_rows(outputs.image_path, outputs, self._geometry))
+        self._scale = self._scale or score_scale(pl_module)  # thresholds are there only now
+        self._file.write(outputs.image_path, outputs, self._geometry, self._scale, self.before.take())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Turn the draft into the finished table."""
@@ -86,7 +123,7 @@ class ResultsCallback(Callback):
         file, self._file = self._file, None
         if file is not None:
             file.finish()
-            logger.info("Results written to %s.", file.path)
+            logger.info("Results written to %s.", ", ".join(map(str, [file.table.path, *file.outputs])))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Close the draft, which stays on disk."""

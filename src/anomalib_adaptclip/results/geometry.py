@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn.functional import grid_sample
 from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat
@@ -64,6 +66,21 @@ class Geometry(NamedTuple):
             self.down._replace(scale=self.down.scale * down),
             self.across._replace(scale=self.across.scale * across),
         )
+
+    def pixels_of(self, marked: npt.NDArray[np.bool_], corner: tuple[int, int], box: Box) -> npt.NDArray[np.bool_]:
+        """Pixels of the file that marked pixels of the map reach into.
+
+        Args:
+            marked: Part of a map, of any size.
+            corner: Left and top of the part in the map.
+            box: Part of the file, as of :meth:`box_to_file`.
+
+        Returns:
+            As large as the box.
+        """
+        left, top, right, bottom = box
+        rows = _reached(marked, self.down, corner[1], range(top, bottom), self.size[0])
+        return _reached(rows.T, self.across, corner[0], range(left, right), self.size[1]).T
 
     def to_file(self, values: torch.Tensor, outside: float = 0.0) -> torch.Tensor:
         """Bring a map to the file's size, bilinear.
@@ -161,6 +178,20 @@ def _bounded(first: float, last: float, length: int) -> tuple[int, int]:
     """Whole pixels around an interval, within the file. What rounding adds does not count as a pixel."""
     slack = _TOLERANCE * length
     return max(0, math.floor(first + slack)), min(length, math.ceil(last - slack))
+
+
+def _reached(
+    marked: npt.NDArray[np.bool_], axis: Axis, start: int, pixels: range, length: int
+) -> npt.NDArray[np.bool_]:
+    """For each row of pixels of the file, whether one of the rows of the map in it is marked; in bounds of the map."""
+    slack = _TOLERANCE * length
+    near = np.asarray(pixels)
+    first = np.floor((near + slack) * axis.scale + axis.offset).astype(int) - start
+    last = np.ceil((near + 1 - slack) * axis.scale + axis.offset).astype(int) - start
+    sums = np.concatenate([np.zeros_like(marked[:1], np.int32), marked.cumsum(axis=0, dtype=np.int32)])
+    first, last = (bound.clip(0, len(marked)) for bound in (first, last))
+    reached: npt.NDArray[np.bool_] = sums[last] > sums[first]
+    return reached
 
 
 def _sampled(axis: Axis, pixels: int, map_pixels: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 # Names that the file system does not take: too long, of forbidden characters, or below what is a file.
-_UNUSABLE = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EEXIST}
+UNUSABLE = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EEXIST}
 
 
 class PictureFolder:
@@ -69,7 +69,7 @@ class PictureFolder:
         try:
             return write_new(self.folder / name, content)
         except OSError as error:
-            if error.errno not in _UNUSABLE:
+            if error.errno not in UNUSABLE:
                 raise
             return write_new(self.folder / plain_name(name), content)
 

@@ -1,22 +1,14 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Turns predictions into rows of a table: path, score, label, and bounding boxes of the abnormal regions.
+"""Turns predictions into rows of a table: scores, label, and the abnormal regions."""
 
-Letters: B batch, h and w pixels of the map.
-"""
-
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import torch
-
-from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageError
-
 from .geometry import Box, FileGeometry
-from .regions import boxes_of
-from .verdicts import labels_of
+from .image_result import ImageResult, image_results
+from .score_scale import ScoreScale
 
 
 class PredictionRow(NamedTuple):
@@ -24,30 +16,42 @@ class PredictionRow(NamedTuple):
 
     Attributes:
         path: Path of the image, as it was given.
-        score: Anomaly score of the image, in [0, 1].
+        score: Anomaly score of the image, in [0, 1], normalised where the model was calibrated.
         label: 1 for abnormal, 0 for normal, or ``None`` without a threshold that fits.
         boxes: Left, top, right and bottom of each abnormal region, in pixels of the upright image file. Right and
             bottom are exclusive.
+        raw_score: Score before normalisation, in [0, 1]; ``None`` if it is not known.
+        raw_threshold: Raw score above which images are abnormal; ``None`` if nothing was calibrated.
+        normal_share: Share of normal images that are expected to score as high, in [0, 1]; ``None`` if the model was
+            not calibrated on normal images.
+        region_areas: Marked pixels of the file in each region.
+        region_scores: Largest raw value of the map in each region; empty if that is not known.
     """
 
     path: str
     score: float
     label: int | None
     boxes: list[Box]
+    raw_score: float | None = None
+    raw_threshold: float | None = None
+    normal_share: float | None = None
+    region_areas: tuple[int, ...] = ()
+    region_scores: tuple[float, ...] = ()
 
 
 def prediction_rows(
     paths: Sequence[str],
     predictions: Any,  # noqa: ANN401
     geometry: FileGeometry | None = None,
+    scale: ScoreScale | None = None,
 ) -> list[PredictionRow]:
     """Turn the predictions of a batch into rows.
 
     Args:
         paths: Paths of the B images.
-        predictions: An ``InferenceBatch`` or a batch of anomalib with ``pred_score`` ``(B,)``, ``pred_label`` ``(B,)``
-            or ``None``, and ``pred_mask`` ``(B, 1, h, w)``, ``(B, h, w)`` or ``None``.
-        geometry: Knows what was done to the images. By default they were resized as a whole.
+        predictions: As of :func:`image_results`.
+        geometry: Likewise, such as ``predictor.geometry``.
+        scale: Likewise, such as ``predictor.scale``.
 
     Returns:
         The B rows.
@@ -55,29 +59,20 @@ def prediction_rows(
     Raises:
         ValueError: If the regions cannot be brought back to the file, or a score is not finite; the image is named.
     """
-    geometry = geometry or FileGeometry()
-    scores = predictions.pred_score.flatten().tolist()
-    if wrong := [(path, score) for path, score in zip(paths, scores, strict=True) if not math.isfinite(score)]:
-        path, score = wrong[0]
-        msg = f"The score of {path} is {score}, not a number. Look at the image, the weights and the thresholds."
-        raise ValueError(msg)
-    labels = labels_of(predictions, len(paths))
-    masks = predictions.pred_mask
-    boxes: Iterable[list[Box]] = [[]] * len(paths)
-    if masks is not None:
-        judged = [label is not None or predictions.pred_label is None for label in labels]
-        rows = zip(masks.cpu().flatten(0, -3), paths, judged, strict=True)
-        boxes = (_boxes(mask, path, geometry) if has_verdict else [] for mask, path, has_verdict in rows)
-    return [PredictionRow(*row) for row in zip(map(str, paths), scores, labels, boxes, strict=True)]
+    return [row_of(result) for result in image_results(paths, predictions, geometry, scale)]
 
 
-def _boxes(mask: torch.Tensor, path: str, geometry: FileGeometry) -> list[Box]:
-    """Boxes of a mask ``(h, w)`` in the file; in the map's own pixels if there is no such file."""
-    size = (mask.shape[0], mask.shape[1])
-    if not mask.any():
-        return []
-    try:
-        file = ImageReader().size(path)
-    except UnreadableImageError:
-        return boxes_of(mask, FileGeometry().of(size, size))
-    return boxes_of(mask, geometry.of(file, size))
+def row_of(result: ImageResult) -> PredictionRow:
+    """Row of an image."""
+    regions = result.regions
+    return PredictionRow(
+        result.path,
+        result.score,
+        result.label,
+        [region.box for region in regions],
+        result.raw_score,
+        result.raw_threshold,
+        result.normal_share,
+        tuple(region.area for region in regions),
+        tuple(region.score for region in regions if region.score is not None),
+    )

@@ -12,7 +12,7 @@ beside it, ``.NAME.lock``; the lock ends with its process.
 import importlib.util
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from anomalib_adaptclip.files.csv_rows import open_csv, write_rows
 from anomalib_adaptclip.files.locks import locked
 
 from .prediction_row import PredictionRow
-from .row_files import cells, read_csv, read_parquet, write_csv, write_parquet
+from .row_files import cells, read_csv, read_jsonl, read_parquet, write_csv, write_jsonl, write_parquet
 from .run_record import read_record, record_of, require_same_run, write_record
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 FORMATS = (".csv", ".parquet")
 _LONGEST_NAME = 200  # of the 255 that systems take, for the draft and the files beside it have longer ones
+WRITERS: dict[str, Callable[[Path, Iterator[PredictionRow]], None]] = {
+    ".csv": write_csv, ".parquet": write_parquet, ".jsonl": write_jsonl,
+}  # fmt: skip
+_READERS = {".csv": read_csv, ".parquet": read_parquet}
 
 
 class PredictionTable:
@@ -46,6 +50,7 @@ class PredictionTable:
         path: Path of the table.
         draft: Path of the draft, beside the file that the table is a link to, if it is one.
         paths: Paths of the images that have had a row since before this run.
+        is_resumed: Whether there are, or could be, such rows.
 
     Raises:
         ValueError: If the suffix is unknown, pyarrow is not installed for Parquet, there is a folder of that name, or
@@ -54,7 +59,7 @@ class PredictionTable:
     Example:
         >>> with PredictionTable("results.csv") as file:  # doctest: +SKIP
         ...     for paths, predictions in predictor.stream(images):
-        ...         file.write(prediction_rows(paths, predictions, predictor.geometry))
+        ...         file.write(prediction_rows(paths, predictions, predictor.geometry, predictor.scale))
     """
 
     def __init__(self, path: Path | str, resume: bool = False) -> None:
@@ -63,6 +68,7 @@ class PredictionTable:
         self._lock = ExitStack()
         self._lock.enter_context(locked(self.path))
         self._resume = resume
+        self.is_resumed = resume and (self.draft.exists() or self.path.exists())
         self._file: IO[str] | None = None
         self._identity: Mapping[str, str] | None = None
         try:
@@ -124,6 +130,19 @@ class PredictionTable:
             file = self._open_draft()
             write_rows(file, map(cells, rows))
             file.flush()
+
+    def copy_to(self, path: Path) -> None:
+        """Write all rows so far to another file as well.
+
+        Args:
+            path: File to create or replace, ``.csv``, ``.parquet`` or ``.jsonl``.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        with _telling_kept_rows(self.draft):
+            self._open_draft().flush()
+        write_atomically(path, lambda copy: WRITERS[path.suffix](copy, read_csv(self.draft)))
 
     def finish(self) -> None:
         """Turn the draft into the table, and release the lock."""
@@ -239,7 +258,7 @@ def read_predictions(path: Path | str) -> Iterator[PredictionRow]:
     """Read the rows of a table, one at a time.
 
     Args:
-        path: Table that :class:`PredictionTable` wrote.
+        path: Table that :class:`PredictionTable` wrote, ``.csv`` or ``.parquet``, or the same as ``.jsonl``.
 
     Returns:
         An iterator over the rows.
@@ -248,11 +267,13 @@ def read_predictions(path: Path | str) -> Iterator[PredictionRow]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not such a table.
     """
-    path = require_results(path)
+    path = Path(path)
+    if path.suffix != ".jsonl":
+        require_results(path)
     if not path.is_file():
         msg = f"There is no table {path}. Name one that prediction wrote."
         raise FileNotFoundError(msg)
-    return read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
+    return read_jsonl(path) if path.suffix == ".jsonl" else _READERS[path.suffix](path)
 
 
 @contextmanager
