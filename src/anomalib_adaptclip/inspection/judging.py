@@ -48,7 +48,7 @@ class Inspection:
         self.out = out
         self.images: list[JudgedImage] = []
         self._device = device
-        self._visualizer = AdaptCLIPVisualizer(explain=explain) if explain else AdaptCLIPVisualizer()
+        self._visualizer = AdaptCLIPVisualizer(explain=explain)
         self._context = ExitStack()
         self._remarks: list[str] = []
         self._title = ""
@@ -79,11 +79,9 @@ class Inspection:
 
     @property
     def threshold(self) -> float | None:
-        """Threshold of the scores in the table; None without."""
-        post_processor: Any = self.model.post_processor
-        if post_processor is None or post_processor.image_threshold.isnan():
-            return None
-        return float(post_processor.normalized_image_threshold)
+        """Threshold of the raw scores; None without."""
+        scale = self._predictor.scale.image
+        return scale.threshold if scale else None
 
     def judge(
         self,
@@ -106,7 +104,9 @@ class Inspection:
             Number of photos that were judged since.
         """
         self._title = root.absolute().name
-        pictures = PictureFolder(self.out / PICTURES, [absolute(root) if root.is_dir() else absolute(root).parent])
+        roots = [absolute(root) if root.is_dir() else absolute(root).parent]
+        pictures = PictureFolder(self.out / PICTURES, roots)
+        self._visualizer.use(self.model, roots)
         for paths, output in self._predictor.stream(files, batch_size, num_workers, unreadable):
             rows = prediction_rows(paths, output, self._predictor.geometry, self._predictor.scale)
             self._table.write(rows)
@@ -118,12 +118,17 @@ class Inspection:
         self._compare(files, root)
 
     def _judged(self, row: PredictionRow, item: ImageItem, pictures: PictureFolder, root: Path) -> JudgedImage:
-        picture = self._visualizer.render(item)
+        explanation = None
+        if self._visualizer.explain:
+            image = self.model.image_input.read([row.path]).to(self.model.device)
+            explanation = self.model.explain(image)[0]
+        picture = self._visualizer.render(item, self._predictor.geometry, explanation)
         file = "" if picture is None else pictures.save(picture, row.path).relative_to(self.out).as_posix()
         verdict = bool(row.label) if self.is_calibrated and row.label is not None else None
         path = absolute(row.path)
         name = str(path.relative_to(absolute(root))) if root.is_dir() else path.name
-        return JudgedImage(name, row.score, verdict, None, len(row.boxes), file)
+        score = row.score if row.raw_score is None else row.raw_score
+        return JudgedImage(name, score, verdict, row.normal_share, len(row.boxes), file)
 
     def _compare(self, files: Sequence[str], root: Path) -> None:
         """Compare with labels, if the names of folders tell some."""
@@ -184,6 +189,8 @@ def require_folder(out: Path, overwrite: bool) -> None:
 def _items(paths: Sequence[str], output: InferenceBatch) -> Iterator[ImageItem]:
     """Take a batch of predictions apart, for drawing."""
     for index, path in enumerate(paths):
-        fields = {name: None if value is None else value[index] for name, value in output._asdict().items()}
+        fields: dict[str, Any] = {
+            name: None if value is None else value[index] for name, value in output._asdict().items()
+        }
         blank = torch.zeros(3, *fields["anomaly_map"].shape[-2:])  # the picture shows the file
         yield ImageItem(image=blank, image_path=path, **fields)

@@ -4,6 +4,7 @@
 """A visualizer that loses no picture, whatever the images' names, and however many runs a model makes."""
 
 import logging
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,15 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         self._roots: list[Path] = []
         self._geometries: dict[int, FileGeometry] = {}
         self._summary = ""
+
+    def use(self, model: Any, roots: Sequence[Path] = ()) -> None:  # noqa: ANN401  # the packages below do not know it
+        """Draw by the thresholds of a model, where there is no trainer.
+
+        Args:
+            model: The model that predicts, ready to do so.
+            roots: Absolute folders that images come from, which are left out of their names.
+        """
+        self._items, self._roots = ItemReader(model), list(roots)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new folder, the same in all processes."""
