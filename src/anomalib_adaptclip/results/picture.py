@@ -140,11 +140,12 @@ def photo_pixels(photo: torch.Tensor, longest: int = LONGEST, shortest: int = SH
     """A photo ``(3, H, W)`` in [0, 1] at the size of a panel, uint8."""
     height, width = photo.shape[-2:]
     factor = min(longest / max(height, width), max(1.0, shortest / max(height, width)))
-    pixels = (photo.detach().cpu().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-    if factor == 1:
-        return pixels
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    size = (max(1, round(height * factor)), max(1, round(width * factor)))
+    photo = photo.detach().cpu().float()
+    if factor < 1:  # before all else, for photos may be large
+        photo = interpolate(photo[None], size, mode="area")[0]
+    pixels = (photo.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_CUBIC) if factor > 1 else pixels
 
 
 def whole(photo: torch.Tensor, values: torch.Tensor) -> Geometry:
@@ -227,18 +228,18 @@ def stack(strips: Sequence[Image.Image]) -> Image.Image:
 
 def panel_row(panels: Sequence[Panel], unit: int) -> Image.Image:
     """Put panels side by side, each below its title. Letters are ``unit`` pixels high."""
-    title = round(unit * 1.7)
-    width = unit + sum(panel.pixels.shape[1] + unit for panel in panels)
+    title, letters = round(unit * 1.7), font(unit)
+    columns = [max(panel.pixels.shape[1], *(round(letters.getlength(text)) for text in panel[::2])) for panel in panels]
+    width = unit + sum(column + unit for column in columns)
     notes = round(unit * 1.7) if any(panel.note for panel in panels) else 0
     row = Image.new("RGB", (width, title + max(panel.pixels.shape[0] for panel in panels) + notes + unit), PAPER)
     draw = ImageDraw.Draw(row)
     left = unit
-    for panel in panels:
-        wide = panel.pixels.shape[1]
-        draw.text((left, title - unit * 0.5), shortened(panel.title, wide, font(unit)), FAINT, font(unit), anchor="ls")
+    for panel, column in zip(panels, columns, strict=True):
+        draw.text((left, title - unit * 0.5), panel.title, FAINT, letters, anchor="ls")
         row.paste(Image.fromarray(panel.pixels), (left, title))
-        draw.text((left, title + panel.pixels.shape[0] + unit * 1.4), panel.note, FAINT, font(unit), anchor="ls")
-        left += wide + unit
+        draw.text((left, title + panel.pixels.shape[0] + unit * 1.4), panel.note, FAINT, letters, anchor="ls")
+        left += column + unit
     return row
 
 
@@ -276,7 +277,7 @@ def legend_strip(scale: HeatScale, unit: int) -> Image.Image:
 
 
 def _line_of(pixels: Pixels) -> int:
-    return max(2, round(max(pixels.shape[0], pixels.shape[1]) / 300))
+    return int(max(2, round(max(pixels.shape) / 300)))
 
 
 def _counted(regions: int) -> str:
