@@ -93,8 +93,10 @@ def measure_in_bank(model: AdaptCLIP, bank: PromptBank, data: SyntheticDefects, 
     found: Any = model.detect(images, [data.category] * len(images))
     model.prompt_bank = None
     scores, maps, labels = found.pred_score, found.anomaly_map.flatten(1).amax(dim=1), labels_of(data)
-    rates = [(values[~labels] > 0.5).float().mean().item() for values in (scores, maps)]
-    return Measured(*rates, f1(scores > 0.5, labels), max(f1(scores >= threshold, labels) for threshold in scores))
+    image_rate, pixel_rate = ((values[~labels] > 0.5).float().mean().item() for values in (scores, maps))
+    return Measured(
+        image_rate, pixel_rate, f1(scores > 0.5, labels), max(f1(scores >= threshold, labels) for threshold in scores)
+    )
 
 
 def measure(model: AdaptCLIPModel, data: Category, drawn: list[int], size: tuple[int, int], rate: float) -> Measured:

@@ -310,8 +310,11 @@ def test_a_rate_sets_the_thresholds_without_images(bank_file: Path, good: dict[s
         model.prepare()
         assert isinstance(model.calibrator, BankCalibrator)
         assert model.prompt_bank is not None
-        found.append(model.calibrator.thresholds_of(["cable"], model.prompt_bank)[0])
-    assert found[1] > found[0]
+        [limits] = model.calibrator.thresholds_of(["cable"], model.prompt_bank)
+        assert limits is not None
+        found.append(limits)
+    assert found[1].image > found[0].image
+    assert found[1].pixel > found[0].pixel
 
 
 def test_a_checkpoint_goes_on_with_the_bank(

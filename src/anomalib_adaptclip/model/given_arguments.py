@@ -19,7 +19,7 @@ from anomalib_adaptclip.prompts.selection import prompts_from_folder
 from .calibration import FALSE_POSITIVE_RATE
 from .checkpoint_record import CheckpointRecord
 from .model_options import ModelOptions
-from .thresholds import adopt_thresholds
+from .thresholds import adopt_thresholds, takes_thresholds
 
 COMPONENTS = ("pre_processor", "post_processor", "evaluator", "visualizer")
 _OPTIONS = {"adapter_names": "adapters"} | {
@@ -27,7 +27,8 @@ _OPTIONS = {"adapter_names": "adapters"} | {
 }  # attributes of the options by argument
 _PROMPTS = ("k_shot", "prompt_budget", "seed")
 _OF_BANK = ("unknown_category", "calibration", "false_positive_rate")
-_OF_POST_PROCESSOR = ("image_threshold", "pixel_threshold", "image_sensitivity", "pixel_sensitivity")
+_THRESHOLDS = ("image_threshold", "pixel_threshold")
+_SENSITIVITIES = ("image_sensitivity", "pixel_sensitivity")
 _WITHOUT = {"unknown_category": "zero_shot", "calibration": "labels", "false_positive_rate": FALSE_POSITIVE_RATE}
 
 
@@ -99,8 +100,8 @@ def with_dependents(given: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[
     dependents: list[str] = []
     if given.get("prompt_bank", True) is None:
         dependents += _OF_BANK if saved.get("prompt_bank") else _OF_BANK[:1]
-    if given.get("post_processor", True) is not True:  # it has thresholds and sensitivities of its own
-        dependents += _OF_POST_PROCESSOR
+    if (own := given.get("post_processor", True)) is not True:  # sensitivities of its own, perhaps thresholds
+        dependents += _SENSITIVITIES if takes_thresholds(own) else (*_SENSITIVITIES, *_THRESHOLDS)
     return {name: _WITHOUT.get(name) for name in dependents if name in saved} | dict(given)
 
 

@@ -124,6 +124,15 @@ def fill_thresholds(state: Mapping[str, torch.Tensor], thresholds: Mapping[str, 
             state[key].fill_(value)
 
 
+def takes_thresholds(post_processor: object) -> bool:
+    """Whether it is anomalib's post-processor, which normalises, and has no thresholds yet."""
+    return (
+        isinstance(post_processor, PostProcessor)
+        and post_processor.enable_normalization
+        and bool(torch.stack([*post_processor.state_dict().values()]).isnan().all())
+    )
+
+
 def adopt_thresholds(post_processor: object, saved: Mapping[str, torch.Tensor]) -> None:
     """Give a post-processor the thresholds of another one, of images and of pixels, unless it has some.
 
