@@ -7,7 +7,7 @@ Letters: B batch, h and w pixels of the map, H and W of the file.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -127,8 +127,10 @@ def image_results(
     labels = [label if label is None else int(label) for label in _listed(predictions.pred_label, len(paths))]
     raw_scores = _listed(raw.pred_score, len(paths))
     masks, maps = _images(predictions.pred_mask, len(paths)), _images(raw.anomaly_map, len(paths))
-    for path, *values in zip(map(str, paths), scores, labels, raw_scores, masks, maps, strict=True):
-        yield ImageResult(path, *values, scale=scale, files=geometry or FileGeometry())
+    geometry = geometry or FileGeometry()
+    parts = zip(map(str, paths), scores, labels, raw_scores, masks, maps, strict=True)
+    for path, score, label, raw_score, mask, raw_map in parts:
+        yield ImageResult(path, score, label, raw_score, mask, raw_map, scale, geometry)
 
 
 def _undone(predictions: Any, scale: ScoreScale) -> InferenceBatch:  # noqa: ANN401
@@ -144,5 +146,5 @@ def _listed(values: torch.Tensor | None, number: int) -> list[Any]:
     return [None] * number if values is None else values.flatten().tolist()
 
 
-def _images(values: torch.Tensor | None, number: int) -> Sequence[Any]:
+def _images(values: torch.Tensor | None, number: int) -> Iterable[torch.Tensor | None]:
     return [None] * number if values is None else values.detach().cpu().flatten(0, -3)
