@@ -99,7 +99,7 @@ def test_a_local_file_of_the_weights(tmp_path: Path) -> None:
     clip, backbone, _ = load_clip("tiny")
     torch.save(clip.state_dict(), tmp_path / "clip.pt")
     model = AdaptCLIPModel(clip, backbone.layers, backbone.first_vv_block)
-    told = AdapterHeader("tiny", "clip.pt", fingerprint(clip))
+    told = AdapterHeader("tiny", "clip.pt", fingerprint(load_clip("tiny", tmp_path / "clip.pt").clip))
     write_adapter_file(tmp_path / "ours.safetensors", model.adapters, told)
     assert export(tmp_path / "ours.safetensors", tmp_path / "out.pth", "--pretrained", tmp_path / "clip.pt") == 0
 

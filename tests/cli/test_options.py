@@ -4,7 +4,7 @@
 """Options that the command line repeats are those of the constructors and functions that get them."""
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -53,8 +53,8 @@ def test_choices_are_those_of_what_is_called(command: Callable[..., Any], called
 
 
 def test_formats_are_those_of_the_model() -> None:
-    formats, _ = get_args(get_type_hints(predict)["save"])  # one or several
-    assert Sequence[formats] == get_type_hints(AdaptCLIP.__init__)["save"]
+    _, several = get_args(get_type_hints(predict)["save"])
+    assert several == get_type_hints(AdaptCLIP.__init__)["save"]
 
 
 @pytest.mark.parametrize("options", [AdaptCLIPOptions, DataModuleOptions])

@@ -591,6 +591,7 @@ def test_two_processes_write_a_shard_each(queries: Path, tmp_path: Path) -> None
     ours = ["PredictFolder", "--data.path", str(queries), "--data.batch_size", "2"]
     for name, data in (("theirs", [str(queries)]), ("ours", ours)):
         command = ["predict", "--model", *model, "--model.results", f"{name}.csv", "--model.visualizer", "false"]
+        command += ["--model.save", "[maps,jsonl]"]
         command += ["--data", *data, *(f"--trainer.{part}" if i % 2 == 0 else part for i, part in enumerate(trainer))]
         done = subprocess.run(
             [str(Path(sys.executable).parent / "anomalib"), *command],
@@ -604,6 +605,9 @@ def test_two_processes_write_a_shard_each(queries: Path, tmp_path: Path) -> None
         assert done.returncode == 0, done.stdout
         shards = [list(read_predictions(tmp_path / f"{name}-{rank}-of-2.csv")) for rank in range(2)]
         assert sorted(map(len, shards)) == [3, 4]
+        maps = [sorted((tmp_path / f"{name}-{rank}-of-2-maps").glob("*")) for rank in range(2)]
+        assert [len(files) for files in maps] == [len(shard) for shard in shards]
+        assert [list(read_predictions(tmp_path / f"{name}-{rank}-of-2.jsonl")) for rank in range(2)] == shards
         assert_same_rows(sorted(row for shard in shards for row in shard), expected)
         assert not (tmp_path / f"{name}.csv").exists()
 

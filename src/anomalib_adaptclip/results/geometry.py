@@ -80,7 +80,8 @@ class Geometry(NamedTuple):
         """
         left, top, right, bottom = box
         rows = _reached(marked, self.down, corner[1], range(top, bottom), self.size[0])
-        return _reached(rows.T, self.across, corner[0], range(left, right), self.size[1]).T
+        columns = _reached(rows.T, self.across, corner[0], range(left, right), self.size[1])
+        return np.asarray(columns.T, np.bool_)
 
     def to_file(self, values: torch.Tensor, outside: float = 0.0) -> torch.Tensor:
         """Bring a map to the file's size, bilinear.

@@ -7,8 +7,8 @@ Letters: B batch, h and w pixels of the map, H and W of the file.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -128,10 +128,12 @@ def image_results(
     labels = labels_of(predictions, len(paths))
     raw_scores = _listed(raw.pred_score, len(paths))
     masks, maps = _images(predictions.pred_mask, len(paths)), _images(raw.anomaly_map, len(paths))
-    for path, *values in zip(map(str, paths), scores, labels, raw_scores, masks, maps, strict=True):
-        result = ImageResult(path, *values, scale=scale, files=geometry or FileGeometry())
-        has_verdict = result.label is not None or predictions.pred_label is None
-        yield result if has_verdict else replace(result, mask=None)  # no threshold fits
+    geometry = geometry or FileGeometry()
+    parts = zip(map(str, paths), scores, labels, raw_scores, masks, maps, strict=True)
+    for path, score, label, raw_score, mask, raw_map in parts:
+        has_verdict = label is not None or predictions.pred_label is None
+        marked = mask if has_verdict else None  # no threshold fits
+        yield ImageResult(path, score, label, raw_score, marked, raw_map, scale, geometry)
 
 
 def _undone(predictions: Any, scale: ScoreScale) -> InferenceBatch:  # noqa: ANN401
@@ -147,5 +149,5 @@ def _listed(values: torch.Tensor | None, number: int) -> list[Any]:
     return [None] * number if values is None else values.flatten().tolist()
 
 
-def _images(values: torch.Tensor | None, number: int) -> Sequence[Any]:
+def _images(values: torch.Tensor | None, number: int) -> Iterable[torch.Tensor | None]:
     return [None] * number if values is None else values.detach().cpu().flatten(0, -3)
