@@ -4,7 +4,7 @@
 """Wrong inputs of commands, constructors and files: each is answered at once, in a sentence that says what to do."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,11 +73,10 @@ def message_of(row: Row, model: AdaptCLIP, capsys: pytest.CaptureFixture[str]) -
         assert message.startswith(f"{calls.NAME}: ")
         assert message.endswith("\n")
         return message.removeprefix(f"{calls.NAME}: ").removesuffix("\n")
+    run: Callable[..., object] = calls.run_function if row.table == "constructors" else calls.run_file
+    arguments = (row.call,) if row.table == "sweeps" else (row.call, model)
     with pytest.raises(CLASSES) as caught:
-        if row.table == "sweeps":
-            calls.run_sweep(row.call)
-        else:
-            (calls.run_function if row.table == "constructors" else calls.run_file)(row.call, model)
+        (calls.run_sweep if row.table == "sweeps" else run)(*arguments)
     return str(caught.value)
 
 
@@ -102,7 +101,8 @@ def test_there_are_many_and_each_is_there_once() -> None:
     assert len({(row.table, row.call) for row in ROWS}) == len(ROWS)
 
 
-def test_nothing_is_left_out(here: Path, model: AdaptCLIP) -> None:
+@pytest.mark.usefixtures("here")
+def test_nothing_is_left_out(model: AdaptCLIP) -> None:
     """Each subcommand, each public class, each function that the tables know, and each kind of file."""
     called = {table: {row.called for row in ROWS if row.table == table} for table in TABLES}
     assert {*COMMANDS} <= called["commands"]

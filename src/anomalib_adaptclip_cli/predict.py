@@ -42,9 +42,9 @@ def predict(
         batch_size: Number of images in a batch.
         num_workers: Processes that read images.
         unreadable: What to do with damaged images: error, or skip them with a warning that names them.
-        resume: Go on with a run that was broken off, or predict what the table lacks, with the same model and options.
+        resume: Predict what the draft or the table lacks.
         device: Where to compute: cpu, cuda, cuda:1.
-        save: Written beside the table: csv, parquet, jsonl, coco, masks, maps; several as [coco,masks].
+        save: Also written: csv, parquet, jsonl, coco, masks, maps.
         options: Those of AdaptCLIPOptions that are given.
 
     Raises:

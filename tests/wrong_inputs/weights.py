@@ -185,7 +185,7 @@ def _write_clips(folder: Path, model: AdaptCLIP) -> None:
         "fewer": lambda found: found.pop(first),
         "more": _put("more", torch.ones(1)),
         "bool": _put(second, state[second] > 0),
-        "other": lambda found: [found.clear(), found.update(a=torch.ones(1))],
+        "other": lambda found: [found.popitem() for _ in [*found]] and found.update(a=torch.ones(1)),
     }
     _states(folder, "clip", folder / "clip.safetensors", changes, {})
     contents: dict[str, Any] = {
