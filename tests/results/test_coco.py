@@ -6,6 +6,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from anomalib.data import InferenceBatch
 from PIL import Image
@@ -16,8 +17,11 @@ from anomalib_adaptclip.results.results_writer import ResultsWriter
 from anomalib_adaptclip.results.score_scale import ScoreScale
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools 2.0 with NumPy 2
 def test_pycocotools_reads_the_annotations(tmp_path: Path) -> None:
-    maps = torch.rand(3, 1, 20, 30, generator=torch.Generator().manual_seed(0))
+    maps = torch.zeros(3, 1, 20, 30)
+    maps[0, 0, 2:6, 3:9], maps[0, 0, 6:10, 9:11], maps[0, 0, 12:20, 25:30] = 0.7, 0.8, 0.9
+    maps[1, 0, 0:3, 0:3] = 1.0
     names = [f"{number}.png" for number in range(3)]
     batch = InferenceBatch(maps.amax(dim=(1, 2, 3)), anomaly_map=maps, pred_mask=maps > 0.6)
     with ResultsWriter(tmp_path / "a.csv", ["coco", "masks"], [Path.cwd()]) as writer:

@@ -16,6 +16,7 @@ import tifffile
 from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP
+from anomalib_adaptclip.results.prediction_row import PredictionRow
 from tests.comparison.made_up import COLUMNS, made_up_row, write_table
 
 from .weights import write_weights
@@ -126,36 +127,39 @@ def _write_images(folder: Path) -> None:
 
 
 def _write_tables(folder: Path) -> None:
-    header = "path,score,label,boxes\n"
+    header = f"{','.join(PredictionRow._fields)}\n"
+    rest = ",,,,[],[]"  # what else a row has
     rows = {
         "columns": "a,b\n1,2\n",
         "short": f"{header}a.png,0.5\n",
-        "long": f"{header}a.png,0.5,1,[],x\n",
-        "score": f"{header}a.png,high,1,[]\n",
-        "nan": f"{header}a.png,nan,1,[]\n",
-        "label": f"{header}a.png,0.5,2,[]\n",
-        "label-text": f"{header}a.png,0.5,bad,[]\n",
-        "boxes": f"{header}a.png,0.5,1,none\n",
-        "box": f"{header}a.png,0.5,1,[[1]]\n",
-        "box-float": f'{header}a.png,0.5,1,"[[0.5, 1, 2, 3]]"\n',
-        "number": f"{header}a.png,0.5,1,3\n",
+        "long": f"{header}a.png,0.5,1,[]{rest},x\n",
+        "score": f"{header}a.png,high,1,[]{rest}\n",
+        "nan": f"{header}a.png,nan,1,[]{rest}\n",
+        "label": f"{header}a.png,0.5,2,[]{rest}\n",
+        "label-text": f"{header}a.png,0.5,bad,[]{rest}\n",
+        "boxes": f"{header}a.png,0.5,1,none{rest}\n",
+        "box": f"{header}a.png,0.5,1,[[1]]{rest}\n",
+        "box-float": f'{header}a.png,0.5,1,"[[0.5, 1, 2, 3]]"{rest}\n',
+        "number": f"{header}a.png,0.5,1,3{rest}\n",
         "blank": f"{header}\n",
-        "deep": f"{header}a.png,0.5,1,{'[' * 3000}\n",
-        "large": f"{header}{'x' * 140_000},0.5,1,[]\n",
-        "null": f"{header}a.png,0.5,1,null\n",
-        "quote": f'{header}"a.png,0.5,1,[]\n',
+        "deep": f"{header}a.png,0.5,1,{'[' * 3000}{rest}\n",
+        "large": f"{header}{'x' * 140_000},0.5,1,[]{rest}\n",
+        "null": f"{header}a.png,0.5,1,null{rest}\n",
+        "quote": f'{header}"a.png,0.5,1,[]{rest}\n',
     }
     for kind, text in rows.items():
         (folder / f"table-{kind}.csv").write_text(text)
         (folder / f"draft-{kind}.csv.part").write_text(text)
     (folder / "table-bytes.csv").write_bytes(header.encode() + b"\xff\xfe,0.5,1\n")
-    (folder / "table-record.csv").write_text(f"{header}a.png,0.5,1,[]\n")
-    (folder / "table-other.csv").write_text(f"{header}a.png,0.5,1,[]\n")
+    (folder / "table-record.csv").write_text(f"{header}a.png,0.5,1,[]{rest}\n")
+    (folder / "table-other.csv").write_text(f"{header}a.png,0.5,1,[]{rest}\n")
     (folder / "table-other.csv.run.json").write_text('{"model": "another"}')
     (folder / "table-text.parquet").write_text("no parquet")
     (folder / "table-void.parquet").write_bytes(b"")
     pq.write_table(pa.table({"a": [1]}), folder / "table-columns.parquet")
     columns = {"path": ["a"], "score": ["high"], "label": [1], "boxes": [[[1, 2, 3, 4]]]}
+    columns |= {name: [None] for name in ("raw_score", "raw_threshold", "normal_share")}
+    columns |= {"region_areas": [[4]], "region_scores": [[0.5]]}
     pq.write_table(pa.table(columns), folder / "table-score.parquet")
     pq.write_table(pa.table(columns | {"score": [0.5], "label": [7]}), folder / "table-label.parquet")
     pq.write_table(pa.table(columns | {"score": [0.5], "boxes": [[[1, 2]]]}), folder / "table-boxes.parquet")

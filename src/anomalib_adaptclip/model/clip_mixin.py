@@ -170,7 +170,8 @@ class FrozenClipMixin(_Host):
         self.keep_antialias()
         record.require_same_preprocessing(self.image_input.description)
         state, tokens = checkpoint["state_dict"], "model.prompt_memory.tokens"
-        state[tokens] = self.model.prompt_memory.rounded(state[tokens])
+        if tokens in state:  # else what is missing is told
+            state[tokens] = self.model.prompt_memory.rounded(state[tokens])
 
     def new_record(self, origin: AdapterOrigin, **parts: Any) -> CheckpointRecord:  # noqa: ANN401
         """What a checkpoint of this model says besides its tensors.
