@@ -3,6 +3,7 @@
 
 """Texts of jsonargparse's errors as one sentence, without types of Python."""
 
+import errno
 import re
 from collections.abc import Collection
 from typing import Any, Literal, get_args, get_origin
@@ -48,7 +49,9 @@ def in_one_line(message: str, hints: dict[str, Any]) -> str:
 def describe_failure(error: Exception) -> str:
     """Say in one line what went wrong in a command, also where the system says it."""
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.strerror}: {_shortened(str(error.filename))}. Check the path, and that it may be used."
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        remedy = "Free space, and run the command again" if is_full else "Check the path, and that it may be used"
+        return f"{error.strerror}: {_shortened(str(error.filename))}. {remedy}."
     text = " ".join(str(error).split())
     return text if len(text) <= _LONGEST_FAILURE else f"{text[:_LONGEST_FAILURE]}..."
 

@@ -86,4 +86,5 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     """What was to be kept is not: unlike a reader that has seen enough."""
     finished = run(f"work {tmp_path}/file > /dev/full")
     assert finished.returncode == 2
-    assert finished.stderr == b"anomalib-adaptclip: [Errno 28] No space left on device: 'stdout'\n"
+    told = b"anomalib-adaptclip: No space left on device: stdout. Free space, and run the command again.\n"
+    assert finished.stderr == told

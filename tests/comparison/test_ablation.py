@@ -246,7 +246,7 @@ def test_without_normal_images_of_the_target_there_are_no_one_shot_figures(
         ({"rows": "four"}, "rows must be numbers separated by commas, such as 0,4,7; got 'four'"),
         ({"configs": "nowhere"}, r"nowhere holds the rows \[\], expected some as well"),
         ({"base": "Nothing"}, "Nothing"),
-        ({"target": "null"}, "Give --target Visa"),
+        ({"target": "null"}, "Give target, or leave them out"),
     ],
 )
 def test_wrong_arguments_end_the_command_at_once(
