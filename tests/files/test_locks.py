@@ -82,7 +82,7 @@ def test_a_link_and_its_target_have_one_lock(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(OSError, match=r"Cannot write .*runs\.csv: .*\. Free space, or name"),
+        pytest.raises(ValueError, match=r"runs\.csv cannot be written, for .*file is a file and no folder\. Name"),
         locked(tmp_path / "file" / "runs.csv"),
     ):
         pass

@@ -151,6 +151,11 @@ CASES = {
         won=lambda model: Path(model.hparams["results"]).name == "table.csv",
         refused_by_predictor="A predictor writes no table",
     ),
+    "save": Case(
+        {"results": "<table>", "save": ["jsonl"]},
+        won=lambda model: [*model.hparams["save"]] == ["jsonl"],
+        refused_by_predictor="A predictor writes no table",
+    ),
     "pre_processor": Case(
         {"pre_processor": AdaptCLIP.configure_pre_processor((112, 112))}, "The checkpoint was made with images"
     ),
