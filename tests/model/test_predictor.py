@@ -570,7 +570,7 @@ def test_a_table_that_cannot_be_made_is_told_before_the_model_is_prepared(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(AdaptCLIP, "prepare", lambda _: pytest.fail("too late"))
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ValueError, match=r"is a file and no folder\. Name another file"):
         engine.predict(tiny(results=tmp_path / "file" / "table.csv"), data_path=queries)
 
 
