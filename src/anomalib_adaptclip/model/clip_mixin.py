@@ -94,6 +94,9 @@ class FrozenClipMixin(_Host):
             ValueError: If one cannot be read.
         """
         require_types(self.read_images, locals())
+        if not files:
+            msg = "files must name at least one image; got none."
+            raise ValueError(msg)
         return self.image_input.read(files).to(self.device)
 
     def require_input_size(self, default: tuple[int, int], patch_size: int) -> None:
