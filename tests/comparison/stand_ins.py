@@ -14,14 +14,15 @@ class DeadlyWinClip(UntrainedWinClip):
     """WinCLIP that kills the process that builds it, the first few times.
 
     Args:
-        notes: File in which each time is noted.
+        notes: Folder in which each time is noted. A file would be one of those by which runs are told apart.
         times: How often it kills.
         k_shot: As for WinCLIP.
     """
 
     def __init__(self, notes: Path, times: int, k_shot: int = 0) -> None:
         super().__init__("object", k_shot)
-        before = len(Path(notes).read_text()) if Path(notes).exists() else 0
+        Path(notes).mkdir(exist_ok=True)
+        before = len([*Path(notes).iterdir()])
         if before < times:
-            Path(notes).write_text("x" * (before + 1))
+            (Path(notes) / str(before)).touch()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -71,7 +71,7 @@ def test_a_killed_worker_costs_a_repetition_or_its_run_alone(tmp_path: Path) -> 
     code, printed = run(sweep, tmp_path, "--executor", "ray")
     assert code == 0
     assert [row.error for row in read_runs(tmp_path / "runs.csv")] == [""] * 3
-    assert (tmp_path / "notes3").read_text() == "xxx"
+    assert len([*(tmp_path / "notes3").iterdir()]) == 3
 
 
 def test_workers_that_cannot_load_the_package_end_the_command(

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from anomalib_adaptclip import AdaptCLIP
-from anomalib_adaptclip.files.image_reader import read_image
-from anomalib_adaptclip.model import prompt_encoding
+from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.model.prompt_encoding import first_equal, read_prompts
 
 
@@ -27,11 +26,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was read as a prompt, by name."""
     counts: Counter[str] = Counter()
 
-    def count(path: str) -> torch.Tensor:
-        counts[Path(path).name] += 1
-        return read_image(path)
+    read = ImageReader.read
 
-    monkeypatch.setattr(prompt_encoding, "read_image", count)
+    def count(self: ImageReader, path: str) -> torch.Tensor:
+        counts[Path(path).name] += 1
+        return read(self, path)
+
+    monkeypatch.setattr(ImageReader, "read", count)
     return counts
 
 
