@@ -4,7 +4,8 @@
 """Wrong inputs of commands, constructors and files: each is answered at once, in a sentence that says what to do."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import anomalib_adaptclip
 from anomalib_adaptclip import AdaptCLIP
 from anomalib_adaptclip.clip import LoadedClip, load_clip
-from anomalib_adaptclip_cli.parser import COMMANDS
+from anomalib_adaptclip_cli.parser import COMMANDS, build_parser
 
 from .wrong_inputs import calls
 from .wrong_inputs.rows import TABLES, Row, read_table
@@ -36,10 +37,24 @@ def world(tmp_path_factory: pytest.TempPathFactory, model: AdaptCLIP) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def known(world: Path) -> dict[str, int]:
+    """What is in the folder before the first row, and must be there after each."""
+    return dict(contents(world))
+
+
 @pytest.fixture
 def here(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(world)
     return world
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_parser() -> Iterator[None]:
+    """Build the parser once, which takes longer than most rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("anomalib_adaptclip_cli.main.build_parser", cache(build_parser))
+        yield
 
 
 @pytest.fixture
@@ -73,19 +88,22 @@ def message_of(row: Row, model: AdaptCLIP, capsys: pytest.CaptureFixture[str]) -
         assert message.startswith(f"{calls.NAME}: ")
         assert message.endswith("\n")
         return message.removeprefix(f"{calls.NAME}: ").removesuffix("\n")
-    run: Callable[..., object] = calls.run_function if row.table == "constructors" else calls.run_file
-    arguments = (row.call,) if row.table == "sweeps" else (row.call, model)
+    run = {"sweeps": calls.run_sweep, "constructors": calls.run_function, "files": calls.run_file}[row.table]
     with pytest.raises(CLASSES) as caught:
-        (calls.run_sweep if row.table == "sweeps" else run)(*arguments)
+        run(row.call, model)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.table}-{row.call}"[:80])
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_said(
-    row: Row, here: Path, model: AdaptCLIP, loaded: list[str], capsys: pytest.CaptureFixture[str]
+    row: Row,
+    here: Path,
+    known: dict[str, int],
+    model: AdaptCLIP,
+    loaded: list[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    before = dict(contents(here))
     start = time.process_time()
     message = message_of(row, model, capsys)
     assert time.process_time() - start < SECONDS
@@ -93,7 +111,7 @@ def test_what_is_said(
     assert len(message) < LONGEST
     assert row.matches(message), f"expected: {row.message}\ngot: {message}"
     assert bool(loaded) <= row.needs_clip, "a CLIP was built before the error came"
-    assert dict(contents(here)) == before, "something was left behind"
+    assert dict(contents(here)) == known, "something was left behind"
 
 
 def test_there_are_many_and_each_is_there_once() -> None:

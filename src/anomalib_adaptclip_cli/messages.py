@@ -5,11 +5,11 @@
 
 import errno
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 _KEY = re.compile(r'Parser key "(?P<key>[^"]+)":')
-_MISSING = re.compile(r"Option '(?:[^'.]+\.)?(?P<name>[^']+)' is required but not provided or its value is None\.")
+_MISSING = re.compile(r"Option '[^']+' is required but not provided or its value is None\.")
 _GIVEN = ("Given value: ", "Got value: ")
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping {name: value}"}
 _LONGEST, _LONGEST_FAILURE = 200, 900  # characters of what was given, and of what happened
@@ -29,16 +29,19 @@ def in_words(hint: Any) -> str:  # noqa: ANN401  # types know no type of annotat
     return " or ".join(dict.fromkeys(map(in_words, parts))) if parts else _WORDS.get(hint, "a text")
 
 
-def in_one_line(message: str, hints: dict[str, Any]) -> str:
+def in_one_line(message: str, hints: dict[str, Any], required: Sequence[str] = ()) -> str:
     """Turn an error of jsonargparse into a sentence.
 
     Args:
         message: Its text, of any number of lines.
         hints: Types of the options by name.
+        required: Names of what must be given.
     """
-    if missing := _MISSING.fullmatch(message.strip()):
-        return f"{missing['name']} must be given, and was not."
+    if required and _MISSING.fullmatch(message.strip()):  # it names any of those that are missing
+        return f"{', '.join(required)} must be given{', and was not' if len(required) == 1 else ', all of them'}."
     key = _KEY.search(message)
+    if key and "surrogates not allowed" in message:
+        return f"{key['key']} must be in UTF-8; got bytes that are not. Rename the file, or name a folder above it."
     if key and key["key"] in hints:
         given = next((message.rpartition(mark)[2] for mark in _GIVEN if mark in message), "something else")
         return f"{key['key']} must be {in_words(hints[key['key']])}; got {_shortened(given)}."

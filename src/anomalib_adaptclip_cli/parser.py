@@ -116,13 +116,21 @@ def describe_error(error: ArgumentError, given: Sequence[str]) -> str:
         given: Arguments of the command line.
     """
     name = given[0] if given and given[0] in COMMANDS else ""
-    hints = _hints(COMMANDS[name]) if name else {}
-    return f"{in_one_line(str(error), hints)} See {' '.join(filter(None, (NAME, name, '--help')))}."
+    hints, required = (_hints(COMMANDS[name]), _required(COMMANDS[name])) if name else ({}, [])
+    return f"{in_one_line(str(error), hints, required)} See {' '.join(filter(None, (NAME, name, '--help')))}."
 
 
 def _hints(command: Command) -> dict[str, Any]:
     """Types of a subcommand's options by name."""
     return get_type_hints(command.function) | (get_type_hints(command.options) if command.options else {})
+
+
+def _required(command: Command) -> list[str]:
+    """Names of what must be given, in their order."""
+    functions = filter(None, (command.function, command.options))
+    parameters = [found for function in functions for found in inspect.signature(function).parameters.values()]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [found.name for found in parameters if found.default is found.empty and found.kind is kind]
 
 
 def _build_subparser(name: str, command: Command) -> ArgumentParser:
@@ -141,12 +149,7 @@ def _build_subparser(name: str, command: Command) -> ArgumentParser:
 
 def _usage(name: str, command: Command) -> str:
     """Usage in one line: a list of all options would take twenty."""
-    parameters = inspect.signature(command.function).parameters.values()
-    required = [
-        parameter.name
-        for parameter in parameters
-        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    ]
+    required = _required(command._replace(options=None))
     if command.takes_overrides:
         required = [f"--{name} {name.upper()}" for name in required]
     return " ".join([NAME, name, *required, "[options]", *(["[key=value ...]"] if command.takes_overrides else [])])

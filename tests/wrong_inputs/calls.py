@@ -5,6 +5,7 @@
 
 import shlex
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,16 @@ from anomalib_adaptclip_cli.main import main
 
 NAME = "anomalib-adaptclip"
 TINY: dict[str, Any] = {"backbone": "tiny", "image_size": 56, "visualizer": False}
-WORDS = {
+WORDS = {  # what a table cannot show
     "LONG": "x" * 5000,
     "LONG.csv": "x" * 300 + ".csv",
     "NUL": "a\0b",
     "BYTES": "caf\udce9",
     "NEWLINE": "a\nb",
-}  # what a table cannot show
+}
 
 
+@cache
 def special_values(model: AdaptCLIP) -> dict[str, Any]:
     """Values that YAML has not, by the names that the tables give them."""
     return WORDS | {
@@ -62,6 +64,7 @@ def special_values(model: AdaptCLIP) -> dict[str, Any]:
     }
 
 
+@cache
 def functions(model: AdaptCLIP) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     """What is called by name, and arguments that are right."""
     inner, training = model.model, {name: value for name, value in TINY.items() if name != "visualizer"}
@@ -142,7 +145,7 @@ def run_command(call: str) -> None:
     assert main(words) != 0, "it was accepted"
 
 
-def run_sweep(call: str) -> None:
+def run_sweep(call: str, _model: AdaptCLIP | None = None) -> None:
     """Read a sweep, which is text with ``\\n`` for line breaks, or an override of one that is right."""
     what, text = call.split(" ", 1)
     text = text.encode().decode("unicode_escape")

@@ -227,6 +227,9 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Raises:
             ValueError: If a shape is another, or categories and bank do not go together.
         """
+        if not isinstance(images, torch.Tensor) or images.ndim != 4:
+            msg = f"Images must be a tensor (B, 3, H, W); got {getattr(images, 'shape', type(images).__name__)}."
+            raise ValueError(msg)
         size = (images.shape[-2], images.shape[-1])
         if bank is None:
             if categories is not None:
