@@ -4,7 +4,7 @@
 """Images to tokens and prompts to embeddings: a frozen CLIP, read by hand."""
 
 from .backbones import BACKBONES, CLIP_MEAN, CLIP_STD, TINY_WEIGHTS, Backbone, get_backbone
-from .checks import require_blocks, require_image_size, require_standard_clip
+from .checks import require_blocks, require_image_size, require_standard_clip, require_whole_patches
 from .identity import ClipIdentity, fingerprint
 from .image_encoder import ImageTokens, encode_image, join_tokens
 from .loading import LoadedClip, load_clip
@@ -35,6 +35,7 @@ __all__ = [
     "require_blocks",
     "require_image_size",
     "require_standard_clip",
+    "require_whole_patches",
     "seeded",
     "static_text_pair",
 ]

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import nn
 
@@ -96,3 +97,23 @@ def _blocks_problem(blocks: Iterable[Block]) -> str | None:
         if type(block) is not ResidualAttentionBlock or getattr(block.attn, "in_proj_weight", None) is None:
             return f"its blocks are {type(block).__name__} with {type(block.attn).__name__}"
     return None
+
+
+def require_whole_patches(images: torch.Tensor, patch_size: tuple[int, int]) -> None:
+    """Check a batch of images.
+
+    Args:
+        images: ``(B, 3, H, W)``.
+        patch_size: Height and width of a patch in pixels.
+
+    Raises:
+        ValueError: If the shape is another, or H or W no multiple of the patch.
+    """
+    (patch_height, patch_width), shape = patch_size, tuple(getattr(images, "shape", ()))
+    if len(shape) != 4 or shape[1] != 3 or shape[2] % patch_height or shape[3] % patch_width:
+        found = shape or type(images).__name__
+        msg = (
+            f"Images must be (B, 3, H, W) with H and W multiples of the patch, {patch_height}x{patch_width} pixels; "
+            f"got {found}. Resize them, with the pre-processor for instance."
+        )
+        raise ValueError(msg)

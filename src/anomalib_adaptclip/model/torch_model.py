@@ -26,6 +26,7 @@ from anomalib_adaptclip.clip import (
     join_tokens,
     require_blocks,
     require_standard_clip,
+    require_whole_patches,
     static_text_pair,
 )
 from anomalib_adaptclip.prompts.bank import PromptBank
@@ -227,9 +228,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Raises:
             ValueError: If a shape is another, or categories and bank do not go together.
         """
-        if not isinstance(images, torch.Tensor) or images.ndim != 4:
-            msg = f"Images must be a tensor (B, 3, H, W); got {getattr(images, 'shape', type(images).__name__)}."
-            raise ValueError(msg)
+        require_whole_patches(images, self.patch_size)
         size = (images.shape[-2], images.shape[-1])
         if bank is None:
             if categories is not None:
@@ -319,13 +318,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     def encode(self, images: torch.Tensor, layers: Sequence[int]) -> ImageTokens:
         """Tokens of preprocessed images ``(B, 3, H, W)`` at some of the layers, ascending."""
-        (height, width), (patch_height, patch_width) = images.shape[-2:], self.patch_size
-        if images.shape[1] != 3 or height % patch_height or width % patch_width:
-            msg = (
-                f"Images must be (B, 3, H, W) with H and W multiples of the patch, {patch_height}x{patch_width} "
-                f"pixels; got {tuple(images.shape)}. Resize them, with the pre-processor for instance."
-            )
-            raise ValueError(msg)
+        require_whole_patches(images, self.patch_size)
         return encode_image(self.clip.visual, images.to(self.clip.visual.proj.dtype), layers, self.first_vv_block)
 
     def adapter_outputs(
