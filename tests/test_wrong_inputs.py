@@ -3,6 +3,7 @@
 
 """Wrong inputs of commands, constructors and files: each is answered at once, in a sentence that says what to do."""
 
+import os
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -71,11 +72,14 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def contents(folder: Path) -> Iterator[tuple[str, int]]:
+def contents(folder: Path | str) -> Iterator[tuple[str, int]]:
     """Names and sizes of all files but locks, which stay where others may wait for them."""
-    for path in folder.rglob("*"):
-        if path.suffix != ".lock" and path.name != "row.yaml":
-            yield str(path), path.lstat().st_size if path.is_file() else 0
+    for entry in os.scandir(folder):  # a row takes less time than listing by pathlib
+        if entry.is_dir(follow_symlinks=False):
+            yield entry.path, 0
+            yield from contents(entry.path)
+        elif not entry.name.endswith(".lock") and entry.name != "row.yaml":
+            yield entry.path, entry.stat(follow_symlinks=False).st_size
 
 
 def message_of(row: Row, model: AdaptCLIP, capsys: pytest.CaptureFixture[str]) -> str:
