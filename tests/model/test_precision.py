@@ -47,6 +47,13 @@ def maps(predictions: Any) -> torch.Tensor:
     return torch.cat([batch.anomaly_map for batch in predictions])
 
 
+def require_close(found: torch.Tensor, expected: torch.Tensor, k_shot: int) -> None:
+    """Zero-shot, single pixels of bfloat16 may differ by more, depending on the processor: see the README."""
+    difference = (found - expected).abs()
+    assert (difference <= 2e-2).float().mean() >= (1 if k_shot else 0.99)
+    assert difference.mean() <= 5e-3
+
+
 @pytest.mark.parametrize("k_shot", [0, 1])
 def test_predictions_in_half_precision(source: SyntheticDefects, engine: Callable[[str], Engine], k_shot: int) -> None:
     source.prepare_data()
@@ -56,12 +63,11 @@ def test_predictions_in_half_precision(source: SyntheticDefects, engine: Callabl
     assert expected.std() > 0
     for precision in PRECISIONS:
         found = maps(engine(precision).predict(tiny(**options), data_path=queries))
-        torch.testing.assert_close(found, expected, rtol=0, atol=2e-2)
+        require_close(found, expected, k_shot)
 
 
 @pytest.mark.parametrize("category", ["marble", "gear"])
 def test_abnormal_images_in_half_precision(tmp_path: Path, engine: Callable[[str], Engine], category: str) -> None:
-    """Zero-shot, single pixels of bfloat16 may differ by more: see the README."""
     data = SyntheticDefects(tmp_path, category, image_size=256, num_train_images=1, num_images_per_defect=1)
     data.prepare_data()
     queries, good = data.root / category / "test", data.root / category / "train" / "good"
@@ -70,9 +76,7 @@ def test_abnormal_images_in_half_precision(tmp_path: Path, engine: Callable[[str
         expected = maps(engine("32-true").predict(AdaptCLIP(backbone="tiny", **options), data_path=queries))
         for precision in ("bf16-mixed", "bf16-true"):
             found = maps(engine(precision).predict(AdaptCLIP(backbone="tiny", **options), data_path=queries))
-            difference = (found - expected).abs()
-            assert (difference <= 2e-2).float().mean() >= (1 if options else 0.99)
-            assert difference.mean() <= 5e-3
+            require_close(found, expected, options.get("k_shot", 0))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

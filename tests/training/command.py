@@ -38,7 +38,7 @@ def fit(folder: Path, data: Path, *options: object, expected: int = 0) -> str:
     done = subprocess.run(
         [str(part) for part in (Path(sys.executable).parent / "anomalib", *command, *logging, *trainer, *options)],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}", "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -100,8 +100,9 @@ def test_torch_still_has_none_for_the_cpu(tmp_path: Path) -> None:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same training by one process, and by two."""
     data, one, two = (tmp_path_factory.mktemp(name) for name in ("data", "one", "two"))
-    fit(one, data)
-    fit(two, data, "--trainer.strategy", "ddp", "--trainer.devices", 2, "--data.train_batch_size", 2)
+    double = ("--trainer.precision", "64-true")  # in float32 Adam turns gradients that are only rounding into steps
+    fit(one, data, *double)
+    fit(two, data, *double, "--trainer.strategy", "ddp", "--trainer.devices", 2, "--data.train_batch_size", 2)
     return one, two
 
 
@@ -111,19 +112,19 @@ class TestRun:
     def test_losses_of_every_step(self, runs: tuple[Path, Path]) -> None:
         one, two = (column(rows(run), "train_loss_step") for run in runs)
         assert len(one) == 9
-        torch.testing.assert_close(two, one, rtol=0, atol=1e-4)
+        torch.testing.assert_close(two, one, rtol=0, atol=1e-6)
 
     @pytest.mark.parametrize("shot", ["zero_shot", "one_shot"])
     @pytest.mark.parametrize("metric", ["image_AUROC", "pixel_AUPR"])
     def test_metrics_are_of_the_whole_set(self, runs: tuple[Path, Path], shot: str, metric: str) -> None:
         one, two = (column(rows(run), f"val_{shot}_{metric}") for run in runs)
         assert len(one) == 3
-        torch.testing.assert_close(two, one, rtol=0, atol=1e-4)
+        torch.testing.assert_close(two, one, rtol=0, atol=1e-6)
 
     def test_adapters_and_running_statistics(self, runs: tuple[Path, Path]) -> None:
         one, two = (load_file(run / RUN / "v0/weights/lightning/adapters.safetensors") for run in runs)
         assert any("running_var" in key for key in one)
-        torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(two, one)
 
     def test_one_process_writes_files(self, runs: tuple[Path, Path]) -> None:
         one, two = ({str(path.relative_to(run)) for path in run.rglob("*")} for run in runs)

@@ -34,7 +34,7 @@ class CpuSyncBatchNorm(nn.Module):
         """Normalise ``(B, C, ...)``: in training by the statistics of all processes, else by the running ones."""
         if not self.training:
             return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        wide = x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         axes = [axis for axis in range(x.ndim) if axis != 1]
         shape = [1, -1, *[1] * (x.ndim - 2)]
         count = _sum(torch.tensor(float(wide.numel() // wide.shape[1])))
@@ -50,8 +50,8 @@ class CpuSyncBatchNorm(nn.Module):
     def _update_statistics(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         self.num_batches_tracked.add_(1)
         share = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
+        self.running_mean.lerp_(mean.to(self.running_mean), share)
+        self.running_var.lerp_(variance.to(self.running_var), share)
 
 
 def synchronize_batch_norms(module: nn.Module, device: torch.device) -> None:
