@@ -132,7 +132,7 @@ def test_compilation_without_graph_breaks(k_shot: int) -> None:
 
 
 def test_no_device_is_taken_for_granted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a pretended GPU, where any tensor that was left on the CPU is an error. Its tensors have no values to check."""
+    """On a pretended GPU, where any tensor that was left on the CPU is an error. Its values cannot be checked."""
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     model = tiny().eval()
     model.prepare()
