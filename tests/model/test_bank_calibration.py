@@ -22,6 +22,7 @@ from anomalib_adaptclip.model.bank_calibration import BankCalibrator, category_r
 from anomalib_adaptclip.model.calibration import score_with
 from anomalib_adaptclip.model.prompt_encoding import read_prompts
 from anomalib_adaptclip.prompts.bank_scores import MOST, OldImages, judge_images
+from anomalib_adaptclip.results.heat_scale import HeatScale, heat_scale
 from anomalib_adaptclip.results.prediction_row import prediction_rows
 from anomalib_adaptclip.results.prediction_table import read_predictions
 from anomalib_adaptclip_cli.main import main
@@ -234,6 +235,51 @@ def test_the_predictor_judges_each_image_by_its_category(
     torch.testing.assert_close(torch.as_tensor(found.pred_score)[6:], raw.pred_score)
     assert [row.label for row in prediction_rows(paths, found)][4:] == [None] * 4
     assert "no thresholds" not in caplog.text  # told once
+
+
+@pytest.mark.parametrize("route", ["predictor", "engine"])
+@pytest.mark.parametrize("sensitivity", [0.5, 0.3])
+def test_rows_tell_raw_scores_and_thresholds_of_the_category(
+    bank_file: Path, good: dict[str, list[str]], queries: list[str], tmp_path: Path, route: str, sensitivity: float
+) -> None:
+    options: dict[str, Any] = {"prompt_bank": bank_file, "calibration": "normal", "image_sensitivity": sensitivity}
+    if route == "engine":
+        model = tiny(results=tmp_path / "a.csv", **options)
+        engine = Engine(default_root_dir=tmp_path / "results", accelerator="cpu", devices=1, logger=False)
+        engine.predict(model, data_path=tmp_path / "new")
+        rows = [row for row in read_predictions(tmp_path / "a.csv") if "new" in row.path]
+    else:
+        predictor = AdaptCLIPPredictor(tiny(**options))
+        batches = predictor.stream(queries, batch_size=3)
+        rows = [row for paths, batch in batches for row in prediction_rows(paths, batch, predictor.geometry)]
+    assert len(rows) == len(queries)
+    models = {name: alone(good[name], image_sensitivity=sensitivity) for name in ("bottle", "cable")}
+    for row in rows:
+        name = Path(row.path).parent.name
+        if name not in models:
+            assert (row.label, row.raw_threshold, row.normal_share) == (None, None, None)
+            assert row.raw_score == pytest.approx(row.score)
+            continue
+        own: Any = models[name]
+        record = own.calibrator.record
+        raw = float(own.detect(own.image_input.read([row.path])).pred_score)
+        assert row.raw_score == pytest.approx(raw, abs=1e-5)
+        assert row.normal_share == pytest.approx(record.image.share_above(raw), abs=1e-3)
+        assert row.raw_threshold is not None
+        assert (raw > row.raw_threshold) == bool(row.label)
+        if sensitivity == 0.5:
+            assert row.raw_threshold == pytest.approx(record.thresholds.image, abs=1e-5)
+
+
+def test_colours_of_pictures_are_those_of_the_category(bank_file: Path, good: dict[str, list[str]]) -> None:
+    model = tiny(prompt_bank=bank_file, calibration="normal")
+    model.prepare()
+    for name in ("bottle", "cable"):
+        found, expected = heat_scale(model, name), heat_scale(alone(good[name]))
+        assert (found.typical, found.threshold, found.end) == pytest.approx(
+            (expected.typical, expected.threshold, expected.end), abs=1e-4
+        )
+    assert heat_scale(model, "pill") == heat_scale(model, "screw") == HeatScale()
 
 
 def test_the_engine_judges_alike(bank_file: Path, queries: list[str], tmp_path: Path) -> None:

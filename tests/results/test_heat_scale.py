@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from anomalib.post_processing import PostProcessor
 
 from anomalib_adaptclip.model.calibration import CalibrationRecord
 from anomalib_adaptclip.model.thresholds import NormalScores, Thresholds, set_thresholds
-from anomalib_adaptclip.results.heat_scale import HeatScale, RawScale, colours, heat_scale, raw_scale
+from anomalib_adaptclip.results.heat_scale import HeatScale, colours, heat_scale
 
 GREY = np.full((1, 3, 3), 90, np.uint8)
 
@@ -54,27 +53,10 @@ def test_marks_must_ascend(marks: tuple[float, float, float]) -> None:
         HeatScale(*marks)
 
 
-@pytest.mark.parametrize("sensitivity", [0.5, 0.3])
-def test_raw_values_come_back_from_normalised_ones(sensitivity: float) -> None:
-    made = post_processor(pixel_sensitivity=sensitivity)
-    values = torch.tensor([0.25, 0.3, 0.6])
-    normalised: Any = made._normalize(values, made.pixel_min, made.pixel_max, made.pixel_threshold)
-    scale = raw_scale(made, "pixel")
-    torch.testing.assert_close(scale.raw(normalised), values)
-    torch.testing.assert_close(values > scale.threshold, normalised > made.normalized_pixel_threshold)
-
-
-@pytest.mark.parametrize(
-    "made", [None, PostProcessor(), post_processor(enable_normalization=False)], ids=["none", "new", "raw"]
-)
+@pytest.mark.parametrize("made", [None, PostProcessor()], ids=["none", "new"])
 def test_without_calibration_values_are_raw(made: PostProcessor | None) -> None:
-    scale = raw_scale(made, "image")
-    assert (scale.raw(0.2), math.isnan(scale.threshold)) == (pytest.approx(0.2), True)
     assert heat_scale(SimpleNamespace(post_processor=made)) == HeatScale(0, None, 1)
-
-
-def test_without_calibration_nothing_is_named_a_threshold() -> None:
-    assert (RawScale().raw(0.5), HeatScale().middle) == (0.5, 0.25)
+    assert HeatScale().middle == 0.25
 
 
 def test_good_images_set_the_typical_level() -> None:

@@ -19,9 +19,10 @@ from anomalib_adaptclip.clip import ImageTokens, join_tokens
 from anomalib_adaptclip.files.tensors import digest_of
 from anomalib_adaptclip.prompts.bank import PromptBank
 from anomalib_adaptclip.prompts.bank_scores import ModelScores, Values
+from anomalib_adaptclip.results.score_scale import around
 
 from .calibration import CalibrationRecord, Calibrator, score_with
-from .thresholds import Thresholds, normal_scores, normalized
+from .thresholds import Thresholds, normal_scores
 from .torch_model import AdaptCLIPModel
 
 logger = logging.getLogger(__name__)
@@ -150,8 +151,8 @@ class BankCalibrator(Calibrator):
         scores, maps = torch.as_tensor(output.pred_score).clone(), torch.as_tensor(output.anomaly_map).clone()
         for row, limits in enumerate(self.thresholds_of(categories, bank)):
             if limits:
-                scores[row] = normalized(scores[row], limits.image)
-                maps[row] = normalized(maps[row], limits.pixel)
+                scores[row] = around(limits.image).apply(scores[row])
+                maps[row] = around(limits.pixel).apply(maps[row])
         return InferenceBatch(pred_score=scores, anomaly_map=maps)
 
 

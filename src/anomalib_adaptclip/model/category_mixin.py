@@ -3,16 +3,17 @@
 
 """What AdaptCLIP does with a prompt bank: categories of a batch, good images of one, and verdicts by category."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from anomalib.data import InferenceBatch
+from anomalib.data import Batch, InferenceBatch
 
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.bank import PromptBank
+from anomalib_adaptclip.prompts.categories import categories_of
 
 from .bank_calibration import BankCalibrator, BankJudge, scoring_identity
 from .calibration import Calibrator, make_variants
@@ -33,6 +34,8 @@ class CategoryMixin(_Host):
     prompt_bank: PromptBank | None
     calibrator: Calibrator | None
     image_reader: ImageReader
+    category_of: Callable[[str], str] | None
+    _categories: dict[str, str]
 
     if TYPE_CHECKING:
 
@@ -82,6 +85,16 @@ class CategoryMixin(_Host):
         bank.to(self.device)
         if isinstance(self.calibrator, BankCalibrator):
             self.calibrator.prepare(self.scoring_identity, bank)
+
+    def categories_of(self, batch: Batch[Any]) -> list[str] | None:
+        """What each image of a batch shows, B names; None without a prompt bank.
+
+        Raises:
+            ValueError: If the batch tells neither categories nor paths.
+        """
+        if self.prompt_bank is None:
+            return None
+        return categories_of(batch, self.prompt_bank.names, self._categories, self.category_of)
 
     def detect(self, images: torch.Tensor, categories: Sequence[str] | None = None) -> InferenceBatch:
         """Score and segment preprocessed images with this model's prompts: the one way, which all others take.

@@ -3,7 +3,6 @@
 
 """What AdaptCLIP tells of why images score as they do: explanations that name the good photos."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,10 @@ from anomalib.data import Batch
 
 from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank
-from anomalib_adaptclip.prompts.categories import categories_of
 from anomalib_adaptclip.prompts.selection import Shots
 from anomalib_adaptclip.results.explanation import Explanation, Region
 from anomalib_adaptclip.results.geometry import FileGeometry
-from anomalib_adaptclip.results.heat_scale import raw_scale
+from anomalib_adaptclip.results.score_scale import score_scale
 
 from .explanation import explain
 from .torch_model import AdaptCLIPModel
@@ -35,8 +33,7 @@ class ExplainMixin(_Host):
     image_reader: ImageReader
     prompt_bank: PromptBank | None
     shots: Shots
-    category_of: Callable[[str], str] | None
-    _categories: dict[str, str]
+    categories_of: Callable[[Batch[Any]], list[str] | None]
 
     def explain(self, images: torch.Tensor, categories: Sequence[str] | None = None) -> list[Explanation]:
         """Explain the predictions of preprocessed images, for which each goes through CLIP once more.
@@ -51,10 +48,9 @@ class ExplainMixin(_Host):
         Raises:
             ValueError: If categories and prompt bank do not go together.
         """
-        threshold = raw_scale(self.post_processor, "pixel").threshold
-        found = explain(
-            self.model, images, self._prompts_of(images, categories), None if math.isnan(threshold) else threshold
-        )
+        scales = [score_scale(self, category) for category in categories or [None] * len(images)]
+        thresholds = [scale.pixel.threshold if scale.pixel else None for scale in scales]
+        found = explain(self.model, images, self._prompts_of(images, categories), thresholds)
         if self.prompt_bank is not None:
             return found  # a bank knows no files
         files = FileGeometry(self.image_input.like_test_images(self.current_datamodule()).transforms)
@@ -65,10 +61,7 @@ class ExplainMixin(_Host):
 
     def explain_batch(self, batch: Batch[Any]) -> list[Explanation]:
         """Explain the predictions of a batch whose images the pre-processor has seen, as :meth:`explain`."""
-        categories = None
-        if self.prompt_bank is not None:
-            categories = categories_of(batch, self.prompt_bank.names, self._categories, self.category_of)
-        return self.explain(torch.as_tensor(batch.image), categories)
+        return self.explain(torch.as_tensor(batch.image), self.categories_of(batch))
 
     def _prompts_of(self, images: torch.Tensor, categories: Sequence[str] | None) -> list[torch.Tensor | None]:
         if self.prompt_bank is None:

@@ -60,7 +60,7 @@ def explain(
     model: "AdaptCLIPModel",
     images: torch.Tensor,
     prompts: Sequence[torch.Tensor | None],
-    threshold: float | None = None,
+    thresholds: Sequence[float | None],
 ) -> list[Explanation]:
     """Explain the predictions of a batch, image by image.
 
@@ -68,13 +68,14 @@ def explain(
         model: Model that predicts.
         images: Preprocessed images ``(B, 3, H, W)``.
         prompts: Packed prompts ``(S, K, L, D)`` of each image, None for zero-shot.
-        threshold: Raw value of the map that abnormal pixels exceed, if known.
+        thresholds: Raw value of each map that abnormal pixels exceed, None if it is not known.
 
     Returns:
         Explanations on the CPU, boxes in pixels of the input.
     """
     model.encode_texts()
-    return [explain_one(model, image.unsqueeze(0), own, threshold) for image, own in zip(images, prompts, strict=True)]
+    parts = zip(images, prompts, thresholds, strict=True)
+    return [explain_one(model, image.unsqueeze(0), own, threshold) for image, own, threshold in parts]
 
 
 def explain_one(

@@ -31,7 +31,7 @@ from anomalib_adaptclip.data.good_images import keep_good_images
 from anomalib_adaptclip.data.reading import ReadingCallback, require_images
 from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank, UnknownCategory, require_bank
-from anomalib_adaptclip.prompts.categories import categories_by_path, categories_of
+from anomalib_adaptclip.prompts.categories import categories_by_path
 from anomalib_adaptclip.prompts.memory import Precision, require_memory
 from anomalib_adaptclip.prompts.selection import Shots
 from anomalib_adaptclip.results.callback import ResultsCallback
@@ -241,9 +241,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
     def predict_step(self, batch: Batch[Any], batch_idx: int, dataloader_idx: int = 0) -> STEP_OUTPUT:
         """Predict a batch whose images the pre-processor has seen."""
         del batch_idx, dataloader_idx
-        categories = None
-        if self.prompt_bank is not None:
-            categories = categories_of(batch, self.prompt_bank.names, self._categories, self.category_of)
+        categories = self.categories_of(batch)
         output = self.detect(torch.as_tensor(batch.image), categories)
         if reasons := self.unjudged(categories):
             batch.explanation = reasons

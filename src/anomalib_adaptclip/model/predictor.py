@@ -181,7 +181,7 @@ class AdaptCLIPPredictor:
 
     @property
     def scale(self) -> ScoreScale:
-        """Brings scores back to raw ones, with thresholds and what normal images score."""
+        """Brings scores back to raw ones, with thresholds and what normal images score; not those of a prompt bank."""
         return score_scale(self.model)
 
     def stream(
@@ -227,7 +227,10 @@ class AdaptCLIPPredictor:
         raw = self.model.detect(images.to(self.model.device), categories)
         output = raw if self.model.post_processor is None else self.model.post_processor(raw)
         predictions = RawInferenceBatch(*_on_cpu(without_verdicts(output, self.model.unjudged(categories))))
-        predictions.raw = _on_cpu(raw)
+        if categories is None:
+            predictions.raw = _on_cpu(raw)
+        else:
+            predictions.scales = [score_scale(self.model, category) for category in categories]
         return predictions
 
 

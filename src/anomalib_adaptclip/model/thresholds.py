@@ -14,6 +14,8 @@ import torch
 from anomalib.post_processing import PostProcessor
 from scipy.stats import t as student
 
+from anomalib_adaptclip.results.score_scale import around
+
 logger = logging.getLogger(__name__)
 
 _SMALLEST = 1e-6  # probabilities nearer to 0 or 1 have the log-odds of this one
@@ -88,15 +90,6 @@ def normal_scores(values: torch.Tensor) -> NormalScores:
     return NormalScores(float(odds[:, 0].mean()), float(variance.sqrt()), images)
 
 
-def normalized(scores: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Shift and shrink scores in [0, 1] such that the threshold becomes 0.5, and all stay in [0, 1]."""
-    return (scores - threshold) / (2 * _reach(threshold)) + 0.5
-
-
-def _reach(threshold: float) -> float:
-    return max(threshold, 1 - threshold)  # to the farther end of [0, 1]
-
-
 def set_thresholds(post_processor: PostProcessor, thresholds: Thresholds) -> None:
     """Give a post-processor its thresholds.
 
@@ -118,8 +111,8 @@ def fill_thresholds(state: Mapping[str, torch.Tensor], thresholds: Mapping[str, 
         thresholds: Thresholds by ``"image"`` and ``"pixel"``, both or one of them.
     """
     for name, threshold in thresholds.items():
-        reach = _reach(threshold)
-        values = {f"_{name}_threshold": threshold, f"{name}_min": threshold - reach, f"{name}_max": threshold + reach}
+        low, high = around(threshold).undo(0.0), around(threshold).undo(1.0)
+        values = {f"_{name}_threshold": threshold, f"{name}_min": low, f"{name}_max": high}
         for key, value in values.items():
             state[key].fill_(value)
 

@@ -298,7 +298,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     def explain(self, images: torch.Tensor, threshold: float | None = None) -> list[Explanation]:
         """Why preprocessed images ``(B, 3, H, W)`` score as they do; regions exceed a raw ``threshold`` if given."""
         prompts = self.prompt_memory.tokens if self.prompt_memory.k_shot else None
-        return explain(self, images, [prompts] * len(images), threshold)
+        return explain(self, images, [prompts] * len(images), [threshold] * len(images))
 
     def encode_and_align(self, images: torch.Tensor) -> tuple[ImageTokens, list[Alignment]]:
         """Tokens of preprocessed images, and their alignments with the prompts in memory."""

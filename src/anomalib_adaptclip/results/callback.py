@@ -16,7 +16,7 @@ from .geometry import FileGeometry
 from .picture_roots import image_roots
 from .prediction_table import require_results, shard_of
 from .results_writer import ResultsWriter, SaveFormat, require_save
-from .score_scale import ScoreScale, score_scale
+from .score_scale import batch_scales
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +35,10 @@ class RawPredictions(Callback):
         *args: Any,  # noqa: ANN401
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        """Keep those of a batch, which others replace and do not change."""
-        del trainer, pl_module, args, kwargs
-        self._raw = InferenceBatch(pred_score=outputs.pred_score, anomaly_map=outputs.anomaly_map)
+        """Keep those of a batch, which others replace and do not change; not those that a category normalised."""
+        del trainer, args, kwargs
+        is_raw = getattr(pl_module, "prompt_bank", None) is None
+        self._raw = InferenceBatch(pred_score=outputs.pred_score, anomaly_map=outputs.anomaly_map) if is_raw else None
 
     def take(self) -> InferenceBatch | None:
         """What was kept, which is not held any longer."""
@@ -70,7 +71,6 @@ class ResultsCallback(Callback):
         self.before = RawPredictions()
         self._file: ResultsWriter | None = None
         self._geometry = FileGeometry()
-        self._scale: ScoreScale | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that every process gets an image to predict.
@@ -91,7 +91,7 @@ class ResultsCallback(Callback):
             return
         trainer.predict_loop.return_predictions = False
         table = shard_of(self.path, trainer.global_rank, trainer.world_size)
-        self._file, self._scale = ResultsWriter(table, self.save, image_roots(trainer)), None
+        self._file = ResultsWriter(table, self.save, image_roots(trainer))
         self._geometry = FileGeometry(transforms_of(trainer, pl_module))
         self._geometry.require_regular()
 
@@ -114,8 +114,8 @@ class ResultsCallback(Callback):
         if outputs.image_path is None:
             msg = "A table of results needs the images' paths, but the batch has no image_path. Leave results out."
             raise ValueError(msg)
-        self._scale = self._scale or score_scale(pl_module)  # thresholds are there only now
-        self._file.write(outputs.image_path, outputs, self._geometry, self._scale, self.before.take())
+        scales = batch_scales(pl_module, outputs)
+        self._file.write(outputs.image_path, outputs, self._geometry, scales, self.before.take())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Turn the draft into the finished table."""

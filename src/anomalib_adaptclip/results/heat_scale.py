@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from anomalib.post_processing import PostProcessor
 from matplotlib import colormaps
 from numpy.typing import NDArray
+
+from .score_scale import calibration_record, score_scale
 
 COLOUR_MAP = "inferno"  # its brightness rises evenly, so that the colour-blind can read it too
 _OPACITY = ([0.0, 0.5, 1.0], [0.0, 0.55, 0.9])  # of positions on the scale
@@ -83,44 +84,7 @@ def colours(position: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(table[(position * 255).round().astype(np.intp)])
 
 
-@dataclass(frozen=True)
-class RawScale:
-    """The way from a post-processor's normalised values back to the model's own.
-
-    Attributes:
-        middle: Raw value of the normalised 0.5.
-        reach: Raw distance of the normalised 0 and 1.
-        threshold: Raw value that abnormal ones exceed. NaN without calibration.
-    """
-
-    middle: float = 0.5
-    reach: float = 1.0
-    threshold: float = math.nan
-
-    def raw(self, normalised: Any) -> Any:  # noqa: ANN401  # a number or a tensor
-        """The model's own value of a normalised one."""
-        return self.middle + (normalised - 0.5) * self.reach
-
-
-def raw_scale(post_processor: object, kind: str) -> RawScale:
-    """Read how a post-processor normalises.
-
-    Args:
-        post_processor: anomalib's; any other leaves values as they are, and has no threshold.
-        kind: ``"image"`` or ``"pixel"``.
-    """
-    if not isinstance(post_processor, PostProcessor):
-        return RawScale()
-    middle = float(getattr(post_processor, f"{kind}_threshold"))
-    reach = float(getattr(post_processor, f"{kind}_max") - getattr(post_processor, f"{kind}_min"))
-    if not post_processor.enable_normalization or math.isnan(middle + reach):
-        return RawScale()
-    scale = RawScale(middle, reach or 1.0)
-    cut = float(getattr(post_processor, f"normalized_{kind}_threshold"))
-    return RawScale(middle, scale.reach, scale.raw(cut))
-
-
-def heat_scale(model: Any) -> HeatScale:  # noqa: ANN401  # the packages below do not know it
+def heat_scale(model: Any, category: str | None = None) -> HeatScale:  # noqa: ANN401  # the packages below do not know it
     """The scale of a model's heat maps.
 
     With ``calibration="normal"`` the typical level is what the maps of the good images reach typically when they are
@@ -130,17 +94,18 @@ def heat_scale(model: Any) -> HeatScale:  # noqa: ANN401  # the packages below d
 
     Args:
         model: An ``AdaptCLIP``, or another model of anomalib.
+        category: What the images show, for a model with a prompt bank: each category has a scale of its own there.
     """
-    post_processor: Any = getattr(model, "post_processor", None)
-    scale = raw_scale(post_processor, "pixel")
-    threshold = scale.threshold
-    if math.isnan(threshold):
+    scale = score_scale(model, category).pixel
+    threshold = scale.threshold if scale else None
+    if threshold is None:
         return HeatScale()
-    record = getattr(getattr(model, "calibrator", None), "record", None)
+    record = calibration_record(model, category)
     if record is None:
-        return _ascending(
-            max(0.0, float(post_processor.pixel_min)), threshold, min(1.0, float(post_processor.pixel_max))
-        )
+        low, high = float(model.post_processor.pixel_min), float(model.post_processor.pixel_max)
+        if math.isnan(low + high):  # a threshold was given, and nothing measured
+            low, high = 0.0, 1.0
+        return _ascending(max(0.0, low), threshold, min(1.0, high))
     step = max(0.0, _logit(threshold) - record.pixel.mean)
     end = torch.tensor(_logit(threshold) + _BEYOND * step).sigmoid()
     return _ascending(record.pixel.typical, threshold, float(end))

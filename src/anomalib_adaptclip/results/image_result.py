@@ -19,7 +19,7 @@ from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageEr
 
 from .geometry import FileGeometry, Geometry, Size
 from .regions import Region, regions_of
-from .score_scale import ScoreScale
+from .score_scale import Normalization, ScoreScale
 from .verdicts import labels_of
 
 
@@ -27,10 +27,12 @@ class RawInferenceBatch(InferenceBatch):
     """Predictions that know what they were before post-processing.
 
     Attributes:
-        raw: Raw scores and maps, without labels and masks.
+        raw: Raw scores and maps, without labels and masks; None if those of the scales count.
+        scales: What the scores of each image mean; None where it is the same of all.
     """
 
-    raw: InferenceBatch
+    raw: InferenceBatch | None = None
+    scales: list[ScoreScale] | None = None
 
 
 @dataclass
@@ -102,7 +104,7 @@ def image_results(
     paths: Sequence[str],
     predictions: Any,  # noqa: ANN401
     geometry: FileGeometry | None = None,
-    scale: ScoreScale | None = None,
+    scale: ScoreScale | Sequence[ScoreScale] | None = None,
     raw: InferenceBatch | None = None,
 ) -> Iterator[ImageResult]:
     """Take the predictions of a batch apart.
@@ -112,14 +114,16 @@ def image_results(
         predictions: An ``InferenceBatch`` or a batch of anomalib with ``pred_score`` ``(B,)``, ``pred_label`` ``(B,)``
             or ``None``, ``anomaly_map`` and ``pred_mask`` ``(B, 1, h, w)``, ``(B, h, w)`` or ``None``.
         geometry: Knows what was done to the images. By default they were resized as a whole.
-        scale: What scores mean, of their model. By default it is not known.
+        scale: What scores mean, of their model, or of each of the B images. By default it is not known. What the
+            predictions know counts first.
         raw: Predictions before post-processing. By default those that the predictions know, or what the scale says.
 
     Raises:
         ValueError: If a score is not finite; the image is named.
     """
-    scale = scale or ScoreScale(None, None)
-    raw = raw or getattr(predictions, "raw", None) or _undone(predictions, scale)
+    scale = getattr(predictions, "scales", None) or scale or ScoreScale(None, None)
+    scales = [scale] * len(paths) if isinstance(scale, ScoreScale) else scale
+    raw = raw or getattr(predictions, "raw", None) or _undone(predictions, scales)
     scores = _listed(predictions.pred_score, len(paths))
     if wrong := [(path, score) for path, score in zip(paths, scores, strict=True) if not math.isfinite(score)]:
         path, score = wrong[0]
@@ -129,20 +133,26 @@ def image_results(
     raw_scores = _listed(raw.pred_score, len(paths))
     masks, maps = _images(predictions.pred_mask, len(paths)), _images(raw.anomaly_map, len(paths))
     geometry = geometry or FileGeometry()
-    parts = zip(map(str, paths), scores, labels, raw_scores, masks, maps, strict=True)
-    for path, score, label, raw_score, mask, raw_map in parts:
+    parts = zip(map(str, paths), scores, labels, raw_scores, masks, maps, scales, strict=True)
+    for path, score, label, raw_score, mask, raw_map, own in parts:
         has_verdict = label is not None or predictions.pred_label is None
         marked = mask if has_verdict else None  # no threshold fits
-        yield ImageResult(path, score, label, raw_score, marked, raw_map, scale, geometry)
+        yield ImageResult(path, score, label, raw_score, marked, raw_map, own, geometry)
 
 
-def _undone(predictions: Any, scale: ScoreScale) -> InferenceBatch:  # noqa: ANN401
+def _undone(predictions: Any, scales: Sequence[ScoreScale]) -> InferenceBatch:  # noqa: ANN401
     """Undo the normalisation, as far as it is known."""
-    score, anomaly_map = predictions.pred_score, predictions.anomaly_map
+    images, pixels = ([getattr(scale, kind) for scale in scales] for kind in ("image", "pixel"))
     return InferenceBatch(
-        pred_score=scale.image.undo(score) if scale.image else None,
-        anomaly_map=scale.pixel.undo(anomaly_map) if scale.pixel and anomaly_map is not None else None,
+        pred_score=_undo(predictions.pred_score.flatten(), images), anomaly_map=_undo(predictions.anomaly_map, pixels)
     )
+
+
+def _undo(values: torch.Tensor | None, ways: Sequence[Normalization | None]) -> torch.Tensor | None:
+    known = [way for way in ways if way is not None]
+    if values is None or not known or len(known) < len(ways):
+        return None
+    return torch.stack([way.undo(value) for way, value in zip(known, values, strict=True)])
 
 
 def _listed(values: torch.Tensor | None, number: int) -> list[Any]:

@@ -16,8 +16,9 @@ from torchvision.transforms.v2 import Normalize
 from anomalib_adaptclip.files.image_reader import ImageReader
 
 from .geometry import FileGeometry, Geometry
-from .heat_scale import RawScale, heat_scale, raw_scale
+from .heat_scale import heat_scale
 from .picture import Verdict
+from .score_scale import Normalization, ScoreScale, score_scale
 
 
 class View(NamedTuple):
@@ -37,17 +38,16 @@ class ItemReader:
 
     Args:
         model: An ``AdaptCLIP``, or another model of anomalib.
+        category: What the items show, for a model with a prompt bank.
 
     Attributes:
         scale: Colours of its maps.
         read: Reads a photo's file, ``(3, H, W)`` in [0, 1], as the model does.
     """
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401  # the packages below do not know it
-        self.scale = heat_scale(model)
-        self._images = raw_scale(getattr(model, "post_processor", None), "image")
-        self._pixels = raw_scale(getattr(model, "post_processor", None), "pixel")
-        self._good = getattr(getattr(getattr(model, "calibrator", None), "record", None), "image", None)
+    def __init__(self, model: Any, category: str | None = None) -> None:  # noqa: ANN401  # the packages below do not know it
+        self.scale = heat_scale(model, category)
+        self._scores = score_scale(model, category)
         reader: ImageReader = getattr(model, "image_reader", None) or ImageReader()
         self.read = reader.read
         self._normalize = _normalize_of(getattr(getattr(model, "pre_processor", None), "transform", None))
@@ -84,26 +84,27 @@ class ItemReader:
 
     def raw_map(self, item: Any) -> torch.Tensor | None:  # noqa: ANN401
         """The map ``(h, w)`` of an item as the model gave it, None without one."""
-        return None if item.anomaly_map is None else plane(self._pixels.raw(torch.as_tensor(item.anomaly_map)))
+        pixels = self._scores.pixel or Normalization()
+        return None if item.anomaly_map is None else plane(pixels.undo(torch.as_tensor(item.anomaly_map)))
 
     def verdict(self, item: Any) -> Verdict:  # noqa: ANN401
         """What is said of an item."""
-        return verdict_of(item.pred_score, item.pred_label, self._images, self._good)
+        return verdict_of(item.pred_score, item.pred_label, self._scores)
 
 
-def verdict_of(score: Any, label: Any, images: RawScale, good: Any) -> Verdict:  # noqa: ANN401
+def verdict_of(score: Any, label: Any, scale: ScoreScale) -> Verdict:  # noqa: ANN401
     """What is said of an image.
 
     Args:
         score: Score as the post-processor left it, None without one.
         label: Label, None without one.
-        images: The way back to the model's score.
-        good: ``NormalScores`` of images, None where they are not known.
+        scale: What scores mean.
     """
-    raw = None if score is None else float(images.raw(float(score)))
-    if math.isnan(images.threshold) or label is None or math.isnan(float(label)):
+    images = scale.image or Normalization()
+    raw = None if score is None else float(images.undo(float(score)))
+    if images.threshold is None or label is None or math.isnan(float(label)):
         return Verdict(raw)
-    share = good.share_above(raw) if good is not None and raw is not None else None
+    share = scale.share_above(raw) if scale.share_above is not None and raw is not None else None
     return Verdict(raw, images.threshold, bool(label), share)
 
 

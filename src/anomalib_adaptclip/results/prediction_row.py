@@ -43,7 +43,7 @@ def prediction_rows(
     paths: Sequence[str],
     predictions: Any,  # noqa: ANN401
     geometry: FileGeometry | None = None,
-    scale: ScoreScale | None = None,
+    scale: ScoreScale | Sequence[ScoreScale] | None = None,
 ) -> list[PredictionRow]:
     """Turn the predictions of a batch into rows.
 

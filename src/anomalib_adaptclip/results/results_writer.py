@@ -99,7 +99,7 @@ class ResultsWriter:
         paths: Sequence[str],
         predictions: Any,  # noqa: ANN401
         geometry: FileGeometry | None = None,
-        scale: ScoreScale | None = None,
+        scale: ScoreScale | Sequence[ScoreScale] | None = None,
         raw: InferenceBatch | None = None,
     ) -> None:
         """Write the predictions of a batch. Their rows come last, so that no row lacks what else is wanted.

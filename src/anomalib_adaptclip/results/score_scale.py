@@ -4,8 +4,8 @@
 """How a post-processor's normalised scores relate to raw ones, to thresholds, and to the scores of normal images."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from anomalib.post_processing import PostProcessor
@@ -27,6 +27,14 @@ class Normalization:
     offset: float = 0.0
     threshold: float | None = None
 
+    def apply(self, values: Numbers) -> Numbers:
+        """Normalised scores of raw ones.
+
+        Args:
+            values: Raw scores or maps, of any shape.
+        """
+        return (values - self.offset) / self.factor
+
     def undo(self, values: Numbers) -> Numbers:
         """Raw scores of normalised ones. At 0 and 1, where scores are clamped, they may lie farther out.
 
@@ -34,6 +42,17 @@ class Normalization:
             values: Normalised scores or maps, of any shape.
         """
         return values * self.factor + self.offset
+
+    def after(self, first: "Normalization") -> "Normalization":
+        """The way back where scores were normalised by another before."""
+        threshold = None if self.threshold is None else first.undo(self.threshold)
+        return Normalization(self.factor * first.factor, first.undo(self.offset), threshold)
+
+
+def around(threshold: float) -> Normalization:
+    """Normalisation that shifts and shrinks scores in [0, 1] such that a threshold becomes 0.5, and none is clamped."""
+    reach = max(threshold, 1 - threshold)  # to the farther end of [0, 1]
+    return Normalization(2 * reach, threshold - reach, threshold)
 
 
 @dataclass(frozen=True)
@@ -52,20 +71,54 @@ class ScoreScale:
     share_above: Callable[[float], float] | None = None
 
 
-def score_scale(model: object) -> ScoreScale:
+def score_scale(model: object, category: str | None = None) -> ScoreScale:
     """Read the scale of a prepared model.
 
     Args:
         model: An ``AdaptCLIP``, or another model of anomalib.
+        category: What the images show, for a model with a prompt bank: each category is normalised by itself there.
     """
-    record = getattr(getattr(model, "calibrator", None), "record", None)
-    share_above = record.image.share_above if record else None
-    post_processor = getattr(model, "post_processor", None)
+    scale, record = _scale_of(getattr(model, "post_processor", None)), calibration_record(model, category)
+    if not _is_by_category(model, category):
+        return replace(scale, share_above=record.image.share_above if record else None)
+    if record is None:  # scores stay raw, and get no verdict
+        return ScoreScale()
+    image, pixel = (
+        part and part.after(around(threshold))
+        for part, threshold in zip((scale.image, scale.pixel), record.thresholds, strict=True)
+    )
+    return ScoreScale(image, pixel, record.image.share_above)
+
+
+def batch_scales(model: Any, batch: Any) -> list[ScoreScale]:  # noqa: ANN401  # the packages below do not know them
+    """Read the scale of each image of a batch of anomalib."""
+    categories = model.categories_of(batch) if hasattr(model, "categories_of") else None
+    return [score_scale(model, category) for category in categories or [None] * len(batch)]
+
+
+def calibration_record(model: Any, category: str | None = None) -> Any:  # noqa: ANN401
+    """What a model knows of the scores of normal images, a ``CalibrationRecord``; None if it was not calibrated so.
+
+    Args:
+        model: An ``AdaptCLIP``, or another model of anomalib.
+        category: What the images show, for a model with a prompt bank.
+    """
+    calibrator = getattr(model, "calibrator", None)
+    if _is_by_category(model, category):
+        return calibrator.record_of(category, model.prompt_bank)
+    return getattr(calibrator, "record", None)
+
+
+def _is_by_category(model: Any, category: str | None) -> bool:  # noqa: ANN401
+    return category is not None and hasattr(getattr(model, "calibrator", None), "record_of")
+
+
+def _scale_of(post_processor: object) -> ScoreScale:
     if post_processor is None:
-        return ScoreScale(share_above=share_above)
+        return ScoreScale()
     if not isinstance(post_processor, PostProcessor):
-        return ScoreScale(None, None, share_above)
-    return ScoreScale(_normalization(post_processor, "image"), _normalization(post_processor, "pixel"), share_above)
+        return ScoreScale(None, None)
+    return ScoreScale(_normalization(post_processor, "image"), _normalization(post_processor, "pixel"))
 
 
 def _normalization(post_processor: PostProcessor, name: str) -> Normalization:

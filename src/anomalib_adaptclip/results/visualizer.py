@@ -56,7 +56,8 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         defaults = signature(ImageVisualizer).parameters  # which the command line passes, too
         self._is_anomalibs = any(value != defaults[name].default for name, value in fields.items())
         self._pictures: PictureFolder | None = None
-        self._items: ItemReader | None = None
+        self._model: Any = None
+        self._items: dict[str | None, ItemReader] = {}  # by category
         self._roots: list[Path] = []
         self._geometries: dict[int, FileGeometry] = {}
         self._summary = ""
@@ -68,11 +69,12 @@ class AdaptCLIPVisualizer(ImageVisualizer):
             model: The model that predicts, ready to do so.
             roots: Absolute folders that images come from, which are left out of their names.
         """
-        self._items, self._roots = ItemReader(model), list(roots)
+        self._model, self._items, self._roots = model, {}, list(roots)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new folder, the same in all processes."""
-        self._pictures, self._items, self._summary, self._geometries = None, None, "", {}
+        self._pictures, self._summary, self._geometries = None, "", {}
+        self._model, self._items = pl_module, {}
         if getattr(pl_module, "visualizer", None) is not self:
             return  # a trainer keeps the visualizer of its last model
         wanted = Path(self.output_dir or Path(trainer.default_root_dir) / "images")
@@ -99,12 +101,12 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         del outputs, batch_idx
         if self._pictures is None:
             return
-        if self._items is None:  # only now the model has its thresholds
-            self._items = ItemReader(pl_module)
         if dataloader_idx not in self._geometries:
             self._geometries[dataloader_idx] = FileGeometry(transforms_of(trainer, pl_module, dataloader_idx))
-        for item, explanation in zip(batch, self._explained(pl_module, batch), strict=True):
-            picture = self.render(item, self._geometries[dataloader_idx], explanation)
+        categories = pl_module.categories_of(batch) if hasattr(pl_module, "categories_of") else None
+        parts = zip(batch, self._explained(pl_module, batch), categories or [None] * len(batch), strict=True)
+        for item, explanation, category in parts:
+            picture = self.render(item, self._geometries[dataloader_idx], explanation, category)
             if picture is not None:
                 self._pictures.save(picture, item.image_path)
 
@@ -118,6 +120,7 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         item: Any,  # noqa: ANN401
         files: FileGeometry | None = None,
         explanation: Explanation | None = None,
+        category: str | None = None,
     ) -> Image.Image | None:
         """Draw an image with its map, its verdict and its ground truth.
 
@@ -125,6 +128,7 @@ class AdaptCLIPVisualizer(ImageVisualizer):
             item: anomalib's ``ImageItem`` with predictions.
             files: Knows what was done to the images. By default they were resized as a whole.
             explanation: Why it scores so, to be shown too; boxes in pixels of the model's input.
+            category: What it shows, for a model with a prompt bank.
 
         Returns:
             The picture, None if there is nothing to draw.
@@ -132,7 +136,9 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         if self._is_anomalibs:
             picture = self.visualize(item)
             return picture if isinstance(picture, Image.Image) else None
-        items = self._items or ItemReader(None)
+        if category not in self._items:
+            self._items[category] = ItemReader(self._model, category)
+        items = self._items[category]
         view, verdict = items.view(item, files or FileGeometry()), items.verdict(item)
         facts: Any = {
             "geometry": view.geometry,
@@ -153,7 +159,7 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         folder, here = self._pictures.folder.absolute(), Path.cwd()
         shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
         self._summary = f"{number} picture{'' if number == 1 else 's'}: {shown}"
-        self._pictures = None
+        self._pictures, self._model, self._items = None, None, {}
 
     on_predict_end = on_test_end
 
