@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ def message_of(row: Row, model: AdaptCLIP, capsys: pytest.CaptureFixture[str]) -
         assert message.startswith(f"{calls.NAME}: ")
         assert message.endswith("\n")
         return message.removeprefix(f"{calls.NAME}: ").removesuffix("\n")
-    run = {"sweeps": calls.run_sweep, "constructors": calls.run_function, "files": calls.run_file}[row.table]
+    run: Any = {"sweeps": calls.run_sweep, "constructors": calls.run_function, "files": calls.run_file}[row.table]
     with pytest.raises(CLASSES) as caught:
         run(row.call, model)
     return str(caught.value)

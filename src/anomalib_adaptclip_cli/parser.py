@@ -127,7 +127,7 @@ def _hints(command: Command) -> dict[str, Any]:
 
 def _required(command: Command) -> list[str]:
     """Names of what must be given, in their order."""
-    functions = filter(None, (command.function, command.options))
+    functions: list[Any] = [function for function in (command.function, command.options) if function]
     parameters = [found for function in functions for found in inspect.signature(function).parameters.values()]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return [found.name for found in parameters if found.default is found.empty and found.kind is kind]

@@ -48,7 +48,8 @@ class ExplainMixin(_Host):
         Raises:
             ValueError: If categories and prompt bank do not go together.
         """
-        scales = [score_scale(self, category) for category in categories or [None] * len(images)]
+        names: Sequence[str | None] = categories or [None] * len(images)
+        scales = [score_scale(self, name) for name in names]
         thresholds = [scale.pixel.threshold if scale.pixel else None for scale in scales]
         found = explain(self.model, images, self._prompts_of(images, categories), thresholds)
         if self.prompt_bank is not None:

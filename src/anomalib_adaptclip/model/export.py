@@ -231,6 +231,7 @@ class WholeExportMixin(_Host):
         """
         require_compression(compression_type, has_data=datamodule is not None)
         model = self.copy_for_export()
+        kwargs["onnx_kwargs"] = {"optimize": False} | (kwargs.get("onnx_kwargs") or {})  # OpenVINO does it, and faster
         return write_whole(
             export_root,
             lambda draft: ExportMixin.to_openvino(

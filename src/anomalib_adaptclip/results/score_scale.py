@@ -103,7 +103,7 @@ def calibration_record(model: Any, category: str | None = None) -> Any:  # noqa:
         model: An ``AdaptCLIP``, or another model of anomalib.
         category: What the images show, for a model with a prompt bank.
     """
-    calibrator = getattr(model, "calibrator", None)
+    calibrator: Any = getattr(model, "calibrator", None)
     if _is_by_category(model, category):
         return calibrator.record_of(category, model.prompt_bank)
     return getattr(calibrator, "record", None)

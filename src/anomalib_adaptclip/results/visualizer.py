@@ -87,7 +87,7 @@ class AdaptCLIPVisualizer(ImageVisualizer):
     def on_test_batch_end(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        pl_module: Any,  # noqa: ANN401
         outputs: Any,  # noqa: ANN401
         batch: Any,  # noqa: ANN401
         batch_idx: int,
