@@ -68,7 +68,9 @@ def test_predictions_in_half_precision(source: SyntheticDefects, engine: Callabl
 
 @pytest.mark.parametrize("category", ["marble", "gear"])
 def test_abnormal_images_in_half_precision(tmp_path: Path, engine: Callable[[str], Engine], category: str) -> None:
-    data = SyntheticDefects(tmp_path, category, image_size=256, num_train_images=1, num_images_per_defect=1)
+    data = SyntheticDefects(
+        tmp_path, category, image_size=256, num_train_images=1, num_normal_test_images=1, num_images_per_defect=1
+    )
     data.prepare_data()
     queries, good = data.root / category / "test", data.root / category / "train" / "good"
     shots: list[dict[str, Any]] = [{}, {"k_shot": 1, "few_shot_source": good}]
