@@ -74,7 +74,8 @@ def main() -> None:
         print(f"{way:24} {wall:6.1f} s, {cpu:6.1f} s of CPU, {ratio:5.2f} times the import of torch")
     fastest = min(each.wall for each in ways["inspect"])
     if args.limit and fastest > args.limit:
-        raise SystemExit(f"inspect took {fastest:.1f} s, more than {args.limit:g} s")
+        msg = f"inspect took {fastest:.1f} s, more than {args.limit:g} s"
+        raise SystemExit(msg)
 
 
 if __name__ == "__main__":
