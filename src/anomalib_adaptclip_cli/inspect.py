@@ -93,7 +93,8 @@ def inspect(
     with _remedy_of_missing_weights():
         model = _known_part(good, k_shot, options) if good.is_file() and _is_checkpoint(good) else None
         model = model or _learn(good, k_shot, options)
-    clear_folder(out)
+    if overwrite:
+        clear_folder(out)
     with Inspection(model, out, explain=explain, device=device, save=formats) as inspection:
         for line in inspection.introduction():
             say(line)

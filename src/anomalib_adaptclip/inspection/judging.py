@@ -216,16 +216,14 @@ def clear_folder(out: Path) -> None:
     """Remove the pictures and tables of an earlier inspection, which would stand among the new ones.
 
     Args:
-        out: Folder. Other files in it stay.
+        out: Folder; nothing is removed if it holds no inspection.
     """
     stem = Path(TABLE).stem
-    old = [
-        *out.glob(f"{PICTURES}/**/*.png"),
-        *out.glob(f"{stem}-masks*/**/*.png"),
-        *out.glob(f"{stem}-maps*/**/*.tiff"),
-    ]
-    for path in (*old, *(out / f"{stem}.{ending}" for ending in ("csv", "parquet", "jsonl", "coco.json"))):
-        path.unlink(missing_ok=True)
+    images = (f"{PICTURES}/**/*.png", f"{stem}-masks*/**/*.png", f"{stem}-maps*/**/*.tiff")
+    tables = (f"{stem}.csv", f"{stem}.parquet", f"{stem}.jsonl", f"{stem}.coco.json")
+    for pattern in (*images, *tables) if (out / PAGE).exists() else ():
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def _items(paths: Sequence[str], output: InferenceBatch) -> Iterator[ImageItem]:
