@@ -31,7 +31,7 @@ COMPARISON = """
 models:
   AdaptCLIP:
     model: {class_path: AdaptCLIP, init_args: {backbone: tiny, image_size: 56}}
-    shots: [0, 1]
+    shots: [0]
 data_sets:
   generated:
     data:
@@ -40,11 +40,11 @@ data_sets:
     categories: [marble]
 seeds: [10]
 """
-DATA = "{image_size:64,num_train_images:2,num_normal_test_images:1,num_images_per_defect:1}"
+DATA = '{"image_size":64,"num_train_images":2,"num_normal_test_images":1,"num_images_per_defect":1}'
 ABLATION = f"ablation --rows 0 {SMALL} --base SyntheticDefects --base_root data --base_categories [carpet]"
 ABLATION += f" --base_args {DATA} --target_categories [marble] --target SyntheticDefects --target_root data"
 ABLATION += f" --target_args {DATA} --allow_leakage SyntheticDefects --num_workers 0 --output ablation"
-COMMANDS = {  # lines of standard output at most, or all of them
+COMMANDS = {  # lines of standard output
     f"inspect good new -o out {SMALL} --save masks": 2,
     f"calibrate good -o part.ckpt {SMALL}": 2,
     "predict new a.csv --ckpt_path part.ckpt": 1,
@@ -89,7 +89,7 @@ def test_commands_print_what_a_user_needs(photos: Path) -> None:
     printed, errors = run(photos, *COMMANDS)
     assert {command: lines for command, lines in errors.items() if lines} == {}
     assert {command: len(lines) for command, lines in printed.items()} == COMMANDS
-    [_, result] = printed[[*COMMANDS][0]]
+    [_, result] = printed[next(iter(COMMANDS))]
     assert result.endswith(" of 2 abnormal. Pictures, table and model: out")
 
 
@@ -104,8 +104,9 @@ def test_verbose_prints_what_the_libraries_say(photos: Path) -> None:
 
 
 @pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process that is quiet until the end of the test."""
+    del capsys  # which takes the place of standard error, before that is looked up
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setenv("PYTHONWARNINGS", "")
     with warnings.catch_warnings(), silenced("lightning.pytorch", "lightning.fabric", "lightning"):

@@ -18,7 +18,7 @@ class _OursAlone(logging.StreamHandler):  # type: ignore[type-arg]  # generic fr
     """Prints our warnings, each text once, and the hosts' errors; of a failure the message, not the traceback."""
 
     def __init__(self) -> None:
-        super().__init__(sys.stderr)
+        super().__init__()
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -26,6 +26,7 @@ class _OursAlone(logging.StreamHandler):  # type: ignore[type-arg]  # generic fr
         least = logging.WARNING if record.name.partition(".")[0] in {OURS, f"{OURS}_cli"} else logging.ERROR
         if record.levelno >= least and record.getMessage() not in self._said:
             self._said.add(record.getMessage())
+            self.stream = sys.stderr  # as it is now
             super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
