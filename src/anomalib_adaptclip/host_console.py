@@ -26,11 +26,12 @@ class OneConsole(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a message on."""
-        handlers = logging.getLogger().handlers
+        last = [logging.lastResort] if logging.lastResort else []
+        handlers = logging.getLogger().handlers or last
         has_rich = any(isinstance(handler, RichHandler) for handler in handlers)
-        for handler in handlers or [logging.lastResort]:
+        for handler in handlers:
             is_double = has_rich and type(handler) is logging.StreamHandler
-            if handler and not is_double and record.levelno >= handler.level:
+            if not is_double and record.levelno >= handler.level:
                 handler.handle(record)
 
 
