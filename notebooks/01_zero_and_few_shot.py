@@ -5,8 +5,8 @@
 # # Zero and few shots: defects in a folder of images
 #
 # AdaptCLIP finds defects on things that it was never trained on: zero-shot, by the image alone, or few-shot, beside a
-# few good images that serve as prompts. This notebook takes a folder of images, draws heat maps of both, finds
-# thresholds from good images alone, and writes a table.
+# few good images that serve as prompts. This notebook takes a folder of images, draws heat maps of both, and goes from
+# good images alone to a verdict on each image, with pictures and a table.
 #
 # As it stands it needs neither a network nor a GPU: the images are generated, and the model is `tiny`, a small one that
 # the package brings. It shows how everything works and no more. For real inspection turn the switch to the model of the
@@ -32,12 +32,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from anomalib.data.utils import get_image_filenames
-from anomalib.engine import Engine
-from anomalib.visualization.image.functional import overlay_images, visualize_anomaly_map, visualize_pred_mask
+from anomalib.visualization.image.functional import overlay_images, visualize_anomaly_map
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image
 
-from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PredictFolder, PromptBank, SyntheticDefects
+from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PromptBank, SyntheticDefects
+from anomalib_adaptclip_cli.main import main as anomalib_adaptclip
 
 set_matplotlib_formats("jpeg", dpi=80, pil_kwargs={"quality": 85})  # of PNG, photographs would make a large file
 
@@ -110,47 +110,66 @@ def draw(files, rows):
 draw(shown, {"zero-shot": heat(zero_shot), "four-shot": heat(four_shot)})
 
 # %% [markdown]
-# ## Thresholds from good images alone
+# ## Verdicts
 #
-# Where nobody has labelled any defects, good images can tell what is still good: with `calibration="normal"` each of
-# them is judged by the others, and the thresholds are set such that about `false_positive_rate` of the good images
-# exceed them. Two images are the least, eight are better. Scores and maps then have the threshold at 0.5.
+# One command does all of it: it takes the good images as prompts, finds by comparing them with one another from which
+# score on an image is abnormal, such that about a tenth of the good ones are, and judges the others. In a shell it is
 #
-# Any number of images can be predicted by anomalib's Engine, which keeps nothing in memory if `results` names a table:
-# score, label, and boxes around what is marked, in pixels.
+#     anomalib-adaptclip inspect images/wood/train/good images/wood/test --out inspection --backbone tiny
+#
+# Two good images are the least, eight are better.
 
 # %%
-model = AdaptCLIP(
-    **MODEL,
-    k_shot=8,
-    few_shot_source=GOOD,
-    calibration="normal",
-    false_positive_rate=0.1,
-    results="results.csv",
-    visualizer=False,
-)
-engine = Engine(logger=False, enable_progress_bar=False)
-engine.predict(model=model, datamodule=PredictFolder(QUERIES))
+options = [f"--{name}={value}" for name, value in MODEL.items()]
+command = ["inspect", str(GOOD), str(QUERIES), "--out", "inspection", "--device", DEVICE, *options]
+assert anomalib_adaptclip(command) == 0
 
-table = pd.read_csv("results.csv")
-paths = table.pop("path").map(Path)
+# %% [markdown]
+# The folder `inspection` now holds a page, `summary.html`, with a picture of each image: the most abnormal first. The
+# colours are the same in all of them: clear is what good images reach, the middle of the scale is the threshold of
+# pixels, and what exceeds it is outlined.
+
+
+# %%
+def show(pictures):
+    """Show pictures that are files, one below the other."""
+    _, axes = plt.subplots(len(pictures), figsize=(9, 4.2 * len(pictures)), squeeze=False, layout="constrained")
+    for axis, picture in zip(axes.flat, pictures):
+        axis.imshow(Image.open(picture))
+        axis.axis("off")
+    plt.show()
+
+
+pictures = sorted(Path("inspection/pictures").rglob("*.png"))
+show(pictures[:: max(1, len(pictures) // 3)][:3])
+
+# %% [markdown]
+# The table `verdicts.csv` has a row for each image. `normal_share` is the share of good images that are expected to
+# score as high; `boxes` lie around what is marked, in pixels.
+
+# %%
+table = pd.read_csv("inspection/verdicts.csv")
+paths = table.path.map(Path)
 table.insert(0, "image", [f"{path.parent.name}/{path.name}" for path in paths])
-table.round(3)
+table[["image", "raw_score", "raw_threshold", "label", "normal_share", "boxes"]].round(3)
 
 # %% [markdown]
 # The folders of these images tell what is wrong with them, so what was found can be counted. Of four good images one
-# marked would be no surprise at a rate of 0.1.
+# marked would be no surprise.
 
 # %%
 counts = table.groupby([path.parent.name for path in paths]).label.agg(["size", "sum"])
 counts.columns = ["images", "marked abnormal"]
 counts
 
+# %% [markdown]
+# `part.ckpt` is what was learned. It judges further images without the good ones: by `anomalib-adaptclip inspect
+# part.ckpt IMAGES`, by `anomalib predict`, or here.
+
 # %%
-eight_shot = predict(model, shown)
-marks = [visualize_pred_mask(mask.squeeze().byte() * 255, mode="fill", alpha=1.0) for mask in eight_shot.pred_mask]
-labels = ["abnormal" if label else "good" for label in eight_shot.pred_label]
-draw(shown, {"marked": list(zip(marks, labels))})
+predictor = AdaptCLIPPredictor.from_checkpoint("inspection/part.ckpt", DEVICE)
+output = predictor(shown[0])
+print(shown[0].parent.name, "is", "abnormal" if output.pred_label else "good")
 
 # %% [markdown]
 # ## Several products
@@ -163,6 +182,7 @@ SyntheticDefects(
     "images", "weave", num_train_images=4, num_normal_test_images=4, num_images_per_defect=2
 ).prepare_data()
 
+model = AdaptCLIP(**MODEL)
 bank = PromptBank(model.model, model.backbone.name)
 for product in ("wood", "weave"):
     bank.add(product, model.read_images(get_image_filenames(f"images/{product}/train/good")))

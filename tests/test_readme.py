@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from anomalib.cli.cli import AnomalibCLI
 
+from anomalib_adaptclip_cli.parser import build_parser, normalize
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 BASH = "\n".join(re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)).replace("\\\n", " ")
 COMMANDS = [line for line in BASH.splitlines() if line.startswith("anomalib ")]
+OURS = [line for line in BASH.splitlines() if line.startswith("anomalib-adaptclip ") and "--print_shtab" not in line]
 
 
 def test_python_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,6 +36,12 @@ def test_commands_parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     subcommand = parsed.config[parsed.config["subcommand"]]
     name = "AdaptCLIPTraining" if parsed.config["subcommand"] == "fit" else "AdaptCLIP"
     assert subcommand["model"]["class_path"] == f"anomalib_adaptclip.{name}"
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_our_commands_parse(command: str) -> None:
+    given = normalize(shlex.split(command, comments=True)[1:])
+    assert build_parser().parse_args(given, defaults=given[0] != "predict")["subcommand"] == given[0]
 
 
 def test_there_are_commands() -> None:

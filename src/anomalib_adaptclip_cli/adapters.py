@@ -7,6 +7,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .console import say
+
 if TYPE_CHECKING:
     from anomalib_adaptclip.adapters.adapter_file import AdapterFile
 
@@ -45,7 +47,7 @@ def export_adapters(adapters: Path, published: Path, pretrained: str | None = No
     model = build_model(loaded.clip, loaded.backbone, file.applied_to(ModelOptions()))
     model.load_adapters(file)
     export_published(published, model.adapters, model.text_tower)
-    logger.info("Adapters of %s written to %s in the published layout.", adapters, published)
+    say(f"{published}: the adapters of {adapters} in the published layout.")
 
 
 def _require_expressible(file: "AdapterFile", published: Path) -> None:

@@ -110,6 +110,7 @@ def bank_remove(bank: Path, name: str) -> None:
     with locked(bank, wait=True):
         sets, header = read_bank(bank)
         write_bank(bank, without(sets, name), header)
+    say(f"{bank}: {name} is removed.")
 
 
 def bank_list(bank: Path, false_positive_rate: float = 0.1) -> None:

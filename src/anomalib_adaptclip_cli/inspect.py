@@ -3,7 +3,7 @@
 
 """The commands ``inspect`` and ``calibrate``: from a few good photos to verdicts on new ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from .console import progress_bar, say
-from .options import Unreadable
+from .options import SaveFormat, Unreadable
 
 if TYPE_CHECKING:
     from anomalib_adaptclip import AdaptCLIP
@@ -37,6 +37,7 @@ def inspect(
     unreadable: Unreadable = "error",
     device: str = "cpu",
     overwrite: bool = False,
+    save: SaveFormat | Sequence[SaveFormat] = (),
 ) -> None:
     """Judge new photos by a few good ones. Writes a picture of each, a table, a page, and what was learned.
 
@@ -62,6 +63,7 @@ def inspect(
         unreadable: What to do with damaged photos: error, or skip them with a warning that names them.
         device: Where to compute: cpu, cuda, cuda:1 and so on.
         overwrite: Replace an earlier inspection in OUT.
+        save: Also written, beside verdicts.csv: parquet, jsonl, coco, masks, maps; several as [coco,masks].
 
     Raises:
         ValueError: If an argument or a file is wrong.
@@ -69,12 +71,15 @@ def inspect(
         ConnectionError: If weights cannot be downloaded.
     """
     from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
-    from anomalib_adaptclip.inspection.judging import Inspection, require_folder
+    from anomalib_adaptclip.inspection.judging import TABLE, Inspection, clear_folder, require_folder
     from anomalib_adaptclip.model.predictor import require_device
+    from anomalib_adaptclip.results.results_writer import require_save
 
     require_batch_size(batch_size)
     require_device(device)
     require_folder(out, overwrite)
+    formats: Sequence[SaveFormat] = [save] if isinstance(save, str) else save
+    require_save(formats, out / TABLE)
     files = list_image_files(new)
     options = _given(
         backbone=backbone,
@@ -88,7 +93,9 @@ def inspect(
     with _remedy_of_missing_weights():
         model = _known_part(good, k_shot, options) if good.is_file() and _is_checkpoint(good) else None
         model = model or _learn(good, k_shot, options)
-    with Inspection(model, out, explain=explain, device=device) as inspection:
+    if overwrite:
+        clear_folder(out)
+    with Inspection(model, out, explain=explain, device=device, save=formats) as inspection:
         for line in inspection.introduction():
             say(line)
         with progress_bar(console=Console(stderr=True), transient=True) as progress:

@@ -5,7 +5,6 @@
 
 import re
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -14,6 +13,7 @@ from jsonargparse import ArgumentError
 
 from .messages import describe_failure
 from .parser import COMMANDS, NAME, Command, build_parser, describe_error, normalize
+from .process import import_hosts
 from .streams import guard_streams
 
 
@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
     Args:
-        arguments: Arguments of the command line. By default those of this process are used.
+        arguments: Arguments of the command line. By default those of this process are used; only then does the command
+            decide what the process prints of messages and warnings.
 
     Returns:
         Exit code: 0, or 1 if a row of the ablations or a run of a comparison failed, or a data set has faults.
@@ -37,9 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
     except ArgumentError as error:
         parser.exit(2, f"{NAME}: {describe_error(error, given)}\n")
-    _ignore_warnings_of_hosts()
+    values = parsed[parsed.subcommand].as_dict()
+    is_verbose = values.pop("verbose", False)
     try:
-        return _run(COMMANDS[parsed.subcommand], parsed[parsed.subcommand].as_dict())
+        if arguments is None:
+            import_hosts(is_verbose=is_verbose)
+        return _run(COMMANDS[parsed.subcommand], values)
     except KeyboardInterrupt:
         kept = "Finished work is kept. Run the same command again to continue, predict with --resume."
         parser.exit(130, f"{NAME}: stopped. {kept}\n")
@@ -52,15 +56,6 @@ def _run(command: Command, values: dict[str, Any]) -> int:
         names = {field.name for field in fields(command.options)}
         values["options"] = {name: values.pop(name) for name in names & values.keys()}
     return command.function(**values) or 0
-
-
-def _ignore_warnings_of_hosts() -> None:
-    """Hide warnings that importing open_clip and anomalib causes, because users can do nothing about them."""
-    for message in (
-        "Importing from timm.models.layers is deprecated",
-        "The anomalib.models.components.dinov2 package is deprecated",
-    ):
-        warnings.filterwarnings("ignore", message, FutureWarning)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class AdaptCLIPOptions:
         prompt_precision: Precision of the prompts in memory.
         prompt_budget: Patches to keep of all prompts together.
         prompt_bank: File of a prompt bank to use instead of k_shot.
-        unknown_category: What to do with images that the bank lacks.
+        unknown_category: Images that the bank lacks.
         calibration: What the thresholds are set by: labelled validation data, or the normal images alone.
         false_positive_rate: Share of normal images that may exceed the thresholds of calibration=normal.
         image_threshold: Raw score that abnormal images exceed.

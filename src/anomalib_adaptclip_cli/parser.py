@@ -57,6 +57,7 @@ COMMANDS = {
     "bank-list": Command(bank_list),
     "data": Command(data),
 }
+SHORT = {"--out": "-o", "--output": "-o"}
 OVERRIDE = re.compile(r"[A-Za-z_][\w.-]*=")
 
 
@@ -67,7 +68,8 @@ class Parser(ArgumentParser):
         super().__init__(formatter_class=HelpFormatter, exit_on_error=False, **settings)  # type: ignore[arg-type]  # argparse's own
 
     def add_argument(self, *names: Any, **settings: Any) -> Any:  # noqa: ANN401
-        """Add an argument; the value of a flag may be left out."""
+        """Add an argument; the value of a flag may be left out, and some names have a short form."""
+        names = (*(SHORT[name] for name in names if name in SHORT), *names)
         default = settings.get("default")
         if settings.get("type") is bool:
             settings |= {"nargs": "?", "const": True}
@@ -141,6 +143,8 @@ def _build_subparser(name: str, command: Command) -> ArgumentParser:
     subparser.add_function_arguments(command.function, as_group=False, as_positional=positional, skip=skipped)
     if command.options:
         subparser.add_class_arguments(command.options)
+    text = "Print also messages and warnings of the libraries."
+    subparser.add_argument("--verbose", type=bool, default=SUPPRESS, help=text)
     if command.takes_overrides:
         text = "Values that replace those of the file, such as seeds=[10] or data_sets.visa.init_args.root=/data."
         subparser.add_argument("overrides", metavar="key=value", nargs="*", type=str, default=SUPPRESS, help=text)

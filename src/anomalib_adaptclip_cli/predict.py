@@ -41,7 +41,7 @@ def predict(
         ckpt_path: Checkpoint with adapters, prompts and thresholds.
         batch_size: Number of images in a batch.
         num_workers: Processes that read images.
-        unreadable: What to do with damaged images: error, or skip them with a warning that names them.
+        unreadable: Refuse damaged images, or skip them.
         resume: Predict what the draft or the table lacks.
         device: Where to compute: cpu, cuda, cuda:1.
         save: Also written: csv, parquet, jsonl, coco, masks, maps.

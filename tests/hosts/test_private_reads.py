@@ -4,6 +4,7 @@
 """What `docs/hosts.md` lists is still there in the hosts, where no other test would notice that it is gone."""
 
 import inspect
+import logging
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -13,11 +14,13 @@ import open_clip
 import pytest
 import torch
 from anomalib.data import AnomalibDataModule
+from anomalib.loggers import configure_logger
 from anomalib.metrics import F1AdaptiveThreshold
 from anomalib.models.components import KCenterGreedy
 from anomalib.post_processing import PostProcessor
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from rich.logging import RichHandler
 from torch import nn
 
 from anomalib_adaptclip.comparison import UntrainedWinClip
@@ -102,6 +105,15 @@ def test_data_loaders_of_a_prediction() -> None:
     assert loop._data_source.instance is None
     loop.return_predictions = False
     assert loop.return_predictions is False
+
+
+def test_anomalibs_command_prints_each_message_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it did so no more, we would not have to keep ours from it."""
+    for name in (None, "lightning.pytorch"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+    configure_logger()
+    assert [type(handler) for handler in logging.getLogger().handlers] == [logging.StreamHandler, RichHandler]
 
 
 def test_rank_of_the_process() -> None:

@@ -88,7 +88,7 @@ def test_the_part_stands_in_place_of_the_photos(good: Path, new: Path, tmp_path:
 
 
 def test_calibrate_is_the_first_half(good: Path, new: Path, tmp_path: Path, capsys: Any) -> None:
-    lines = run(capsys, "calibrate", good, "--out", tmp_path / "part.ckpt", "--k_shot", 3, *SMALL)
+    lines = run(capsys, "calibrate", good, "-o", tmp_path / "part.ckpt", "--k_shot", 3, *SMALL)
     assert lines[0].startswith("3 good photos; ")
     assert f"inspect {tmp_path / 'part.ckpt'} PHOTOS" in lines[-1]
     run(capsys, "inspect", tmp_path / "part.ckpt", new, "--out", tmp_path / "out")
@@ -114,7 +114,10 @@ def test_an_inspection_is_not_overwritten_unless_told(good: Path, new: Path, tmp
     run(capsys, "inspect", good, new, "--out", tmp_path / "out", *SMALL)
     message = refusal(capsys, "inspect", good, new, "--out", tmp_path / "out", *SMALL)
     assert f"{tmp_path / 'out'} holds an inspection. Name another folder by --out" in message
+    (tmp_path / "out" / "pictures" / "mine.txt").touch()
+    before = sorted((tmp_path / "out").rglob("*"))
     run(capsys, "inspect", good, new, "--out", tmp_path / "out", "--overwrite", *SMALL)
+    assert sorted((tmp_path / "out").rglob("*")) == before  # nothing of the earlier one stands beside it
 
 
 def test_damaged_photos_are_told(good: Path, new: Path, tmp_path: Path, capsys: Any) -> None:
@@ -126,9 +129,35 @@ def test_damaged_photos_are_told(good: Path, new: Path, tmp_path: Path, capsys: 
     assert "of 3 abnormal" in lines[-1]
 
 
+def test_what_is_saved_is_what_predict_saves(good: Path, new: Path, tmp_path: Path, capsys: Any) -> None:
+    out, formats = tmp_path / "out", "[parquet,jsonl,coco,masks,maps]"
+    run(capsys, "inspect", good, new, "-o", out, "--save", formats, *SMALL)
+    small = ("--backbone", "tiny")  # the checkpoint knows the size
+    run(capsys, "predict", new, tmp_path / "p.csv", "--ckpt_path", out / "part.ckpt", "--save", formats, *small)
+    endings = [".csv", ".parquet", ".jsonl", ".coco.json"]
+    endings += [f"-{kind}/{name}" for kind, end in (("masks", "png"), ("maps", "tiff")) for name in files_of(new, end)]
+    assert len(endings) == 12
+    for ending in endings:
+        assert (out / f"verdicts{ending}").read_bytes() == (tmp_path / f"p{ending}").read_bytes()
+
+
+def files_of(folder: Path, suffix: str) -> list[str]:
+    """Files that are made of the images of a folder."""
+    return [str(path.relative_to(folder).with_suffix(f".{suffix}")) for path in sorted(folder.rglob("*.png"))]
+
+
+@pytest.mark.parametrize("saved", ["masks", "[maps,coco]"])
+def test_without_a_threshold_nothing_is_marked(saved: str, good: Path, new: Path, tmp_path: Path, capsys: Any) -> None:
+    message = refusal(capsys, "inspect", good / "0.png", new, "--out", tmp_path / "out", *SMALL, "--save", saved)
+    assert "marks what is abnormal, but there is no threshold. Give two different good photos" in message
+    run(capsys, "inspect", good / "0.png", new, "--out", tmp_path / "out", *SMALL, "--save", "maps")
+    assert len([*(tmp_path / "out").rglob("*.tiff")]) == 4
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"--save": "mask"}, "save must be"),
         ({"good": "nowhere"}, "GOOD must be a folder of normal images, but nowhere does not exist"),
         ({"new": "nowhere"}, "There is no folder or image nowhere"),
         ({"--k_shot": 9}, "k_shot=9 needs 9 normal images"),

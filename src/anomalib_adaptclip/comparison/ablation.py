@@ -211,12 +211,13 @@ def run_row(row: Row, datamodule: QueryPromptDataModule, folder: Path, **trainer
 
     model: AdaptCLIPTraining = _model_parser().instantiate_classes(row.config).model
     # Only the test at the end counts, so validation during training would waste time.
-    engine = Engine(default_root_dir=folder, devices=1, max_epochs=model.epochs, limit_val_batches=0, **trainer)
+    options: dict[str, Any] = {"limit_val_batches": 0, "enable_model_summary": False}
+    engine = Engine(default_root_dir=folder, devices=1, max_epochs=model.epochs, **options, **trainer)
     if row.adapters:
         engine.fit(model, datamodule=datamodule)
         if engine.trainer.interrupted:  # some releases of Lightning return normally from an interrupted training
             raise KeyboardInterrupt
-    [found] = engine.test(model, datamodule=datamodule)
+    [found] = engine.test(model, datamodule=datamodule, verbose=False)
     prefix = ("test_zero_shot_", "test_one_shot_")[row.shots]
     scores = {name.removeprefix(prefix): float(value) for name, value in found.items() if name.startswith(prefix)}
     if not scores:

@@ -3,7 +3,6 @@
 
 """Builds models and data modules that are named as in anomalib's YAML, by ``class_path`` and ``init_args``."""
 
-import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -14,8 +13,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from anomalib_adaptclip.data.constructor_arguments import constructor_arguments
 from anomalib_adaptclip.files.config import ClassSpec
+from anomalib_adaptclip.files.messages import innermost
 
-_UNION = "Does not validate against any of the Union subtypes"
 Part = TypeVar("Part")
 
 
@@ -88,24 +87,3 @@ def _parse(kind: type[Part], spec: ClassSpec) -> tuple[ArgumentParser, Any]:
         what = f"{spec.class_path} with {spec.init_args}"
         msg = f"{what} is not an {kind.__name__} that can be built: {innermost(str(error))}"
         raise ValueError(msg) from error
-
-
-def innermost(text: str) -> str:
-    """Shorten a message of jsonargparse, which lists all types that it tried, to what is wrong.
-
-    Args:
-        text: Text of the error.
-
-    Returns:
-        One line, or the text itself if it is not such a message.
-    """
-    head, found, tail = text.rpartition("Errors:\n")
-    if not (found and _UNION in head):
-        return text
-    errors, _, given = tail.partition("Given value type:")
-    lines = [line.strip().removeprefix("- ") for line in errors.splitlines()]
-    what = " ".join(line for line in lines if line and line != "Expected a <class 'NoneType'>")
-    key = re.findall(r'Parser key "(.+?)"', head)[-1:]
-    if key in ([], ["part"]):
-        return what
-    return f"{key[0]} is {given.partition('Given value: ')[2].partition(chr(10))[0]}. {what}"

@@ -24,6 +24,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.files.csv_rows import describe_error
+from anomalib_adaptclip.files.quiet import silenced
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
 from anomalib_adaptclip.version import __version__
@@ -216,7 +217,8 @@ def _fit_and_test(
             if engine.trainer.interrupted:  # some releases of Lightning return from an interrupted training
                 raise KeyboardInterrupt
         fitted = time.perf_counter()
-        engine.test(model, datamodule=datamodule, verbose=False)
+        with silenced("anomalib_adaptclip.model.thresholds"):  # raw scores are wanted
+            engine.test(model, datamodule=datamodule, verbose=False)
         tested = time.perf_counter() - (gallery.seconds if gallery else 0)
     if isinstance(model, AdaptCLIP) and model.prompt_files != prompts:
         msg = f"{run} used the prompts {model.prompt_files} instead of {prompts}. Leave few_shot_source out."

@@ -15,9 +15,10 @@ from anomalib.data import ImageItem, InferenceBatch
 from anomalib_adaptclip.data.image_files import Unreadable
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor
+from anomalib_adaptclip.results.image_result import image_results
 from anomalib_adaptclip.results.picture_folder import PictureFolder, absolute
-from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
-from anomalib_adaptclip.results.prediction_table import PredictionTable
+from anomalib_adaptclip.results.prediction_row import PredictionRow, row_of
+from anomalib_adaptclip.results.results_writer import ResultsWriter, SaveFormat, require_save
 from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
 
 from .labels import agreement, labels_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 TABLE, PART, PAGE, PICTURES = "verdicts.csv", "part.ckpt", "summary.html", "pictures"
+_MARKS = {"coco", "masks"}  # formats of nothing but what is marked
 
 
 class Inspection:
@@ -38,12 +40,26 @@ class Inspection:
         out: Folder to write to.
         explain: Draw also why.
         device: Where to compute.
+        save: Formats to write beside the table, as of :class:`ResultsWriter`.
 
     Attributes:
         images: What was judged so far.
+
+    Raises:
+        ValueError: If a format cannot be written, or needs thresholds where there are none.
     """
 
-    def __init__(self, model: AdaptCLIP, out: Path, *, explain: bool = False, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: AdaptCLIP,
+        out: Path,
+        *,
+        explain: bool = False,
+        device: str = "cpu",
+        save: Sequence[SaveFormat] = (),
+    ) -> None:
+        require_save(save, out / TABLE)
+        self._save = save
         self.model = model
         self.out = out
         self.images: list[JudgedImage] = []
@@ -54,11 +70,16 @@ class Inspection:
         self._title = ""
 
     def __enter__(self) -> "Self":
-        """Keep the part, and open the table."""
+        """Keep the part."""
         self.out.mkdir(parents=True, exist_ok=True)
         save_checkpoint(self.model, self.out / PART)
         self._predictor = AdaptCLIPPredictor(self.model, self._device)
-        self._table = self._context.enter_context(PredictionTable(self.out / TABLE))
+        if not self.is_calibrated and (marks := sorted({*self._save} & _MARKS)):
+            msg = (
+                f"save={marks} marks what is abnormal, but there is no threshold. Give two different good photos or "
+                "more, or leave it out; maps need none."
+            )
+            raise ValueError(msg)
         return self
 
     def __exit__(
@@ -102,16 +123,21 @@ class Inspection:
 
         Yields:
             Number of photos that were judged since.
+
+        Raises:
+            ValueError: If a photo cannot be read, or its name not be written.
         """
         self._title = root.absolute().name
         roots = [absolute(root) if root.is_dir() else absolute(root).parent]
+        writer = self._context.enter_context(ResultsWriter(self.out / TABLE, self._save, roots))
+        writer.require_names(files)
         pictures = PictureFolder(self.out / PICTURES, roots)
         self._visualizer.use(self.model, roots)
         for paths, output in self._predictor.stream(files, batch_size, num_workers, unreadable):
-            rows = prediction_rows(paths, output, self._predictor.geometry, self._predictor.scale)
-            self._table.write(rows)
-            for row, item in zip(rows, _items(paths, output), strict=True):
-                self.images.append(self._judged(row, item, pictures, root))
+            results = [*image_results(paths, output, self._predictor.geometry, self._predictor.scale)]
+            writer.write_results(results)
+            for result, item in zip(results, _items(paths, output), strict=True):
+                self.images.append(self._judged(row_of(result), item, pictures, root))
             yield len(paths)
         if len(self.images) < len(files):
             self._remarks.append(f"{len(files) - len(self.images)} of {len(files)} files could not be read.")
@@ -184,6 +210,20 @@ def require_folder(out: Path, overwrite: bool) -> None:
     if not overwrite and (out / TABLE).exists():
         msg = f"{out} holds an inspection. Name another folder by --out, or replace it by --overwrite."
         raise ValueError(msg)
+
+
+def clear_folder(out: Path) -> None:
+    """Remove the pictures and tables of an earlier inspection, which would stand among the new ones.
+
+    Args:
+        out: Folder; nothing is removed if it holds no inspection.
+    """
+    stem = Path(TABLE).stem
+    images = (f"{PICTURES}/**/*.png", f"{stem}-masks*/**/*.png", f"{stem}-maps*/**/*.tiff")
+    tables = (f"{stem}.csv", f"{stem}.parquet", f"{stem}.jsonl", f"{stem}.coco.json")
+    for pattern in (*images, *tables) if (out / PAGE).exists() else ():
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def _items(paths: Sequence[str], output: InferenceBatch) -> Iterator[ImageItem]:

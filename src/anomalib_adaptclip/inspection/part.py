@@ -3,9 +3,6 @@
 
 """What is known of a part: a model with good photos as prompts, and the thresholds that they imply."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from lightning.pytorch import Trainer
 
 from anomalib_adaptclip.files.atomic import write_atomically
 from anomalib_adaptclip.files.image_reader import ImageReader
+from anomalib_adaptclip.files.quiet import silenced
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.prompts.selection import prompts_from_folder
 
@@ -62,26 +60,12 @@ def save_checkpoint(model: AdaptCLIP, path: Path | str) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    with _quiet_trainer():
+    with silenced("lightning.pytorch", "lightning_fabric", "lightning.fabric"):  # nothing is trained
         trainer = Trainer(
             accelerator="cpu", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False
         )
         trainer.strategy.connect(model)
         write_atomically(Path(path), trainer.save_checkpoint)
-
-
-@contextmanager
-def _quiet_trainer() -> Iterator[None]:
-    """Keep Lightning from telling about devices: nothing is trained."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning_fabric", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def require_checkpoint_path(path: Path) -> None:

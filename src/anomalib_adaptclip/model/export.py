@@ -20,6 +20,8 @@ from anomalib.models.components.base.export_mixin import ExportMixin
 from lightning.pytorch import LightningModule
 from torch import nn
 
+from anomalib_adaptclip.files.quiet import silenced
+
 from .thresholds import warn_if_uncalibrated
 from .torch_model import AdaptCLIPModel
 
@@ -101,15 +103,8 @@ def drop_idle_parts(model: AdaptCLIPModel) -> None:
 @contextmanager
 def quiet_optimizer() -> Iterator[None]:
     """Keep the thousands of lines back that the optimizer of ONNX graphs logs."""
-    loggers = [logging.getLogger(name) for name in ("onnx_ir", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
+    with silenced("onnx_ir", "onnxscript", below=logging.WARNING):
         yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def write_whole(root: Path | str, export: Callable[[Path], Path]) -> Path:

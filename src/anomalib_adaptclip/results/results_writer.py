@@ -15,7 +15,7 @@ from anomalib_adaptclip.files.atomic import require_file
 
 from .coco_file import CocoFile
 from .geometry import FileGeometry
-from .image_result import image_results
+from .image_result import ImageResult, image_results
 from .picture_folder import absolute
 from .prediction_row import row_of
 from .prediction_table import PredictionTable, require_names, require_results
@@ -116,8 +116,20 @@ class ResultsWriter:
             OSError: If something cannot be written. The table's draft is kept.
         """
         self.require_names(paths)
+        self.write_results(image_results(paths, predictions, geometry, scale, raw))
+
+    def write_results(self, results: Iterable[ImageResult]) -> None:
+        """Write what predictions say of images, as :meth:`write` does.
+
+        Args:
+            results: As :func:`image_results` gives them.
+
+        Raises:
+            ValueError: If the predictions lack what is wanted.
+            OSError: If something cannot be written. The table's draft is kept.
+        """
         rows = []
-        for result in image_results(paths, predictions, geometry, scale, raw):
+        for result in results:
             for part in self._parts:
                 part.write(result)
             rows.append(row_of(result))

@@ -4,18 +4,19 @@
 """Makes runs in several processes of this machine."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import cast
+from typing import Any, cast
 
 import torch
 
 from anomalib_adaptclip.comparison.outcome import RunOutcome
 from anomalib_adaptclip.comparison.run import describe, execute
 from anomalib_adaptclip.comparison.sweep import Run
+from anomalib_adaptclip.files.quiet import is_quiet, quiet_hosts
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class _Worker:
     def _start(self) -> None:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, *self._arguments))
+        self.process = context.Process(target=_begin, args=(is_quiet(), _serve, theirs, *self._arguments))
         self.process.start()
         theirs.close()  # so that this process notices when the worker ends
 
@@ -102,6 +103,13 @@ class _Worker:
             message = f"The worker ended with exit code {self.process.exitcode}."
             logger.warning("Failed: %s: %s", run, message)
             return RunOutcome(describe(run, error=message))
+
+
+def _begin(quiet: bool, serve: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401
+    """Print as the sweep's process does, then serve it."""
+    if quiet:
+        quiet_hosts()
+    serve(*arguments)
 
 
 def _serve(connection: Connection, accelerator: str, device: int) -> None:
