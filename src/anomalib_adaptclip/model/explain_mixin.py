@@ -38,12 +38,15 @@ class ExplainMixin(_Host):
     category_of: Callable[[str], str] | None
     _categories: dict[str, str]
 
-    def explain(self, images: torch.Tensor, categories: Sequence[str] | None = None) -> list[Explanation]:
+    def explain(
+        self, images: torch.Tensor, categories: Sequence[str] | None = None, pixel_threshold: float | None = None
+    ) -> list[Explanation]:
         """Explain the predictions of preprocessed images, for which each goes through CLIP once more.
 
         Args:
             images: Preprocessed images ``(B, 3, H, W)``.
             categories: What each image shows, B names; with a prompt bank only.
+            pixel_threshold: Raw value that abnormal pixels exceed. By default the model's, if it has one.
 
         Returns:
             Explanations on the CPU. Boxes are in pixels of the input, those of good photos in pixels of their files.
@@ -51,10 +54,10 @@ class ExplainMixin(_Host):
         Raises:
             ValueError: If categories and prompt bank do not go together.
         """
-        threshold = raw_scale(self.post_processor, "pixel").threshold
-        found = explain(
-            self.model, images, self._prompts_of(images, categories), None if math.isnan(threshold) else threshold
-        )
+        if pixel_threshold is None:
+            own = raw_scale(self.post_processor, "pixel").threshold
+            pixel_threshold = None if math.isnan(own) else own
+        found = explain(self.model, images, self._prompts_of(images, categories), pixel_threshold)
         if self.prompt_bank is not None:
             return found  # a bank knows no files
         files = FileGeometry(self.image_input.like_test_images(self.current_datamodule()).transforms)

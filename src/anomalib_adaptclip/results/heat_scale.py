@@ -138,15 +138,25 @@ def heat_scale(model: Any) -> HeatScale:  # noqa: ANN401  # the packages below d
         return HeatScale()
     record = getattr(getattr(model, "calibrator", None), "record", None)
     if record is None:
-        return _ascending(
+        return ascending_scale(
             max(0.0, float(post_processor.pixel_min)), threshold, min(1.0, float(post_processor.pixel_max))
         )
-    step = max(0.0, _logit(threshold) - record.pixel.mean)
+    return calibrated_scale(threshold, record.pixel)
+
+
+def calibrated_scale(threshold: float, good: Any) -> HeatScale:  # noqa: ANN401  # the packages below do not know it
+    """The scale around a threshold of maps, as :func:`heat_scale` has it for ``calibration="normal"``.
+
+    Args:
+        threshold: Raw value that abnormal pixels exceed.
+        good: ``NormalScores`` of the largest values of good images' maps.
+    """
+    step = max(0.0, _logit(threshold) - good.mean)
     end = torch.tensor(_logit(threshold) + _BEYOND * step).sigmoid()
-    return _ascending(record.pixel.typical, threshold, float(end))
+    return ascending_scale(good.typical, threshold, float(end))
 
 
-def _ascending(typical: float, threshold: float, end: float) -> HeatScale:
+def ascending_scale(typical: float, threshold: float, end: float) -> HeatScale:
     """A scale around a threshold, whose other marks keep a distance from it."""
     return HeatScale(min(typical, threshold - _LEAST_STEP), threshold, max(end, threshold + _LEAST_STEP))
 

@@ -27,7 +27,8 @@ Colour = tuple[int, int, int]
 
 LONGEST, SHORTEST = 1024, 320  # longer side of a panel in pixels
 _BLACK, _OUTLINE, _BOX = (0, 0, 0), (0, 229, 255), (255, 255, 255)  # lines with a dark seam show on any photo
-_ABNORMAL, _GOOD, _UNKNOWN = (176, 42, 0), (0, 84, 147), (90, 98, 104)  # told apart by the colour-blind too
+VERDICT_COLOURS = {"abnormal": (176, 42, 0), "good": (0, 84, 147)}  # told apart by the colour-blind too
+_UNKNOWN = (90, 98, 104)
 NOT_CALIBRATED = "not calibrated: rank only"
 
 
@@ -248,7 +249,7 @@ def caption_strip(verdict: Verdict, name: str, unit: int, width: int) -> Image.I
     strip = Image.new("RGB", (width, round(unit * 4.8)), PAPER)
     draw = ImageDraw.Draw(strip)
     letters, bold = font(unit), font(round(unit * 1.15), bold=True)
-    colour = {"abnormal": _ABNORMAL, "good": _GOOD}.get(verdict.word, _UNKNOWN)
+    colour = VERDICT_COLOURS.get(verdict.word, _UNKNOWN)
     length = bold.getlength(verdict.word)
     badge = (unit, unit, unit * 2.2 + length, unit * 2.8)
     draw.rounded_rectangle(badge, unit // 3, colour)

@@ -1,0 +1,81 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Where a model comes from: good photos, a checkpoint that was kept, or a prompt bank."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from anomalib_adaptclip.inspection.part import learn
+from anomalib_adaptclip.model.lightning_model import AdaptCLIP
+from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor
+from anomalib_adaptclip.prompts.bank_file import read_header
+
+CHECKPOINTS, BANKS = (".ckpt", ".pt", ".pth"), (".safetensors",)
+_BESIDE = ("pretrained", "false_positive_rate", "white_level")  # what a checkpoint leaves open
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How models are made.
+
+    Attributes:
+        options: Arguments of :class:`AdaptCLIP` that were given.
+        device: Where to compute.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+
+    def learn(self, good: Path) -> AdaptCLIP:
+        """Learn from a folder of good photos, and calibrate on them.
+
+        Raises:
+            ValueError: If an option or a photo is wrong.
+            ConnectionError: If weights cannot be downloaded.
+        """
+        return self._ready(learn(good, **self.options))
+
+    def open(self, path: Path, *, strict: bool = False) -> AdaptCLIP:
+        """Open a checkpoint or a prompt bank.
+
+        Args:
+            path: Its file.
+            strict: Whether options that a checkpoint decides are refused. Otherwise the checkpoint has the last word.
+
+        Raises:
+            ValueError: If it is neither, or does not fit the options.
+            FileNotFoundError: If there is no such file.
+            ConnectionError: If weights cannot be downloaded.
+        """
+        require_model_file(path)
+        if path.suffix in BANKS:
+            return self._ready(self._with_bank(path))
+        options = {name: value for name, value in self.options.items() if strict or name in _BESIDE}
+        return AdaptCLIPPredictor.from_checkpoint(path, self.device, **options).model
+
+    def _with_bank(self, path: Path) -> AdaptCLIP:
+        header = read_header(path)
+        own = {"backbone": header.backbone or None, "image_size": header.image_size}
+        options = {name: value for name, value in own.items() if value is not None} | dict(self.options)
+        return AdaptCLIP(prompt_bank=path, calibration="normal", **options)
+
+    def _ready(self, model: AdaptCLIP) -> AdaptCLIP:
+        return AdaptCLIPPredictor(model, self.device).model
+
+
+def require_model_file(path: Path) -> None:
+    """Check the kind of a file, before it is opened.
+
+    Raises:
+        ValueError: If it is neither a checkpoint nor a bank by its name.
+        FileNotFoundError: If there is none.
+    """
+    if path.suffix not in {*CHECKPOINTS, *BANKS} or path.is_dir():
+        msg = f"A model is a checkpoint, *.ckpt, or a prompt bank, *.safetensors; got {path}. Name one of these."
+        raise ValueError(msg)
+    if not path.is_file():
+        msg = f"There is no file {path}. Name a checkpoint or a prompt bank, or none, and drop good photos on the page."
+        raise FileNotFoundError(msg)
