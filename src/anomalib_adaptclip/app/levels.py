@@ -21,9 +21,11 @@ from anomalib_adaptclip.results.heat_scale import HeatScale, calibrated_scale, h
 from anomalib_adaptclip.results.picture import Verdict
 from anomalib_adaptclip.results.score_scale import Normalization, ScoreScale, score_scale
 
-_RATES = (1e-4, 1 - 1e-4)  # beyond them few images tell nothing
+RATES = (1e-4, 1 - 1e-4)  # beyond them few images tell nothing
 _MARGIN = 0.05  # of the span of scores, beyond them
-_LEAST_SPAN = 0.01
+_LEAST_SPAN = 0.2  # in log-odds
+_SMALLEST = 1e-6  # scores nearer to 0 or 1 have the log-odds of this one
+STEPS = 200  # of a span
 
 
 class Level(NamedTuple):
@@ -77,7 +79,7 @@ class Levels:
             return self.start
         if self.record is None:
             return self.start._replace(image=threshold)
-        pixel = self.record.pixel.bound(min(max(self.record.image.share_above(threshold), _RATES[0]), _RATES[1]))
+        pixel = self.record.pixel.bound(min(max(self.record.image.share_above(threshold), RATES[0]), RATES[1]))
         return Level(threshold, pixel, calibrated_scale(pixel, self.record.pixel))
 
     def share(self, score: float | None) -> float | None:
@@ -94,12 +96,36 @@ class Levels:
         share = self.record.image.share_above if self.record else None
         return ScoreScale(Normalization(threshold=level.image), Normalization(threshold=level.pixel), share)
 
-    def span(self, scores: Sequence[float]) -> tuple[float, float]:
-        """Lowest and highest threshold that make a difference among scores."""
-        own = [self.start.image] if self.start.image is not None else []
-        low, high = min([*scores, *own]), max([*scores, *own])
-        margin = max((high - low) * _MARGIN, _LEAST_SPAN / 2)
-        return max(0.0, low - margin), min(1.0, high + margin)
+    def span(self, scores: Sequence[float]) -> "Span":
+        """Thresholds that make a difference among scores."""
+        odds = [_log_odds(score) for score in (*scores, self.start.image) if score is not None]
+        margin = max((max(odds) - min(odds)) * _MARGIN, _LEAST_SPAN / 2)
+        return Span(min(odds) - margin, max(odds) + margin)
+
+
+class Span(NamedTuple):
+    """Thresholds between two, evenly spaced in log-odds, in which normal scores lie evenly around their mean.
+
+    Attributes:
+        low: Log-odds of the lowest.
+        high: Log-odds of the highest.
+    """
+
+    low: float
+    high: float
+
+    def position(self, threshold: float) -> int:
+        """The place of a threshold, from 0 to ``STEPS``."""
+        return round((_log_odds(threshold) - self.low) / (self.high - self.low) * STEPS)
+
+    def threshold(self, position: int) -> float:
+        """The threshold at a place."""
+        odds = self.low + position / STEPS * (self.high - self.low)
+        return float(torch.tensor(odds, dtype=torch.float64).sigmoid())
+
+
+def _log_odds(score: float) -> float:
+    return float(torch.tensor(score, dtype=torch.float64).clamp(_SMALLEST, 1 - _SMALLEST).logit())
 
 
 def levels_of(model: AdaptCLIP, category: str | None = None) -> Levels:

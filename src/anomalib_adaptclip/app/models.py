@@ -3,15 +3,19 @@
 
 """Where a model comes from: good photos, a checkpoint that was kept, or a prompt bank."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from anomalib_adaptclip.inspection.part import learn
+from anomalib_adaptclip.model.calibration import CalibrationRecord, Calibrator
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor
 from anomalib_adaptclip.prompts.bank_file import read_header
+
+from .levels import RATES
 
 CHECKPOINTS, BANKS = (".ckpt", ".pt", ".pth"), (".safetensors",)
 _BESIDE = ("pretrained", "false_positive_rate", "white_level")  # what a checkpoint leaves open
@@ -79,3 +83,28 @@ def require_model_file(path: Path) -> None:
     if not path.is_file():
         msg = f"There is no file {path}. Name a checkpoint or a prompt bank, or none, and drop good photos on the page."
         raise FileNotFoundError(msg)
+
+
+@contextmanager
+def keeping(model: AdaptCLIP, rate: float | None) -> Iterator[None]:
+    """Let a model have the thresholds of another false-positive rate for the while.
+
+    Args:
+        model: Model with good photos, not a prompt bank.
+        rate: The rate; None for its own. Without a record of good photos' scores nothing is changed.
+    """
+    calibrator, own = model.calibrator, model.calibrator.record if model.calibrator else None
+    if rate is None or calibrator is None or own is None:
+        yield
+        return
+    try:
+        _set_record(model, calibrator, replace(own, rate=min(max(rate, RATES[0]), RATES[1])))
+        yield
+    finally:
+        _set_record(model, calibrator, own)
+
+
+def _set_record(model: AdaptCLIP, calibrator: Calibrator, record: CalibrationRecord) -> None:
+    calibrator.record, calibrator.rate = record, record.rate
+    model.hparams["false_positive_rate"] = record.rate
+    model.given_thresholds.apply(model.post_processor, calibrator)

@@ -4,16 +4,19 @@
 """The page: what is where, and what happens when. It needs Gradio, the extra ``app``."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from .levels import STEPS
 from .session import Judgement, Session
 from .sessions import Sessions, remedy_of
-from .uploads import MOST_GOOD, MOST_NEW
+from .uploads import MOST_BYTES, MOST_GOOD, MOST_NEW
 from .views import card, meaning, summary, thumbnails
 
 TITLE = "Inspection from a few good photos"
@@ -23,7 +26,6 @@ INTRODUCTION = (
     "Drop photos of good parts and photos to judge. Nothing leaves this computer; what you drop is removed when you "
     "close the page."
 )
-STEPS = 200  # of the slider
 # A browser saves what a link names; the file's name is that of the last part.
 SAVE = """(file) => {
   const link = document.createElement("a");
@@ -33,6 +35,8 @@ SAVE = """(file) => {
   link.click();
   link.remove();
 }"""
+
+SEE = "() => document.querySelector('#why').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 
 
 class Page:
@@ -54,6 +58,27 @@ class Page:
             self._connect()
             self.blocks.unload(self._close)
 
+    def launch(self, host: str, port: int, names: Sequence[str]) -> str:
+        """Begin to serve the page, without all that Gradio would do beyond that.
+
+        Args:
+            host: Address to bind to.
+            port: Port of it.
+            names: Names of this machine that are answered. To others, which foreign pages may have bent to it, not.
+
+        Returns:
+            The page's address.
+        """
+        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[*names])
+        theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+        _, address, _ = self.blocks.launch(
+            server_name=host, server_port=port, share=False, prevent_thread_lock=True, quiet=True, show_error=True,
+            max_file_size=MOST_BYTES, theme=theme, css=STYLE, footer_links=[], run_history=False, ssr_mode=False,
+            pwa=False, mcp_server=False, enable_monitoring=False, inbrowser=False,
+            app_kwargs={"middleware": [hosts]},
+        )  # fmt: skip
+        return str(address)
+
     def _build_inputs(self) -> None:
         begins_with_model = self._sessions.beginning.model is not None
         with gr.Row(elem_id="inputs"):
@@ -66,33 +91,38 @@ class Page:
                     visible=bool(self._first_categories()),
                     elem_id="category",
                 )
-                label = f"Good photos: two at least, better eight, up to {MOST_GOOD}"
-                with gr.Accordion("Learn from other photos", open=False) if begins_with_model else gr.Group():
+                label = f"Good photos, 2 to {MOST_GOOD}; better 8"
+                with gr.Accordion("Learn from other photos", open=False) if begins_with_model else nullcontext():
                     self._good = gr.File(label=label, file_count="multiple", height=180, elem_id="good")
                 with gr.Accordion("Or open a model that was kept", open=False):
                     self._kept = gr.File(label="part.ckpt, or a prompt bank *.safetensors", height=120, elem_id="kept")
             with gr.Column(min_width=300):
                 gr.Markdown("## 2. What is to be judged")
-                label = f"New photos: up to {MOST_NEW} at a time"
+                label = f"New photos, up to {MOST_NEW}"
                 self._new = gr.File(label=label, file_count="multiple", height=180, elem_id="new")
-                self._judge = gr.Button("Judge", variant="primary", elem_id="judge")
+                self._judge = gr.Button("Judge the new photos", variant="primary", elem_id="judge")
         self._status = gr.HTML(elem_id="status")
 
     def _build_results(self) -> None:
         with gr.Column(visible=False, elem_id="results") as self._results:
             with gr.Row(elem_id="threshold") as self._limits:
-                self._slider = gr.Slider(label="Threshold", min_width=260, elem_id="slider", buttons=[])
+                self._slider = gr.Slider(
+                    0, STEPS, 0, step=1, label="Threshold",
+                    info="Farther left more photos are abnormal, farther right fewer.",
+                    min_width=260, elem_id="slider", buttons=[],
+                )  # fmt: skip
                 with gr.Column(min_width=260):
                     self._meaning = gr.Markdown(elem_id="meaning")
                     self._back = gr.Button("Back to the calibrated threshold", size="sm", elem_id="back")
             with gr.Row(elem_id="photos"):
                 with gr.Column(scale=2, min_width=300):
+                    gr.Markdown("The most abnormal first. Choose one to see more of it.")
                     self._list = gr.Gallery(
-                        label="Photos, the most abnormal first", columns=3, height="auto", allow_preview=False,
+                        label="Photos", show_label=False, columns=3, height="auto", allow_preview=False,
                         object_fit="contain", interactive=False, buttons=[], elem_id="list",
                     )  # fmt: skip
                 with gr.Column(scale=3, min_width=300):
-                    self._why = gr.Checkbox(label="Show why", elem_id="why")
+                    self._why = gr.Checkbox(label="Show why", container=False, elem_id="why")
                     self._card = gr.HTML(elem_id="card")
             gr.Markdown("## 3. Keep the results")
             with gr.Row(elem_id="downloads"):
@@ -121,7 +151,10 @@ class Page:
         view = [self._chosen, self._why]
         self._slider.input(self._move, [self._slider, *view], [*shown[:1], *shown[2:]], **quick)
         self._back.click(self._move_back, view, shown, **quick)
-        self._list.select(self._choose, self._why, [self._chosen, self._card], concurrency_id="model", **hidden)
+        chosen = self._list.select(
+            self._choose, self._why, [self._chosen, self._card], concurrency_id="model", **hidden
+        )
+        chosen.success(None, None, None, js=SEE)
         self._why.input(self._show, view, self._card, concurrency_id="model", **hidden)
         for button, make in ((self._table, _table), (self._pictures, _pictures), (self._part, _part)):
             made = button.click(self._maker(make), None, self._download, concurrency_id="model", **hidden)
@@ -180,32 +213,27 @@ class Page:
             gr.Column(visible=True),
             gr.Row(visible=judged.levels.is_calibrated),
             0,
-            gr.Markdown(f"Model: **{escape(session.source)}**", visible=True),
+            gr.Markdown(visible=not good),
             gr.Button(visible=not has_bank),
         )
 
     def _shown(self, session: Session, judged: Judgement, place: int, explain: bool) -> list[Any]:
-        low, high = judged.span
-        step = _step(low, high)
-        slider = gr.Slider(
-            minimum=_rounded(low, step), maximum=_rounded(high, step), step=step,
-            value=None if judged.level.image is None else _rounded(judged.level.image, step),
-        )  # fmt: skip
-        listed = gr.Gallery(thumbnails(judged, session.folder / "list"), selected_index=place)
-        own = judged.level.image == judged.levels.start.image
-        back = gr.Button(interactive=not own)
-        return [summary(judged), slider, meaning(judged), back, listed, card(judged, place, explain=explain)]
+        listed = gr.Gallery(thumbnails(judged, session.new_list()), selected_index=place)
+        back = gr.Button(interactive=judged.is_moved)
+        return [summary(judged), judged.position, meaning(judged), back, listed, card(judged, place, explain=explain)]
 
-    def _move(self, threshold: float, place: int, explain: bool, request: gr.Request) -> Sequence[Any]:
-        session = self._session(request)
-        with _telling():
-            shown = self._shown(session, session.move(threshold), place, explain)
+    def _move(self, position: int, place: int, explain: bool, request: gr.Request) -> Sequence[Any]:
+        shown = self._moved(position, place, explain, request)
         return [*shown[:1], *shown[2:]]  # the slider is where it is
 
     def _move_back(self, place: int, explain: bool, request: gr.Request) -> Sequence[Any]:
+        return self._moved(None, place, explain, request)
+
+    def _moved(self, position: int | None, place: int, explain: bool, request: gr.Request) -> list[Any]:
         session = self._session(request)
         with _telling():
-            return self._shown(session, session.move(None), place, explain)
+            session.judged.move(position)
+            return self._shown(session, session.judged, place, explain)
 
     def _choose(self, explain: bool, request: gr.Request, event: gr.SelectData) -> tuple[int, str]:
         return event.index, self._show(event.index, explain, request)
@@ -233,16 +261,6 @@ def _pictures(session: Session, tell: Any) -> Path:  # noqa: ANN401
 
 def _part(session: Session, _: Any) -> Path:  # noqa: ANN401
     return session.save_part()
-
-
-def _step(low: float, high: float) -> float:
-    """A round step of a slider: 0.001, 0.0005 and so on."""
-    steps = (size * 10.0**-digits for digits in range(1, 7) for size in (5, 2, 1))
-    return next((step for step in steps if step <= (high - low) / STEPS), 1e-6)
-
-
-def _rounded(value: float, step: float) -> float:
-    return round(round(value / step) * step, 6)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 
 """Serves the page to this machine alone, and removes all that was sent when it ends.
 
-Gradio is imported here, after it was told to keep quiet about its users.
+Gradio is imported here alone, after it was told to keep quiet about its users and where to put their files.
 """
 
 import importlib.util
@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .sessions import Beginning, Sessions
-from .uploads import MOST_BYTES
 
 HOST = "127.0.0.1"
 PORTS = range(7860, 7960)
@@ -75,26 +74,13 @@ def served(beginning: Beginning, port: int) -> Iterator[str]:
         The page's address.
     """
     require_gradio()
-    os.environ.update(QUIET)
-    import gradio as gr  # noqa: PLC0415
-    from starlette.middleware import Middleware  # noqa: PLC0415
-    from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
+    with tempfile.TemporaryDirectory(prefix="anomalib-adaptclip-", ignore_cleanup_errors=True) as folder:
+        os.environ.update({**QUIET, "GRADIO_TEMP_DIR": folder})  # before Gradio is imported
+        from .page import Page  # noqa: PLC0415
 
-    from .page import STYLE, Page  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory(prefix="anomalib-adaptclip-", ignore_cleanup_errors=True) as name:
-        os.environ["GRADIO_TEMP_DIR"] = name
-        page = Page(Sessions(Path(name), beginning))
-        # No other name of this machine is answered: a foreign page whose name was bent to it would be let in.
-        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=NAMES)
+        page = Page(Sessions(Path(folder), beginning))
         try:
-            _, address, _ = page.blocks.launch(
-                server_name=HOST, server_port=port, share=False, prevent_thread_lock=True, quiet=True, show_error=True,
-                max_file_size=MOST_BYTES, theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-                css=STYLE, footer_links=[], run_history=False, ssr_mode=False, pwa=False, mcp_server=False,
-                enable_monitoring=False, app_kwargs={"middleware": [hosts]}, inbrowser=False,
-            )  # fmt: skip
-            yield address
+            yield page.launch(HOST, port, NAMES)
         finally:
             page.blocks.close(verbose=False)
-            os.environ.pop("GRADIO_TEMP_DIR", None)
+            del os.environ["GRADIO_TEMP_DIR"]

@@ -4,9 +4,11 @@
 """What one visitor of the page has: a model, photos that were judged, a threshold. Knows nothing of the page itself."""
 
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
@@ -21,8 +23,8 @@ from anomalib_adaptclip.results.picture import Verdict, render_picture
 from anomalib_adaptclip.results.picture_folder import PictureFolder, new_folder
 from anomalib_adaptclip.results.row_files import write_csv
 
-from .levels import Level, Levels, levels_of
-from .models import Settings
+from .levels import Level, Levels, Span, levels_of
+from .models import Settings, keeping
 from .photos import JudgedPhoto, judge_photo
 from .uploads import MOST_GOOD, MOST_NEW, fault_of, require_number, sorted_out, take
 
@@ -68,8 +70,27 @@ class Judgement:
         return f"{sum(self.verdict(photo).is_abnormal is True for photo in self.photos)} of {photos} abnormal"
 
     @property
-    def span(self) -> tuple[float, float]:
-        """Lowest and highest threshold that are worth while."""
+    def position(self) -> int:
+        """Where the threshold stands, from 0 to ``STEPS``; 0 without one."""
+        return 0 if self.level.image is None else self._span.position(self.level.image)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the threshold is another than the calibrated one."""
+        return self.level.image != self.levels.start.image
+
+    def move(self, position: int | None) -> None:
+        """Judge again at another threshold, without computing scores again.
+
+        Args:
+            position: Where to, from 0 to ``STEPS``; None for the calibrated one.
+        """
+        start = self.levels.start.image
+        is_start = position is None or start is None or position == self._span.position(start)
+        self.level = self.levels.at(None if is_start else self._span.threshold(position or 0))
+
+    @cached_property
+    def _span(self) -> Span:
         return self.levels.span([photo.score for photo in self.photos])
 
     def explanation(self, place: int) -> Explanation:
@@ -110,6 +131,7 @@ class Session:
         self._settings = settings
         self._good: tuple[Path, ...] = ()
         self._remarks: list[str] = []
+        self._list = ""
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -223,15 +245,6 @@ class Session:
             raise ValueError(NOTHING_YET)
         return self.judgement
 
-    def move(self, threshold: float | None) -> Judgement:
-        """Judge again at another threshold, without computing scores again.
-
-        Args:
-            threshold: Raw score that abnormal photos exceed; None for the calibrated one.
-        """
-        self.judged.level = self.judged.levels.at(threshold)
-        return self.judged
-
     def save_table(self) -> Path:
         """Write the table of verdicts, as `inspect` writes it."""
         judged, path = self.judged, self._new_file("verdicts.csv")
@@ -253,10 +266,20 @@ class Session:
         return path
 
     def save_part(self) -> Path:
-        """Write the model as a checkpoint, for this page, `inspect` and others."""
+        """Write the model with the threshold that is set as a checkpoint, for this page, `inspect` and others."""
         path = self._new_file("part.ckpt")
-        save_checkpoint(self.judged.model, path)
+        with keeping(
+            self.judged.model, self.judged.levels.share(self.judged.level.image) if self.judged.is_moved else None
+        ):
+            save_checkpoint(self.judged.model, path)
         return path
+
+    def new_list(self) -> Path:
+        """A new folder for small pictures; the last one is removed."""
+        if self._list:
+            shutil.rmtree(self._list, ignore_errors=True)
+        self._list = tempfile.mkdtemp(prefix="list-", dir=self.folder)
+        return Path(self._list)
 
     def _new_file(self, name: str) -> Path:
         """A file of this name in a folder of its own; earlier ones are removed."""

@@ -64,16 +64,17 @@ def sorted_out(files: Iterable[Path], reader: ImageReader) -> tuple[list[Path], 
     Returns:
         Those that can be read, and what is wrong with each other one, by its name.
     """
-    sound, faults = [], []
-    for file in files:
-        try:
-            require_image_name(file)
-            reader.read(file)
-        except UnreadableImageError as error:
-            faults.append(fault_of(file, error))
-        else:
-            sound.append(file)
-    return sound, faults
+    found = [(file, _fault(file, reader)) for file in files]
+    return [file for file, fault in found if not fault], [fault for _, fault in found if fault]
+
+
+def _fault(file: Path, reader: ImageReader) -> str:
+    try:
+        require_image_name(file)
+        reader.read(file)
+    except UnreadableImageError as error:
+        return fault_of(file, error)
+    return ""
 
 
 def require_image_name(file: Path) -> None:

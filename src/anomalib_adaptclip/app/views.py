@@ -20,13 +20,13 @@ from anomalib_adaptclip.results.explanation_picture import (
     evidence_panels,
     numbered_panel,
 )
-from anomalib_adaptclip.results.picture import Panel, legend_strip, panels_of, photo_pixels
-from anomalib_adaptclip.results.picture_text import number
+from anomalib_adaptclip.results.picture import Panel, legend_colours, legend_marks, panels_of, photo_pixels
+from anomalib_adaptclip.results.picture_text import number, percent
 
 from .photos import JudgedPhoto
 from .session import Judgement
 
-_QUALITY, _CUT_OUT, _LETTERS = 88, 300, 15
+_QUALITY, _CUT_OUT, _LEGEND = 88, 300, 600
 _ENVIRONMENT = Environment(
     loader=PackageLoader("anomalib_adaptclip.app", ""),
     autoescape=True,
@@ -55,18 +55,17 @@ def thumbnails(judged: Judgement, folder: Path) -> list[tuple[str, str]]:
 
     Args:
         judged: The photos.
-        folder: Folder to write to.
+        folder: Folder to write to, new each time: browsers keep pictures by their paths.
 
     Returns:
         File and caption of each.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     listed = []
     for place, photo in enumerate(judged.photos):
         verdict = judged.verdict(photo)
         file = folder / f"{place}.webp"
         photo.thumbnail(judged.level, verdict).save(file, quality=_QUALITY)
-        listed.append((str(file), f"{verdict.word} {number(photo.score, verdict.threshold)} · {photo.name}"))
+        listed.append((str(file), f"{verdict.word} {number(photo.score, verdict.threshold)}, {photo.name}"))
     return listed
 
 
@@ -85,7 +84,7 @@ def meaning(judged: Judgement) -> str:
     share = judged.levels.share(level.image)
     if share is None:
         return f"{text} How many good photos that would be is not known."
-    return f"{text} About {_percent(share)} of good photos would be judged abnormal."
+    return f"{text} About {percent(share)} of good photos would be judged abnormal."
 
 
 def card(judged: Judgement, place: int, *, explain: bool) -> str:
@@ -110,7 +109,11 @@ def card(judged: Judgement, place: int, *, explain: bool) -> str:
         name=photo.name,
         verdict=judged.verdict(photo),
         panels=[_figure(panel) for panel in [*panels[1:], panels[0]]],
-        legend=_data_url(legend_strip(heat, _LETTERS)),
+        legend={
+            "title": "Colours of the heat map",
+            "source": _data_url(legend_colours(heat, _LEGEND, 1)),
+            "marks": legend_marks(heat),
+        },
         **facts,
     )
 
@@ -143,7 +146,3 @@ def _data_url(image: Image.Image) -> str:
 
 def _render(template: str, **values: object) -> str:
     return _ENVIRONMENT.get_template(template).render(**values)
-
-
-def _percent(share: float) -> str:
-    return "less than 0.1%" if share < 0.001 else f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
