@@ -66,6 +66,8 @@ def app(
     settings = Settings(options, device)
     with remedy_of_missing_weights():
         known = settings.open(model, strict=True) if model else None
+        if model is None:
+            settings.require_weights()
     with served(Beginning(settings, known, model.name if model else ""), port) as address:
         say(f"The page is at {address} for browsers on this machine. Press Ctrl-C to end it.")
         _wait()

@@ -21,7 +21,7 @@ from anomalib_adaptclip.results.heat_scale import HeatScale, calibrated_scale, h
 from anomalib_adaptclip.results.picture import Verdict
 from anomalib_adaptclip.results.score_scale import Normalization, ScoreScale, score_scale
 
-RATES = (1e-4, 1 - 1e-4)  # beyond them few images tell nothing
+RATES = (1e-9, 1 - 1e-9)  # beyond them quantiles are not exact
 _MARGIN = 0.05  # of the span of scores, beyond them
 _LEAST_SPAN = 0.2  # in log-odds
 _SMALLEST = 1e-6  # scores nearer to 0 or 1 have the log-odds of this one

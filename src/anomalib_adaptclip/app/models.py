@@ -33,6 +33,15 @@ class Settings:
     options: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
 
+    def require_weights(self) -> None:
+        """Check the options, and that weights and adapters can be had, before a page asks for photos.
+
+        Raises:
+            ValueError: If an option is wrong.
+            ConnectionError: If weights cannot be downloaded.
+        """
+        AdaptCLIP(**self.options).prepare()
+
     def learn(self, good: Path) -> AdaptCLIP:
         """Learn from a folder of good photos, and calibrate on them.
 

@@ -20,7 +20,7 @@ from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.results.explanation import Explanation
 from anomalib_adaptclip.results.geometry import FileGeometry
 from anomalib_adaptclip.results.picture import Verdict, render_picture
-from anomalib_adaptclip.results.picture_folder import PictureFolder, new_folder
+from anomalib_adaptclip.results.picture_folder import PictureFolder
 from anomalib_adaptclip.results.row_files import write_csv
 
 from .levels import Level, Levels, Span, levels_of
@@ -131,7 +131,7 @@ class Session:
         self._settings = settings
         self._good: tuple[Path, ...] = ()
         self._remarks: list[str] = []
-        self._list = ""
+        self._list = self._download = ""
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -171,11 +171,11 @@ class Session:
             return
         require_number("good photos", files, MOST_GOOD)
         tell(0.0, "Reading the good photos")
-        folder = new_folder(self.folder / "good")
+        folder = Path(tempfile.mkdtemp(prefix="good-", dir=self.folder))
         reader = ImageReader(self._settings.options.get("white_level"))
         sound, faults = sorted_out(take(files, folder), reader)
         for file in {*folder.iterdir()} - {*sound}:
-            file.unlink()
+            file.unlink()  # or it would be learned from
         if not sound:
             msg = f"None of the good photos can be read. {_listed(faults)[0]}"
             raise ValueError(msg)
@@ -208,7 +208,8 @@ class Session:
             raise ValueError(msg)
         require_number("new photos", files, MOST_NEW)
         category = category if self.categories else None
-        taken = take(files, new_folder(self.folder / "new"))
+        folder = Path(tempfile.mkdtemp(prefix="new-", dir=self.folder))
+        taken = take(files, folder)
         photos, faults = [], []
         for place, file in enumerate(taken):
             tell(place / len(taken), f"Judging {file.name}")
@@ -217,12 +218,16 @@ class Session:
             except UnreadableImageError as error:
                 faults.append(fault_of(file, error))
         if not photos:
+            shutil.rmtree(folder)
             msg = f"None of the new photos can be read. {_listed(faults)[0]}"
             raise ValueError(msg)
         photos.sort(key=lambda photo: -photo.score)
         levels = levels_of(self.model, category)
         remarks = [self._introduction(category, levels), *self._remarks, *_listed(faults)]
+        earlier = self.judgement
         self.judgement = Judgement(self.model, category, levels, photos, remarks, levels.start)
+        if earlier:
+            shutil.rmtree(earlier.photos[0].path.parent, ignore_errors=True)
         return self.judgement
 
     def _introduction(self, category: str | None, levels: Levels) -> str:
@@ -283,9 +288,10 @@ class Session:
 
     def _new_file(self, name: str) -> Path:
         """A file of this name in a folder of its own; earlier ones are removed."""
-        folder = self.folder / "downloads"
-        shutil.rmtree(folder, ignore_errors=True)
-        return new_folder(folder) / name
+        if self._download:
+            shutil.rmtree(self._download, ignore_errors=True)
+        self._download = tempfile.mkdtemp(prefix="download-", dir=self.folder)
+        return Path(self._download) / name
 
     def close(self) -> None:
         """Remove all files of it."""

@@ -3,6 +3,7 @@
 
 """The sessions of all visitors, each with its folder and the files that its browser sent."""
 
+import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import NamedTuple
 
 from anomalib_adaptclip.files.messages import in_one_line
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
-from anomalib_adaptclip.results.picture_folder import new_folder
 
 from .models import Settings
 from .session import Session
@@ -35,7 +35,7 @@ class Sessions:
     """Sessions by the key of a browser's tab.
 
     Args:
-        root: Folder for all of them.
+        root: Folder for all of them, which is there.
         beginning: What every session begins with.
     """
 
@@ -50,7 +50,8 @@ class Sessions:
         """The session of a key, new if there is none."""
         with self._lock:
             if key not in self._sessions:
-                self._sessions[key] = Session(new_folder(self._root / "session"), *self.beginning)
+                folder = tempfile.mkdtemp(prefix="session-", dir=self._root)
+                self._sessions[key] = Session(Path(folder), *self.beginning)
             return self._sessions[key]
 
     def remember(self, key: str, files: Iterable[Path]) -> None:
