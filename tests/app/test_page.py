@@ -125,6 +125,15 @@ def test_a_phone_shows_all_without_scrolling_sideways(page: Visitor) -> None:
         page.resize(1280)
 
 
+def test_styles_reach_gradios_components(page: Visitor) -> None:
+    style = "return getComputedStyle(document.querySelector('{}'))['{}']"
+    assert page.run(style.format("#list .caption-label", "position")) == "static"
+    assert page.run(style.format("#slider .tab-like-container", "display")) == "none"
+    assert page.run(style.format("#status .html-container", "padding")) == "0px"
+    assert page.run(style.format("#list .grid-wrap", "overflow-y")) == "auto"
+    assert page.run(style.format("#list .thumbnail-item.selected", "outline-width")) == "2px"
+
+
 def test_nothing_is_asked_of_other_machines(page: Visitor) -> None:
     asked = {url for url in page.requests() if urlsplit(url).scheme not in {"data", "blob", "chrome"}}
     assert any("assets" in url for url in asked)

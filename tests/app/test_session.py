@@ -308,6 +308,19 @@ def test_a_bank_judges_as_its_photos_do(bank: Path, judged: Session, new: list[P
     assert found.level.pixel == pytest.approx(own.level.pixel, abs=1e-5)
 
 
+def test_other_photos_are_learned_with_the_backbone_of_the_model(
+    bank: Path, good: list[Path], new: list[Path], tmp_path: Path
+) -> None:
+    session = Session(tmp_path / "session", Settings({"image_size": 56}))  # by default it would be a large one
+    session.open(bank)
+    session.learn(good, silent)
+    assert session.categories == []
+    assert session.judge(new, "disc", silent).remarks[0].startswith("4 good photos; ")
+    session.open(bank)
+    session.learn(good, silent)  # the same photos, after another model
+    assert session.categories == []
+
+
 @pytest.mark.parametrize("name", ["x.ckpt", "x.safetensors"])
 def test_a_damaged_model_is_told_by_its_name(name: str, tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir()

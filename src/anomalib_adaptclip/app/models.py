@@ -12,7 +12,7 @@ from typing import Any
 from anomalib_adaptclip.inspection.part import learn
 from anomalib_adaptclip.model.calibration import CalibrationRecord, Calibrator
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
-from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor
+from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor, require_device
 from anomalib_adaptclip.prompts.bank_file import read_header
 
 from .levels import RATES
@@ -42,14 +42,19 @@ class Settings:
         """
         AdaptCLIP(**self.options).prepare()
 
-    def learn(self, good: Path) -> AdaptCLIP:
+    def learn(self, good: Path, like: AdaptCLIP | None = None) -> AdaptCLIP:
         """Learn from a folder of good photos, and calibrate on them.
+
+        Args:
+            good: The folder.
+            like: A model whose backbone is taken where none was given.
 
         Raises:
             ValueError: If an option or a photo is wrong.
             ConnectionError: If weights cannot be downloaded.
         """
-        return self._ready(learn(good, **self.options))
+        own = {"backbone": like.backbone.name} if like else {}
+        return self._ready(learn(good, **{**own, **self.options}))
 
     def open(self, path: Path, *, strict: bool = False) -> AdaptCLIP:
         """Open a checkpoint or a prompt bank.
@@ -76,7 +81,9 @@ class Settings:
         return AdaptCLIP(prompt_bank=path, calibration="normal", **options)
 
     def _ready(self, model: AdaptCLIP) -> AdaptCLIP:
-        return AdaptCLIPPredictor(model, self.device).model
+        model.to(require_device(self.device)).eval()
+        model.prepare()
+        return model
 
 
 def require_model_file(path: Path) -> None:

@@ -87,6 +87,7 @@ class Page:
                 self._source = gr.Markdown(self._described_source(), visible=begins_with_model, elem_id="source")
                 self._category = gr.Dropdown(
                     self._first_categories(),
+                    value=_only(self._first_categories()),
                     label="What the new photos show",
                     visible=bool(self._first_categories()),
                     elem_id="category",
@@ -143,7 +144,7 @@ class Page:
         self._judge.click(
             self._judge_photos,
             [self._good, self._new, self._category, self._why],
-            [*shown, self._results, self._limits, self._chosen, self._source, self._part],
+            [*shown, self._results, self._limits, self._chosen, self._source, self._category, self._part],
             concurrency_id="model",
             show_progress_on=[self._status],
             **hidden,
@@ -187,7 +188,7 @@ class Page:
         names = session.categories
         return (
             gr.Markdown(f"Model: **{escape(session.source)}**", visible=True),
-            gr.Dropdown(names, value=names[0] if len(names) == 1 else None, visible=bool(names)),
+            gr.Dropdown(names, value=_only(names), visible=bool(names)),
             None,
             None,
         )
@@ -214,6 +215,7 @@ class Page:
             gr.Row(visible=judged.levels.is_calibrated),
             0,
             gr.Markdown(visible=not good),
+            gr.Dropdown(visible=has_bank),
             gr.Button(visible=not has_bank),
         )
 
@@ -251,6 +253,11 @@ class Page:
         return run
 
 
+def _only(names: Sequence[str]) -> str | None:
+    """The one name, if there is no choice. Gradio would choose the first of several."""
+    return names[0] if len(names) == 1 else None
+
+
 def _table(session: Session, _: Any) -> Path:  # noqa: ANN401
     return session.save_table()
 
@@ -269,4 +276,4 @@ def _telling() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        raise gr.Error(escape(remedy_of(error)), duration=None, print_exception=False) from error
+        raise gr.Error(escape(remedy_of(error)), duration=30, print_exception=False) from error

@@ -180,7 +180,7 @@ class Session:
             msg = f"None of the good photos can be read. {_listed(faults)[0]}"
             raise ValueError(msg)
         tell(0.1, f"Learning from {len(sound)} good photos")
-        self.model = self._settings.learn(folder)
+        self.model = self._settings.learn(folder, self.model)
         self._good, self._remarks = tuple(files), _listed(faults)
         self.source = f"{len(sound)} good photo{'' if len(sound) == 1 else 's'}"
         if len(sound) > MOST_SHOTS:

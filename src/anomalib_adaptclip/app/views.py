@@ -5,7 +5,6 @@
 
 import base64
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +64,8 @@ def thumbnails(judged: Judgement, folder: Path) -> list[tuple[str, str]]:
         verdict = judged.verdict(photo)
         file = folder / f"{place}.webp"
         photo.thumbnail(judged.level, verdict).save(file, quality=_QUALITY)
-        listed.append((str(file), f"{verdict.word} {number(photo.score, verdict.threshold)}, {photo.name}"))
+        word = "" if verdict.threshold is None else f"{verdict.word} "
+        listed.append((str(file), f"{word}{number(photo.score, verdict.threshold)}, {photo.name}"))
     return listed
 
 
@@ -118,9 +118,7 @@ def card(judged: Judgement, place: int, *, explain: bool) -> str:
     )
 
 
-def _reasons(
-    photo: JudgedPhoto, pixels: torch.Tensor, explanation: Explanation, judged: Judgement
-) -> Mapping[str, Any]:
+def _reasons(photo: JudgedPhoto, pixels: torch.Tensor, explanation: Explanation, judged: Judgement) -> dict[str, Any]:
     read = judged.model.image_reader.read
     regions = []
     for index, region in enumerate(explanation.regions, 1):
