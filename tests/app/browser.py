@@ -117,7 +117,8 @@ def command(folder: Path, *arguments: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = os.environ | {"TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # nothing may go there
+    environment = os.environ | nowhere | {"TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "anomalib_adaptclip_cli.main", "app", *arguments, "--port", str(port)],
         env=environment, stdout=subprocess.PIPE, text=True,

@@ -4,6 +4,7 @@
 """The page in headless Chromium: photos in, verdicts, another threshold, why, files out."""
 
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,9 +149,23 @@ def test_the_page_names_nothing_to_load_from_elsewhere(address: str) -> None:
     assert '"analytics_enabled":false' in text.replace(" ", "")
 
 
-def test_other_names_of_this_machine_are_refused(address: str) -> None:
-    request = urllib.request.Request(address, headers={"Host": "example.org"})  # noqa: S310
-    with pytest.raises(urllib.error.HTTPError, match="400"):
+def test_uploads_are_bounded(address: str) -> None:
+    with urllib.request.urlopen(address) as answer:  # noqa: S310
+        assert f'"max_file_size":{512 * 1024**2}' in answer.read().decode().replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Host": "example.org"}, 400),
+        ({"Origin": "https://example.org"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+    ],
+)
+def test_other_names_and_other_pages_are_refused(address: str, headers: dict[str, str], code: int) -> None:
+    request = urllib.request.Request(f"{address}gradio_api/upload", b"", headers)  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError, match=str(code)):
         urllib.request.urlopen(request)  # noqa: S310
 
 

@@ -56,6 +56,11 @@ def test_files_that_were_taken_outlive_the_browsers_copies(tmp_path: Path) -> No
     assert taken.read_text() == "content"
 
 
+def test_files_that_have_gone_are_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"a\.png is not there any more: .* Load it anew"):
+        take([tmp_path / "a.png"], tmp_path / "own")
+
+
 def test_missing_weights_name_the_remedy() -> None:
     text = remedy_of(ConnectionError("No weights"))
     assert text == "No weights. Without a network, or to try it at once, start the page with --backbone tiny."

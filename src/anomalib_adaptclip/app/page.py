@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from .guard import guards
 from .levels import STEPS
 from .session import Judgement, Session
 from .sessions import Sessions, remedy_of
@@ -64,18 +63,17 @@ class Page:
         Args:
             host: Address to bind to.
             port: Port of it.
-            names: Names of this machine that are answered. To others, which foreign pages may have bent to it, not.
+            names: Names of this machine that are answered.
 
         Returns:
             The page's address.
         """
-        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[*names])
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
         _, address, _ = self.blocks.launch(
             server_name=host, server_port=port, share=False, prevent_thread_lock=True, quiet=True, show_error=True,
             max_file_size=MOST_BYTES, theme=theme, css=STYLE, footer_links=[], run_history=False, ssr_mode=False,
             pwa=False, mcp_server=False, enable_monitoring=False, inbrowser=False,
-            app_kwargs={"middleware": [hosts]},
+            app_kwargs={"middleware": guards(names)},
         )  # fmt: skip
         return str(address)
 

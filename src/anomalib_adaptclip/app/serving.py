@@ -62,6 +62,13 @@ def _is_free(port: int) -> bool:
         return True
 
 
+def _direct() -> dict[str, str]:
+    """Let no proxy stand between Gradio and its own page, which it looks at when it begins."""
+    names = ("no_proxy", "NO_PROXY")
+    known = next((value for name in names if (value := os.environ.get(name))), "")
+    return dict.fromkeys(names, ",".join(filter(None, (known, *NAMES))))
+
+
 @contextmanager
 def served(beginning: Beginning, port: int) -> Iterator[str]:
     """Serve the page for the while.
@@ -75,7 +82,7 @@ def served(beginning: Beginning, port: int) -> Iterator[str]:
     """
     require_gradio()
     with tempfile.TemporaryDirectory(prefix="anomalib-adaptclip-", ignore_cleanup_errors=True) as folder:
-        os.environ.update({**QUIET, "GRADIO_TEMP_DIR": folder})  # before Gradio is imported
+        os.environ.update({**QUIET, **_direct(), "GRADIO_TEMP_DIR": folder})  # before Gradio is imported
         from .page import Page  # noqa: PLC0415
 
         page = Page(Sessions(Path(folder), beginning))

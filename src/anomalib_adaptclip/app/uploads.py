@@ -40,12 +40,20 @@ def take(files: Iterable[Path], folder: Path) -> list[Path]:
 
     Returns:
         The new files, in order.
+
+    Raises:
+        FileNotFoundError: If one has gone.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [_copied(file, folder) for file in files]
 
 
 def _copied(file: Path, folder: Path) -> Path:
+    if not file.exists():
+        msg = (
+            f"{file.name} is not there any more: the page was away for a while. Load it anew, and drop the files again."
+        )
+        raise FileNotFoundError(msg)
     target = next(path for path in numbered(folder / file.name) if not path.exists())
     try:
         os.link(file, target)  # takes no space
