@@ -59,11 +59,12 @@ class Visitor:
         return found
 
     def drop(self, zone: str, files: Sequence[Path]) -> None:
-        """Give files to an upload field, and wait until they are there."""
+        """Give files to an upload field, and wait until several are there; a single one may be taken at once."""
         field = self.driver.find_element(By.CSS_SELECTOR, f"{zone} input[type=file]")
         field.send_keys("\n".join(map(str, files)))
-        rows = f"return document.querySelectorAll('{zone} .file-preview tr').length == {len(files)}"
-        WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: self.run(rows), zone)
+        if len(files) > 1:
+            rows = f"return document.querySelectorAll('{zone} .file-preview tr').length == {len(files)}"
+            WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: self.run(rows), zone)
 
     def click(self, selector: str) -> None:
         self.until(selector).click()

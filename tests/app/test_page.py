@@ -169,6 +169,20 @@ def test_other_names_and_other_pages_are_refused(address: str, headers: dict[str
         urllib.request.urlopen(request)  # noqa: S310
 
 
+def test_a_part_that_was_kept_takes_the_place_of_good_photos(page: Visitor, photos: Path) -> None:
+    page.click("#part")
+    part_file = page.downloaded("part.ckpt")
+    before = page.captions()
+    page.open()
+    page.click("#keep > button")
+    page.drop("#kept", [part_file])
+    page.until("#source", "part.ckpt")
+    page.drop("#new", sorted(photos.glob("new-?.png")))
+    page.click("#judge")
+    page.until("#status .result", "of 3 photos abnormal")
+    assert page.captions() == before
+
+
 def test_a_closed_page_leaves_no_files(page: Visitor, uploads: Path) -> None:
     [root] = uploads.glob("anomalib-adaptclip-*")
     page.driver.get("about:blank")

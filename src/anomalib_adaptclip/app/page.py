@@ -25,6 +25,7 @@ INTRODUCTION = (
     "Drop photos of good parts and photos to judge. Nothing leaves this computer; what you drop is removed when you "
     "close the page."
 )
+LEARNING = 0.2  # of the work
 # A browser saves what a link names; the file's name is that of the last part.
 SAVE = """(file) => {
   const link = document.createElement("a");
@@ -93,7 +94,7 @@ class Page:
                 label = f"Good photos, 2 to {MOST_GOOD}; better 8"
                 with gr.Accordion("Learn from other photos", open=False) if begins_with_model else nullcontext():
                     self._good = gr.File(label=label, file_count="multiple", height=180, elem_id="good")
-                with gr.Accordion("Or open a model that was kept", open=False):
+                with gr.Accordion("Or open a model that was kept", open=False, elem_id="keep"):
                     self._kept = gr.File(label="part.ckpt, or a prompt bank *.safetensors", height=120, elem_id="kept")
             with gr.Column(min_width=300):
                 gr.Markdown("## 2. What is to be judged")
@@ -203,8 +204,13 @@ class Page:
         session = self._session(request)
         with _telling():
             if good:
-                session.learn([*map(Path, good)], lambda share, text: progress(share / 2, desc=text))
-            judged = session.judge([*map(Path, new or [])], category, lambda share, text: progress(share, desc=text))
+                session.learn([*map(Path, good)], lambda share, text: progress(share * LEARNING, desc=text))
+            begin = LEARNING if good else 0.0
+            judged = session.judge(
+                [*map(Path, new or [])],
+                category,
+                lambda share, text: progress(begin + share * (1 - begin), desc=text),
+            )
             shown = self._shown(session, judged, 0, explain)
         has_bank = bool(session.categories)
         return (
