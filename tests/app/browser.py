@@ -5,7 +5,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.comparison.browser import FLAGS, require_chromium
+from tests.comparison.browser import FLAGS, require_chromium, require_program
 
 SECONDS = 40
 
@@ -103,9 +102,8 @@ def visitor(address: str, folder: Path) -> Iterator[Visitor]:
     for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    driver_path = shutil.which("chromedriver")
-    assert driver_path, "There is no chromedriver: apt-get install chromium-driver"
-    driver = webdriver.Chrome(options, webdriver.ChromeService(driver_path))
+    program = require_program("chromedriver", package="chromium-driver")
+    driver = webdriver.Chrome(options, webdriver.ChromeService(program))
     try:
         yield Visitor(driver, address, folder)
     finally:

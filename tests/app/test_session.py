@@ -262,6 +262,16 @@ def test_the_reasons_name_the_good_photo(judged: Session, good: list[Path]) -> N
     assert "Why" not in card(judged.judged, 0, explain=False)
 
 
+def test_the_reasons_follow_the_threshold(judged: Session) -> None:
+    found, areas = judged.judged, []
+    for position in (0, 200):
+        found.move(position)
+        found.explanations.clear()
+        left, top, right, bottom = found.explanation(0).regions[0].box
+        areas.append((right - left) * (bottom - top))
+    assert areas[0] > areas[1]
+
+
 def test_names_are_no_html(session: Session, tmp_path: Path) -> None:
     (tmp_path / "<b>x.png").write_bytes(b"none")
     part(0).save(tmp_path / "<i>.png")

@@ -83,7 +83,9 @@ class Page:
         with gr.Row(elem_id="inputs"):
             with gr.Column(min_width=300):
                 gr.Markdown("## 1. What is good")
-                self._source = gr.Markdown(self._described_source(), visible=begins_with_model, elem_id="source")
+                self._source = gr.Markdown(
+                    _described(self._sessions.beginning.source), visible=begins_with_model, elem_id="source"
+                )
                 self._category = gr.Dropdown(
                     self._first_categories(),
                     value=_only(self._first_categories()),
@@ -163,9 +165,6 @@ class Page:
     def _session(self, request: gr.Request) -> Session:
         return self._sessions.of(str(request.session_hash))
 
-    def _described_source(self) -> str:
-        return f"Model: **{escape(self._sessions.beginning.source)}**"
-
     def _first_categories(self) -> list[str]:
         model = self._sessions.beginning.model
         return model.prompt_bank.names if model and model.prompt_bank else []
@@ -186,7 +185,7 @@ class Page:
                 session.open(Path(file))
         names = session.categories
         return (
-            gr.Markdown(f"Model: **{escape(session.source)}**", visible=True),
+            gr.Markdown(_described(session.source), visible=True),
             gr.Dropdown(names, value=_only(names), visible=bool(names)),
             None,
             None,
@@ -218,7 +217,7 @@ class Page:
             gr.Column(visible=True),
             gr.Row(visible=judged.levels.is_calibrated),
             0,
-            gr.Markdown(visible=not good),
+            gr.Markdown(_described(session.source), visible=not good),
             gr.Dropdown(visible=has_bank),
             gr.Button(visible=not has_bank),
         )
@@ -255,6 +254,10 @@ class Page:
                 return gr.DownloadButton(value=str(file))
 
         return run
+
+
+def _described(source: str) -> str:
+    return f"Model: **{escape(source)}**"
 
 
 def _only(names: Sequence[str]) -> str | None:
