@@ -81,7 +81,7 @@ def inspect(
     formats: Sequence[SaveFormat] = [save] if isinstance(save, str) else save
     require_save(formats, out / TABLE)
     files = list_image_files(new)
-    options = _given(
+    options = given_options(
         backbone=backbone,
         pretrained=pretrained,
         adapters=adapters,
@@ -90,7 +90,7 @@ def inspect(
         false_positive_rate=false_positive_rate,
         white_level=white_level,
     )
-    with _remedy_of_missing_weights():
+    with remedy_of_missing_weights():
         model = _known_part(good, k_shot, options) if good.is_file() and _is_checkpoint(good) else None
         model = model or _learn(good, k_shot, options)
     if overwrite:
@@ -142,7 +142,7 @@ def calibrate(
     from anomalib_adaptclip.inspection.part import require_checkpoint_path, save_checkpoint
 
     require_checkpoint_path(out)
-    options = _given(
+    options = given_options(
         backbone=backbone,
         pretrained=pretrained,
         adapters=adapters,
@@ -151,7 +151,7 @@ def calibrate(
         false_positive_rate=false_positive_rate,
         white_level=white_level,
     )
-    with _remedy_of_missing_weights():
+    with remedy_of_missing_weights():
         model = _learn(good, k_shot, options)
     save_checkpoint(model, out)
     for line in introduction(model):
@@ -159,7 +159,8 @@ def calibrate(
     say(f"The part is kept in {out}. Judge photos with: anomalib-adaptclip inspect {out} PHOTOS --out DIR")
 
 
-def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401
+def given_options(**options: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Arguments that were given."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -183,7 +184,8 @@ def _known_part(path: Path, k_shot: int | None, options: dict[str, Any]) -> "Ada
 
 
 @contextmanager
-def _remedy_of_missing_weights() -> Iterator[None]:
+def remedy_of_missing_weights() -> Iterator[None]:
+    """Name the remedy where CLIP's weights cannot be had."""
     try:
         yield
     except ConnectionError as error:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
+import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
 from .ablation import ablation
 from .adapters import export_adapters
+from .app import app
 from .bank import bank_add, bank_list, bank_remove
 from .compare import compare, report
 from .data import data
@@ -37,16 +39,19 @@ class Command(NamedTuple):
         function: What it runs. Its docstring is the help.
         options: Further options, which the function takes as the dictionary ``options``.
         takes_overrides: Whether ``key=value`` may stand behind the options. What it requires then goes by name.
+        optional: Argument that may stand without its name.
     """
 
     function: Callable[..., int | None]
     options: type | None = None
     takes_overrides: bool = False
+    optional: str = ""
 
 
 COMMANDS = {
     "inspect": Command(inspect_photos),
     "calibrate": Command(calibrate),
+    "app": Command(app, optional="model"),
     "predict": Command(predict, AdaptCLIPOptions),
     "ablation": Command(ablation, DataModuleOptions),
     "compare": Command(compare, takes_overrides=True),
@@ -139,7 +144,9 @@ def _build_subparser(name: str, command: Command) -> ArgumentParser:
     description = (inspect.getdoc(command.function) or "").partition("\n\nArgs:")[0]
     subparser = Parser(description=description, usage=_usage(name, command))
     positional = not command.takes_overrides
-    skipped: set[str | int] = {"options", "overrides"}
+    skipped: set[str | int] = {"options", "overrides", command.optional}
+    if command.optional:
+        _add_optional(subparser, command)
     subparser.add_function_arguments(command.function, as_group=False, as_positional=positional, skip=skipped)
     if command.options:
         subparser.add_class_arguments(command.options)
@@ -151,12 +158,23 @@ def _build_subparser(name: str, command: Command) -> ArgumentParser:
     return subparser
 
 
+def _add_optional(subparser: Parser, command: Command) -> None:
+    """Add an argument of a function's that may stand without its name, or be left out."""
+    described = docstring_parser.parse(command.function.__doc__ or "").params
+    text = next(item.description for item in described if item.arg_name == command.optional)
+    hint = get_type_hints(command.function)[command.optional]
+    subparser.add_argument(command.optional, nargs="?", type=hint, help=text)
+
+
 def _usage(name: str, command: Command) -> str:
     """Usage in one line: a list of all options would take twenty."""
     required = _required(command._replace(options=None))
+    optional = [f"[{command.optional}]"] if command.optional else []
     if command.takes_overrides:
         required = [f"--{name} {name.upper()}" for name in required]
-    return " ".join([NAME, name, *required, "[options]", *(["[key=value ...]"] if command.takes_overrides else [])])
+    return " ".join(
+        [NAME, name, *required, *optional, "[options]", *(["[key=value ...]"] if command.takes_overrides else [])]
+    )
 
 
 def _with_underscores(argument: str) -> str:

@@ -50,11 +50,17 @@ addEventListener("load", () => {
 
 def require_chromium() -> str:
     """The browser. Without it tests are skipped, but fail in CI, which installs it."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    return require_program("chromium", "chromium-browser")
+
+
+def require_program(name: str, *others: str, package: str = "") -> str:
+    """A program under one of its names. Without it tests are skipped, but fail in CI."""
+    found = next(filter(None, map(shutil.which, (name, *others))), None)
     if found is None:
+        message = f"There is no {name}: apt-get install {package or name}"
         if os.environ.get("CI") == "true":
-            pytest.fail("There is no chromium: apt-get install chromium")
-        pytest.skip("There is no chromium: apt-get install chromium")
+            pytest.fail(message)
+        pytest.skip(message)
     return found
 
 

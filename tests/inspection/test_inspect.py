@@ -6,28 +6,16 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIPPredictor
 from anomalib_adaptclip.inspection.labels import Agreement, agreement, labels_of
 from anomalib_adaptclip_cli.main import main
 
+from .parts import part
+
 SMALL = ("--backbone", "tiny", "--image_size", "56")
-
-
-def part(seed: int, *, is_scratched: bool = False) -> Image.Image:
-    """A grey disc on dark ground, a little different each time."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:60, 0:80]
-    pixels = np.full((60, 80, 3), 60.0)
-    pixels[(y - 30) ** 2 + (x - 40) ** 2 < 24**2] = 170 + rng.uniform(-5, 5)
-    pixels += rng.normal(0, 3, pixels.shape)
-    if is_scratched:
-        pixels[26:34, 25:55] = (230, 20, 20)
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 @pytest.fixture

@@ -35,12 +35,15 @@ class ExplainMixin(_Host):
     shots: Shots
     categories_of: Callable[[Batch[Any]], list[str] | None]
 
-    def explain(self, images: torch.Tensor, categories: Sequence[str] | None = None) -> list[Explanation]:
+    def explain(
+        self, images: torch.Tensor, categories: Sequence[str] | None = None, pixel_threshold: float | None = None
+    ) -> list[Explanation]:
         """Explain the predictions of preprocessed images, for which each goes through CLIP once more.
 
         Args:
             images: Preprocessed images ``(B, 3, H, W)``.
             categories: What each image shows, B names; with a prompt bank only.
+            pixel_threshold: Raw value that abnormal pixels exceed. By default the model's, if it has one.
 
         Returns:
             Explanations on the CPU. Boxes are in pixels of the input, those of good photos in pixels of their files.
@@ -50,7 +53,7 @@ class ExplainMixin(_Host):
         """
         names: Sequence[str | None] = categories or [None] * len(images)
         scales = [score_scale(self, name) for name in names]
-        thresholds = [scale.pixel.threshold if scale.pixel else None for scale in scales]
+        thresholds = [pixel_threshold or (scale.pixel.threshold if scale.pixel else None) for scale in scales]
         found = explain(self.model, images, self._prompts_of(images, categories), thresholds)
         if self.prompt_bank is not None:
             return found  # a bank knows no files

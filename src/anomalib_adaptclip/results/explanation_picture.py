@@ -89,7 +89,7 @@ def render_explanation(
     way = geometry or whole(photo, explanation.anomaly_map)
     panels = panels_of(photo, explanation.anomaly_map, scale, geometry=way, truth=truth)
     unit = letter_size(panels)
-    numbered = _numbered(panels[0].pixels, explanation, scale, way)
+    numbered = numbered_panel(panels[0].pixels, explanation, scale, way)
     panels = [*panels[:2], numbered, *(panel for panel in panels[2:] if panel.title.startswith("ground truth"))]
     rows = [
         panel_row(panels, unit),
@@ -128,9 +128,16 @@ def heading(text: str, unit: int) -> Image.Image:
     return strip
 
 
-def evidence(photo: torch.Tensor, region: Region, index: int, read: ReadPhoto, unit: int) -> Image.Image:
-    """A region beside what comes nearest among the good photos, and how near that is."""
-    side = unit * 15
+def evidence_panels(photo: torch.Tensor, region: Region, index: int, read: ReadPhoto, side: int) -> list[Panel]:
+    """A region cut out, and what comes nearest among the good photos, where that is known and there.
+
+    Args:
+        photo: ``(3, H, W)`` in [0, 1].
+        region: The region.
+        index: Its number, from 1.
+        read: Reads a good photo's file.
+        side: Pixels of the longer side of each panel.
+    """
     query = cut_out_of(region)
     panels = [Panel(f"region {index}, cut out", cut(photo, query, side))]
     good = _good_photo(region, read)
@@ -140,8 +147,14 @@ def evidence(photo: torch.Tensor, region: Region, index: int, read: ReadPhoto, u
             Panel("nearest good patch", cut(good, like, side)),
             Panel("in this good photo", marked_photo(good, region.prompt_box, side)),
         ]
+    return panels
+
+
+def evidence(photo: torch.Tensor, region: Region, index: int, read: ReadPhoto, unit: int) -> Image.Image:
+    """A region beside what comes nearest among the good photos, and how near that is."""
+    panels = evidence_panels(photo, region, index, read, unit * 15)
     row = panel_row(panels, unit)
-    text = _lines(region, index, is_known=len(panels) > 1)
+    text = evidence_lines(region, index, is_known=len(panels) > 1)
     letters = font(unit)
     width = max(round(max(letters.getlength(line) for line in text)), unit * 20)
     card = Image.new("RGB", (row.width + width + unit, row.height), PAPER)
@@ -195,7 +208,7 @@ def marked_photo(photo: torch.Tensor, box: Box, side: int) -> Pixels:
     return draw_boxes(pixels, fitted([box], (photo.shape[-2], photo.shape[-1]), (pixels.shape[0], pixels.shape[1])))
 
 
-def _numbered(pixels: Pixels, explanation: Explanation, scale: HeatScale, geometry: Geometry) -> Panel:
+def numbered_panel(pixels: Pixels, explanation: Explanation, scale: HeatScale, geometry: Geometry) -> Panel:
     """The photo with the regions, numbered, and outlines where there is a threshold."""
     size = (pixels.shape[0], pixels.shape[1])
     boxes = fitted([region.box for region in explanation.regions], geometry.size, size)
@@ -214,7 +227,7 @@ def _numbered(pixels: Pixels, explanation: Explanation, scale: HeatScale, geomet
     return Panel("most abnormal regions" if is_above else "highest regions", np.asarray(picture))
 
 
-def _lines(region: Region, index: int, *, is_known: bool) -> Sequence[str]:
+def evidence_lines(region: Region, index: int, *, is_known: bool) -> Sequence[str]:
     """What is said beside a region."""
     lines = [f"Region {index}: up to {number(region.score)}"]
     if region.distance is None:

@@ -105,13 +105,23 @@ def heat_scale(model: Any, category: str | None = None) -> HeatScale:  # noqa: A
         low, high = float(model.post_processor.pixel_min), float(model.post_processor.pixel_max)
         if math.isnan(low + high):  # a threshold was given, and nothing measured
             low, high = 0.0, 1.0
-        return _ascending(max(0.0, low), threshold, min(1.0, high))
-    step = max(0.0, _logit(threshold) - record.pixel.mean)
+        return ascending_scale(max(0.0, low), threshold, min(1.0, high))
+    return calibrated_scale(threshold, record.pixel)
+
+
+def calibrated_scale(threshold: float, good: Any) -> HeatScale:  # noqa: ANN401  # the packages below do not know it
+    """The scale around a threshold of maps, as :func:`heat_scale` has it for ``calibration="normal"``.
+
+    Args:
+        threshold: Raw value that abnormal pixels exceed.
+        good: ``NormalScores`` of the largest values of good images' maps.
+    """
+    step = max(0.0, _logit(threshold) - good.mean)
     end = torch.tensor(_logit(threshold) + _BEYOND * step).sigmoid()
-    return _ascending(record.pixel.typical, threshold, float(end))
+    return ascending_scale(good.typical, threshold, float(end))
 
 
-def _ascending(typical: float, threshold: float, end: float) -> HeatScale:
+def ascending_scale(typical: float, threshold: float, end: float) -> HeatScale:
     """A scale around a threshold, whose other marks keep a distance from it."""
     return HeatScale(min(typical, threshold - _LEAST_STEP), threshold, max(end, threshold + _LEAST_STEP))
 

@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 
 from .geometry import Box, FileGeometry, Geometry
 from .heat_scale import HeatScale
-from .picture_text import FAINT, INK, PAPER, font, number, shortened
+from .picture_text import FAINT, INK, PAPER, font, number, percent, shortened
 from .regions import boxes_of
 
 Pixels = NDArray[Any]  # (H, W, 3), uint8
@@ -27,7 +27,8 @@ Colour = tuple[int, int, int]
 
 LONGEST, SHORTEST = 1024, 320  # longer side of a panel in pixels
 _BLACK, _OUTLINE, _BOX = (0, 0, 0), (0, 229, 255), (255, 255, 255)  # lines with a dark seam show on any photo
-_ABNORMAL, _GOOD, _UNKNOWN = (176, 42, 0), (0, 84, 147), (90, 98, 104)  # told apart by the colour-blind too
+VERDICT_COLOURS = {"abnormal": (176, 42, 0), "good": (0, 84, 147)}  # told apart by the colour-blind too
+_UNKNOWN = (90, 98, 104)
 NOT_CALIBRATED = "not calibrated: rank only"
 
 
@@ -62,7 +63,7 @@ class Verdict:
             return ", ".join([*parts, NOT_CALIBRATED])
         parts.append(f"threshold {number(self.threshold, self.score)}")
         if self.share is not None:
-            parts.append(f"{_percent(self.share)} of good photos score as high")
+            parts.append(f"{percent(self.share)} of good photos score as high")
         return ", ".join(parts)
 
 
@@ -248,7 +249,7 @@ def caption_strip(verdict: Verdict, name: str, unit: int, width: int) -> Image.I
     strip = Image.new("RGB", (width, round(unit * 4.8)), PAPER)
     draw = ImageDraw.Draw(strip)
     letters, bold = font(unit), font(round(unit * 1.15), bold=True)
-    colour = {"abnormal": _ABNORMAL, "good": _GOOD}.get(verdict.word, _UNKNOWN)
+    colour = VERDICT_COLOURS.get(verdict.word, _UNKNOWN)
     length = bold.getlength(verdict.word)
     badge = (unit, unit, unit * 2.2 + length, unit * 2.8)
     draw.rounded_rectangle(badge, unit // 3, colour)
@@ -262,18 +263,29 @@ def caption_strip(verdict: Verdict, name: str, unit: int, width: int) -> Image.I
 def legend_strip(scale: HeatScale, unit: int) -> Image.Image:
     """Draw the colours, over light grey, with the scale's marks below."""
     length, high = unit * 40, unit
-    marks, places = (scale.typical, scale.middle, scale.end), (0, 0.5, 1)
-    names = ("not calibrated:", "", "max") if scale.threshold is None else ("typical good", "threshold", "max")
-    values = np.interp(np.linspace(0, 1, length), places, marks)[None].repeat(high, axis=0)
     strip = Image.new("RGB", (length + 2 * unit, round(unit * 3.5)), PAPER)
-    strip.paste(Image.fromarray(scale.over(np.full((high, length, 3), 235, np.uint8), values)), (unit, 0))
+    strip.paste(legend_colours(scale, length, high), (unit, 0))
     draw = ImageDraw.Draw(strip)
     draw.rectangle((unit, 0, unit + length, high), outline=FAINT)
-    for place, mark, name, anchor in zip(places, marks, names, ("la", "ma", "ra"), strict=True):
+    for place, mark, anchor in zip((0, 0.5, 1), legend_marks(scale), ("la", "ma", "ra"), strict=True):
         x = unit + place * length
         draw.line((x, high, x, high * 1.4), FAINT)
-        draw.text((x, high * 1.6), f"{name} {number(mark)}".strip(), FAINT, font(unit), anchor=anchor)
+        draw.text((x, high * 1.6), mark, FAINT, font(unit), anchor=anchor)
     return strip
+
+
+def legend_colours(scale: HeatScale, length: int, high: int) -> Image.Image:
+    """The colours of a scale from left to right, over light grey."""
+    marks = (scale.typical, scale.middle, scale.end)
+    values = np.interp(np.linspace(0, 1, length), (0, 0.5, 1), marks)[None].repeat(high, axis=0)
+    return Image.fromarray(scale.over(np.full((high, length, 3), 235, np.uint8), values))
+
+
+def legend_marks(scale: HeatScale) -> list[str]:
+    """What the left end, the middle and the right end of the colours mean."""
+    names = ("not calibrated:", "", "max") if scale.threshold is None else ("typical good", "threshold", "max")
+    marks = (scale.typical, scale.middle, scale.end)
+    return [f"{name} {number(mark)}".strip() for name, mark in zip(names, marks, strict=True)]
 
 
 def _line_of(pixels: Pixels) -> int:
@@ -282,7 +294,3 @@ def _line_of(pixels: Pixels) -> int:
 
 def _counted(regions: int) -> str:
     return f"{regions or 'no'} region{'' if regions == 1 else 's'} above the threshold"
-
-
-def _percent(share: float) -> str:
-    return "less than 0.1%" if share < 0.001 else f"{share:.1%}" if share < 0.1 else f"{share:.0%}"

@@ -42,3 +42,8 @@ def number(value: float, other: float | None = None) -> str:
         if other is None or value == other or text != f"{other:.{digits}g}":
             return text
     return text
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 in percent, with a digit behind the point where it is small."""
+    return "less than 0.1%" if share < 0.001 else f"{share:.1%}" if share < 0.0995 else f"{share:.0%}"
