@@ -23,7 +23,7 @@ from anomalib_adaptclip.results.prediction_row import PredictionRow, row_of
 
 from .levels import Level, Levels
 
-_SMALL, _FRAME = 240, 8  # pixels: longer side of a small picture, width of its frame
+_SMALL, _FRAME = 180, 6  # pixels: longer side of a small picture, width of its frame
 _NO_VERDICT = (150, 156, 161)
 
 

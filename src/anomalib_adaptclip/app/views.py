@@ -62,7 +62,7 @@ def thumbnails(judged: Judgement, folder: Path) -> list[tuple[str, str]]:
     listed = []
     for place, photo in enumerate(judged.photos):
         verdict = judged.verdict(photo)
-        file = folder / f"{place}.webp"
+        file = folder / f"{place}.jpg"
         photo.thumbnail(judged.level, verdict).save(file, quality=_QUALITY)
         word = "" if verdict.threshold is None else f"{verdict.word} "
         listed.append((str(file), f"{word}{number(photo.score, verdict.threshold)}, {photo.name}"))

@@ -5,6 +5,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -80,8 +81,12 @@ class HeatScale:
 
 def colours(position: NDArray[Any]) -> NDArray[Any]:
     """Colours ``(..., 3)`` from 0 to 255 of positions from 0 to 1."""
-    table = np.asarray(colormaps[COLOUR_MAP](np.linspace(0, 1, 256)))[:, :3] * 255
-    return np.asarray(table[(position * 255).round().astype(np.intp)])
+    return np.asarray(_table()[(position * 255).round().astype(np.intp)])
+
+
+@lru_cache
+def _table() -> NDArray[Any]:
+    return np.asarray(colormaps[COLOUR_MAP](np.linspace(0, 1, 256)))[:, :3] * 255
 
 
 def heat_scale(model: Any, category: str | None = None) -> HeatScale:  # noqa: ANN401  # the packages below do not know it
