@@ -3,10 +3,12 @@
 
 """AdaptCLIP for anomalib: zero- and few-shot visual anomaly detection on any image domain.
 
-Importing the package registers its models and data modules with anomalib.
+Importing the package registers its models and data modules with anomalib. anomalib's command then says each message of
+the package once, and ends with what a constructor refuses.
 """
 
 from anomalib_adaptclip.data import AbnormalFolder, DTDSynthetic, PredictFolder, QueryPromptDataModule, SyntheticDefects
+from anomalib_adaptclip.host_console import end_with_reason, say_once
 from anomalib_adaptclip.model import AdaptCLIP, AdaptCLIPModel, AdaptCLIPPredictor
 from anomalib_adaptclip.prompts import PromptBank
 from anomalib_adaptclip.registration import register
@@ -29,4 +31,6 @@ __all__ = [
     "__version__",
 ]
 
+say_once()
+end_with_reason()
 register()

@@ -5,7 +5,6 @@
 from importlib import import_module
 
 from anomalib_adaptclip.data import PredictFolder, QueryPromptDataModule, SyntheticDefects
-from anomalib_adaptclip.host_console import end_with_reason, say_once
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 
@@ -15,8 +14,7 @@ def register() -> None:
 
     What goes by subclass (``get_model("AdaptCLIP")``, ``list_models()``, the command line) needs the import alone. The
     attributes serve what goes by attribute (``class_path: AdaptCLIP``, ``anomalib benchmark``), and the allowed module
-    serves ``class_path: anomalib_adaptclip.AdaptCLIP``. anomalib's command says what we have to say once, and ends with
-    what we refuse. Calling it again changes nothing.
+    serves ``class_path: anomalib_adaptclip.AdaptCLIP``. Calling it again changes nothing.
     """
     # Not `import anomalib.models`: while that module is still being imported, the parent lacks the attribute.
     models = import_module("anomalib.models")
@@ -26,5 +24,3 @@ def register() -> None:
     for datamodule in (PredictFolder, QueryPromptDataModule, SyntheticDefects):
         setattr(data, datamodule.__name__, datamodule)
     models.ALLOWED_MODULES.add("anomalib_adaptclip")
-    say_once()
-    end_with_reason()
