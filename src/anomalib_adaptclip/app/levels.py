@@ -12,14 +12,11 @@ from typing import NamedTuple
 
 import torch
 
-from anomalib_adaptclip.model.bank_calibration import BankCalibrator
 from anomalib_adaptclip.model.calibration import CalibrationRecord
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
-from anomalib_adaptclip.model.thresholds import normalized
-from anomalib_adaptclip.prompts.bank import PromptBank
 from anomalib_adaptclip.results.heat_scale import HeatScale, calibrated_scale, heat_scale
 from anomalib_adaptclip.results.picture import Verdict
-from anomalib_adaptclip.results.score_scale import Normalization, ScoreScale, score_scale
+from anomalib_adaptclip.results.score_scale import Normalization, ScoreScale, around, calibration_record, score_scale
 
 RATES = (1e-9, 1 - 1e-9)  # beyond them quantiles are not exact
 _MARGIN = 0.05  # of the span of scores, beyond them
@@ -47,7 +44,7 @@ class Level(NamedTuple):
 
     def normalized(self, score: float) -> float:
         """The score in a table: shifted such that the threshold becomes 0.5, if there is one."""
-        return score if self.image is None else float(normalized(torch.tensor(score).double(), self.image))
+        return score if self.image is None else around(self.image).apply(score)
 
 
 @dataclass(frozen=True)
@@ -135,19 +132,7 @@ def levels_of(model: AdaptCLIP, category: str | None = None) -> Levels:
         model: The model.
         category: What is judged, where the model has a prompt bank.
     """
-    if model.prompt_bank is not None:
-        return _levels_in_bank(model, model.prompt_bank, category)
-    scale = score_scale(model)
+    scale = score_scale(model, category)
     image, pixel = (own.threshold if own else None for own in (scale.image, scale.pixel))
-    heat = HeatScale() if pixel is None else heat_scale(model)
-    return Levels(Level(image, pixel, heat), model.calibrator.record if model.calibrator else None)
-
-
-def _levels_in_bank(model: AdaptCLIP, bank: PromptBank, category: str | None) -> Levels:
-    record = None
-    if isinstance(model.calibrator, BankCalibrator) and category is not None:
-        record = model.calibrator.record_of(category, bank)
-    if record is None:
-        return Levels(Level(None, None, HeatScale()), None)
-    limits = record.thresholds
-    return Levels(Level(limits.image, limits.pixel, calibrated_scale(limits.pixel, record.pixel)), record)
+    heat = HeatScale() if pixel is None else heat_scale(model, category)
+    return Levels(Level(image, pixel, heat), calibration_record(model, category))
