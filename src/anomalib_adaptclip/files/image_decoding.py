@@ -11,7 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 from tifffile import TiffFile, TiffPage
 
 from .image_samples import Samples, orientation_of, samples_of_pil, turned, white_of_type
@@ -73,7 +73,7 @@ def decode_size(data: bytes) -> tuple[int, int]:
     return size[::-1] if orientation in {5, 6, 7, 8} else size
 
 
-def _opened(data: bytes) -> Image.Image:
+def _opened(data: bytes) -> ImageFile.ImageFile:
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
     _require_pixels(image.height, image.width)
     return image
