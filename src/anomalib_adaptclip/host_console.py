@@ -19,20 +19,25 @@ _PACKAGE = "anomalib_adaptclip"
 
 
 class OneConsole(logging.Handler):
-    """Hands messages on to the handlers of the root logger; of Rich's and plain ones on the terminal to Rich's alone.
+    """Sees our messages before the root logger's handlers do, and keeps plain ones from doubling what Rich's shows.
 
-    It stands in place of the propagation of our loggers, and changes no handler of the hosts.
+    Without any handlers warnings go to standard error, as Python has it.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a message on."""
-        last = [logging.lastResort] if logging.lastResort else []
-        handlers = logging.getLogger().handlers or last
-        has_rich = any(isinstance(handler, RichHandler) for handler in handlers)
-        for handler in handlers:
-            is_double = has_rich and type(handler) is logging.StreamHandler
-            if not is_double and record.levelno >= handler.level:
-                handler.handle(record)
+        """Look at the handlers, which a host may have added by now."""
+        handlers = logging.getLogger().handlers
+        if any(isinstance(handler, RichHandler) for handler in handlers):
+            for handler in handlers:
+                if type(handler) is logging.StreamHandler:
+                    handler.addFilter(_is_of_others)  # added once, however often
+        last = logging.lastResort
+        if not handlers and last and record.levelno >= last.level:
+            last.handle(record)
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] != _PACKAGE
 
 
 def say_once() -> None:
@@ -40,7 +45,6 @@ def say_once() -> None:
     logger = logging.getLogger(_PACKAGE)
     if not any(isinstance(handler, OneConsole) for handler in logger.handlers):
         logger.addHandler(OneConsole())
-        logger.propagate = False
 
 
 def end_with_reason() -> None:
