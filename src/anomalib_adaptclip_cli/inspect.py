@@ -71,7 +71,7 @@ def inspect(
         ConnectionError: If weights cannot be downloaded.
     """
     from anomalib_adaptclip.data.image_files import list_image_files, require_batch_size
-    from anomalib_adaptclip.inspection.judging import TABLE, Inspection, clear_folder, require_folder
+    from anomalib_adaptclip.inspection.judging import TABLE, Inspection, clear_folder, require_apart, require_folder
     from anomalib_adaptclip.model.predictor import require_device
     from anomalib_adaptclip.results.results_writer import require_save
 
@@ -81,6 +81,7 @@ def inspect(
     formats: Sequence[SaveFormat] = [save] if isinstance(save, str) else save
     require_save(formats, out / TABLE)
     files = list_image_files(new)
+    require_apart([*files, *map(str, good.rglob("*.png"))], out)
     options = given_options(
         backbone=backbone,
         pretrained=pretrained,

@@ -108,6 +108,16 @@ def test_an_inspection_is_not_overwritten_unless_told(good: Path, new: Path, tmp
     assert sorted((tmp_path / "out").rglob("*")) == before  # nothing of the earlier one stands beside it
 
 
+def test_pictures_of_an_inspection_are_no_photos(good: Path, new: Path, capsys: Any) -> None:
+    out = new / "out"
+    run(capsys, "inspect", good, new, "--out", out, *SMALL)
+    before = sorted(out.rglob("*"))
+    for folders in [(good, new), (new, good), (good, out / "pictures"), (out / "pictures", good)]:
+        message = refusal(capsys, "inspect", *folders, "--out", out, "--overwrite", *SMALL)
+        assert "was drawn by an inspection and is no photo. Name a folder outside of the photos by --out." in message
+    assert sorted(out.rglob("*")) == before
+
+
 def test_damaged_photos_are_told(good: Path, new: Path, tmp_path: Path, capsys: Any) -> None:
     (new / "good" / "0.png").write_bytes(b"none")
     arguments = ("inspect", good, new, "--out", tmp_path / "out", *SMALL)

@@ -3,7 +3,8 @@
 
 """Judges new photos of a part, and writes verdicts, pictures, a page and the part itself into a folder."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -209,6 +210,24 @@ def require_folder(out: Path, overwrite: bool) -> None:
         raise ValueError(msg)
     if not overwrite and (out / TABLE).exists():
         msg = f"{out} holds an inspection. Name another folder by --out, or replace it by --overwrite."
+        raise ValueError(msg)
+
+
+def require_apart(photos: Iterable[str], out: Path) -> None:
+    """Check that no photo is a picture that an inspection drew: it would be judged, and replaced with the others.
+
+    Args:
+        photos: Photos to learn from or to judge.
+        out: Folder of the inspection.
+
+    Raises:
+        ValueError: If one is.
+    """
+    drawn = tuple(f"{absolute(out) / name}{os.sep}" for name in (PICTURES, f"{Path(TABLE).stem}-masks"))
+    if wrong := next((photo for photo in photos if str(absolute(photo)).startswith(drawn)), None):
+        msg = (
+            f"{wrong} was drawn by an inspection and is no photo. Name a folder outside of the photos by --out."
+        )
         raise ValueError(msg)
 
 
