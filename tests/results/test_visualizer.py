@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -269,6 +270,13 @@ def test_names_are_those_below_the_folder(bank_layout: Path, engine: Any, monkey
     calls = drawn(monkeypatch)
     engine().predict(tiny(), data_path=bank_layout)
     assert [call[4]["name"] for call in calls] == IN_BANK
+
+
+def test_other_models_do_not_explain() -> None:
+    visualizer = AdaptCLIPVisualizer(explain=True)
+    model = SimpleNamespace(visualizer=visualizer)
+    with pytest.raises(ValueError, match="Only AdaptCLIP explains its predictions; got SimpleNamespace"):
+        visualizer.on_test_start(SimpleNamespace(), model)  # type: ignore[arg-type]
 
 
 def test_pictures_explain(write_images: WriteImages, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,9 +225,7 @@ def require_apart(photos: Iterable[str], out: Path) -> None:
     """
     drawn = tuple(f"{absolute(out) / name}{os.sep}" for name in (PICTURES, f"{Path(TABLE).stem}-masks"))
     if wrong := next((photo for photo in photos if str(absolute(photo)).startswith(drawn)), None):
-        msg = (
-            f"{wrong} was drawn by an inspection and is no photo. Name a folder outside of the photos by --out."
-        )
+        msg = f"{wrong} was drawn by an inspection and is no photo. Name a folder outside of the photos by --out."
         raise ValueError(msg)
 
 

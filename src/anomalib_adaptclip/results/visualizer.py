@@ -72,11 +72,18 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         self._model, self._items, self._roots = model, {}, list(roots)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin a new folder, the same in all processes."""
+        """Begin a new folder, the same in all processes.
+
+        Raises:
+            ValueError: If the model cannot explain.
+        """
         self._pictures, self._summary, self._geometries = None, "", {}
         self._model, self._items = pl_module, {}
         if getattr(pl_module, "visualizer", None) is not self:
             return  # a trainer keeps the visualizer of its last model
+        if self.explain and not hasattr(pl_module, "explain_batch"):
+            msg = f"Only AdaptCLIP explains its predictions; got {type(pl_module).__name__}. Leave explain out."
+            raise ValueError(msg)
         wanted = Path(self.output_dir or Path(trainer.default_root_dir) / "images")
         folder = new_folder(wanted) if trainer.is_global_zero else wanted
         self._roots = image_roots(trainer)
@@ -111,7 +118,7 @@ class AdaptCLIPVisualizer(ImageVisualizer):
                 self._pictures.save(picture, item.image_path)
 
     def _explained(self, model: Any, batch: Any) -> list[Explanation | None]:  # noqa: ANN401
-        if self.explain and hasattr(model, "explain_batch"):
+        if self.explain:
             return list(model.explain_batch(batch))
         return [None] * len(batch)
 
