@@ -124,7 +124,7 @@ class TestRun:
     def test_adapters_and_running_statistics(self, runs: tuple[Path, Path]) -> None:
         one, two = (load_file(run / RUN / "v0/weights/lightning/adapters.safetensors") for run in runs)
         assert any("running_var" in key for key in one)
-        torch.testing.assert_close(two, one)
+        torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
 
     def test_one_process_writes_files(self, runs: tuple[Path, Path]) -> None:
         one, two = ({str(path.relative_to(run)) for path in run.rglob("*")} for run in runs)
