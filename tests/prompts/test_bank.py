@@ -575,6 +575,7 @@ def test_commands(bank_file: Path, good: dict[str, Path], capsys: pytest.Capture
         cable,
     )
     main(["bank-remove", str(bank_file), "cable"])
+    assert capsys.readouterr().out == f"{bank_file}: cable is removed.\n"
     main(["bank-list", str(bank_file)])
     assert capsys.readouterr().out.splitlines() == [bottle]
     with safe_open(bank_file, "pt") as file:
