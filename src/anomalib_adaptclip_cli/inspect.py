@@ -16,21 +16,12 @@ from .options import SaveFormat, Unreadable
 if TYPE_CHECKING:
     from anomalib_adaptclip import AdaptCLIP
 
-_FALSE_POSITIVE_RATE = 0.1
-
 
 def inspect(
     good: Path,
     new: Path,
     out: Path = Path("inspection"),
     k_shot: int | None = None,
-    backbone: str | None = None,
-    pretrained: str | None = None,
-    adapters: str | None = None,
-    class_name: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
-    false_positive_rate: float | None = None,
-    white_level: float | None = None,
     explain: bool = False,
     batch_size: int = 8,
     num_workers: int = 0,
@@ -38,6 +29,8 @@ def inspect(
     device: str = "cpu",
     overwrite: bool = False,
     save: SaveFormat | Sequence[SaveFormat] = (),
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Judge new photos by a few good ones. Writes a picture of each, a table, a page, and what was learned.
 
@@ -49,14 +42,6 @@ def inspect(
         new: Folder of photos to judge, which is searched with all its subfolders, or a single one.
         out: Folder to write to.
         k_shot: Number of good photos to take, in file-name order. By default all are taken, up to 32.
-        backbone: ViT-L-14-336, which is the default, ViT-B-16-plus-240, tiny (which needs no network) or another
-            standard ViT of open_clip.
-        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
-        adapters: Source of the adapters: auto, mvtec, visa, generated, none or a file. By default auto.
-        class_name: Name of what the photos show, for the texts. By default object.
-        image_size: Height and width of the input in pixels. By default the backbone's usual size.
-        false_positive_rate: Share of good photos that may be judged abnormal. By default 0.1.
-        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
         explain: Draw also why: what each adapter sees, and the good patches that the regions were compared with.
         batch_size: Number of photos in a batch.
         num_workers: Number of worker processes that read photos.
@@ -64,6 +49,7 @@ def inspect(
         device: Where to compute: cpu, cuda, cuda:1 and so on.
         overwrite: Replace an earlier inspection in OUT.
         save: Also written, beside verdicts.csv: parquet, jsonl, coco, masks, maps; several as [coco,masks].
+        options: Those of PartOptions that are given.
 
     Raises:
         ValueError: If an argument or a file is wrong.
@@ -82,15 +68,6 @@ def inspect(
     require_save(formats, out / TABLE)
     files = list_image_files(new)
     require_apart([*files, *map(str, good.rglob("*.png"))], out)
-    options = given_options(
-        backbone=backbone,
-        pretrained=pretrained,
-        adapters=adapters,
-        class_name=class_name,
-        image_size=image_size,
-        false_positive_rate=false_positive_rate,
-        white_level=white_level,
-    )
     with remedy_of_missing_weights():
         model = _known_part(good, k_shot, options) if good.is_file() and _is_checkpoint(good) else None
         model = model or _learn(good, k_shot, options)
@@ -111,13 +88,8 @@ def calibrate(
     good: Path,
     out: Path = Path("part.ckpt"),
     k_shot: int | None = None,
-    backbone: str | None = None,
-    pretrained: str | None = None,
-    adapters: str | None = None,
-    class_name: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
-    false_positive_rate: float | None = None,
-    white_level: float | None = None,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Learn what is normal from a few good photos, and keep it: the first half of inspect.
 
@@ -125,14 +97,7 @@ def calibrate(
         good: Folder of good photos, eight or more at best.
         out: Checkpoint to write, for inspect, anomalib predict and anomalib export.
         k_shot: Number of good photos to take, in file-name order. By default all are taken, up to 32.
-        backbone: ViT-L-14-336, which is the default, ViT-B-16-plus-240, tiny (which needs no network) or another
-            standard ViT of open_clip.
-        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
-        adapters: Source of the adapters: auto, mvtec, visa, generated, none or a file. By default auto.
-        class_name: Name of what the photos show, for the texts. By default object.
-        image_size: Height and width of the input in pixels. By default the backbone's usual size.
-        false_positive_rate: Share of good photos that may be judged abnormal. By default 0.1.
-        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
+        options: Those of PartOptions that are given.
 
     Raises:
         ValueError: If an argument or a file is wrong.
@@ -143,26 +108,12 @@ def calibrate(
     from anomalib_adaptclip.inspection.part import require_checkpoint_path, save_checkpoint
 
     require_checkpoint_path(out)
-    options = given_options(
-        backbone=backbone,
-        pretrained=pretrained,
-        adapters=adapters,
-        class_name=class_name,
-        image_size=image_size,
-        false_positive_rate=false_positive_rate,
-        white_level=white_level,
-    )
     with remedy_of_missing_weights():
         model = _learn(good, k_shot, options)
     save_checkpoint(model, out)
     for line in introduction(model):
         say(line)
     say(f"The part is kept in {out}. Judge photos with: anomalib-adaptclip inspect {out} PHOTOS --out DIR")
-
-
-def given_options(**options: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Arguments that were given."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _is_checkpoint(path: Path) -> bool:

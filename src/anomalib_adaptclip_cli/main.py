@@ -12,6 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentError
 
 from .messages import describe_failure
+from .options import OPTIONS_OF_MODELS
 from .parser import COMMANDS, NAME, Command, build_parser, describe_error, normalize
 from .process import import_hosts
 from .streams import guard_streams
@@ -30,12 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     guard_streams()
     given = normalize(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
-    # Defaults would override the values of a checkpoint, so predict gets only what was given.
     if empty := [word for word in given if re.fullmatch(r"(--\w+=)?", word)]:
         what = f" for {empty[0][:-1]}" if empty[0] else ""
         parser.exit(2, f"{NAME}: a value must be given{what}; got an empty one. Leave the option out, or name one.\n")
+    command = COMMANDS.get(given[0]) if given else None
+    overrides = command is not None and command.options in OPTIONS_OF_MODELS  # defaults would override a checkpoint's
     try:
-        parsed = parser.parse_args(given, defaults=given[:1] != ["predict"])
+        parsed = parser.parse_args(given, defaults=not overrides)
     except ArgumentError as error:
         parser.exit(2, f"{NAME}: {describe_error(error, given)}\n")
     values = parsed[parsed.subcommand].as_dict()

@@ -79,6 +79,33 @@ class AdaptCLIPOptions:
 
 
 @dataclass
+class PartOptions:
+    """Options of the model that knows a part, for inspections. What is left out is not given to it.
+
+    Args:
+        backbone: ViT-L-14-336, which is the default, ViT-B-16-plus-240, tiny (which needs no network) or another
+            standard ViT of open_clip.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
+        adapters: Source of the adapters: auto, mvtec, visa, generated, none or a file. By default auto.
+        class_name: Name of what the photos show, for the texts. By default object.
+        image_size: Height and width of the input in pixels. By default the backbone's usual size.
+        false_positive_rate: Share of good photos that may be judged abnormal. By default 0.1.
+        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
+    """
+
+    backbone: str | None = None
+    pretrained: str | None = None
+    adapters: str | None = None
+    class_name: str | None = None
+    image_size: int | tuple[int, int] | None = None
+    false_positive_rate: float | None = None
+    white_level: float | None = None
+
+
+OPTIONS_OF_MODELS = (AdaptCLIPOptions, PartOptions)
+
+
+@dataclass
 class DataModuleOptions:
     """Options of the data.
 

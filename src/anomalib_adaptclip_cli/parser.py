@@ -23,7 +23,7 @@ from .data import data
 from .inspect import calibrate
 from .inspect import inspect as inspect_photos
 from .messages import in_one_line
-from .options import AdaptCLIPOptions, DataModuleOptions
+from .options import AdaptCLIPOptions, DataModuleOptions, PartOptions
 from .predict import predict
 
 NAME = "anomalib-adaptclip"
@@ -49,9 +49,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "inspect": Command(inspect_photos),
-    "calibrate": Command(calibrate),
-    "app": Command(app, optional="model"),
+    "inspect": Command(inspect_photos, PartOptions),
+    "calibrate": Command(calibrate, PartOptions),
+    "app": Command(app, PartOptions, optional="model"),
     "predict": Command(predict, AdaptCLIPOptions),
     "ablation": Command(ablation, DataModuleOptions),
     "compare": Command(compare, takes_overrides=True),

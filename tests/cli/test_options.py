@@ -13,7 +13,7 @@ from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, QueryPromptDataMod
 from anomalib_adaptclip.comparison import run_all
 from anomalib_adaptclip_cli.bank import bank_add
 from anomalib_adaptclip_cli.compare import compare
-from anomalib_adaptclip_cli.options import AdaptCLIPOptions, DataModuleOptions
+from anomalib_adaptclip_cli.options import AdaptCLIPOptions, DataModuleOptions, PartOptions
 from anomalib_adaptclip_cli.predict import predict
 
 ONLY_CODE_CAN_GIVE = ("pre_processor", "post_processor", "evaluator", "visualizer")
@@ -38,6 +38,11 @@ def test_options_are_those_of_the_constructor(options: type, constructor: type, 
     assert signature_of(options) == signature_of(constructor, left_out)
 
 
+def test_options_of_a_part_are_the_models_and_left_to_it() -> None:
+    assert {name for name, *_ in signature_of(PartOptions)} < {name for name, *_ in signature_of(AdaptCLIP)}
+    assert {default for *_, default in signature_of(PartOptions)} == {None}
+
+
 def test_options_of_prediction_are_those_of_the_predictor() -> None:
     own = signature_of(predict)
     for option in signature_of(AdaptCLIPPredictor.stream, ("self", "files")):
@@ -57,7 +62,7 @@ def test_formats_are_those_of_the_model() -> None:
     assert several == get_type_hints(AdaptCLIP.__init__)["save"]
 
 
-@pytest.mark.parametrize("options", [AdaptCLIPOptions, DataModuleOptions])
+@pytest.mark.parametrize("options", [AdaptCLIPOptions, PartOptions, DataModuleOptions])
 def test_every_option_is_described(options: type) -> None:
     described = inspect.getdoc(options) or ""
     for name, *_ in signature_of(options):

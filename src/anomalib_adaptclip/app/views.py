@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from anomalib_adaptclip.files.templates import templates_of
 from anomalib_adaptclip.results.explanation import Explanation
 from anomalib_adaptclip.results.explanation_picture import (
     adapter_panels,
@@ -26,13 +26,7 @@ from .photos import JudgedPhoto
 from .session import Judgement
 
 _QUALITY, _CUT_OUT, _LEGEND = 88, 300, 600
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("anomalib_adaptclip.app", ""),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = templates_of("anomalib_adaptclip.app")
 
 
 class Figure(NamedTuple):
@@ -143,4 +137,4 @@ def _data_url(image: Image.Image) -> str:
 
 
 def _render(template: str, **values: object) -> str:
-    return _ENVIRONMENT.get_template(template).render(**values)
+    return _TEMPLATES.get_template(template).render(**values)

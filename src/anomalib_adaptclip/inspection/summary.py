@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from anomalib_adaptclip.files.atomic import write_atomically
+from anomalib_adaptclip.files.templates import templates_of
 from anomalib_adaptclip.version import __version__
 
 
@@ -68,15 +67,9 @@ def write_summary(path: Path, summary: Summary, images: Sequence[JudgedImage]) -
         summary: What it says above the images.
         images: Images in any order.
     """
-    environment = Environment(
-        loader=PackageLoader("anomalib_adaptclip.inspection", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     ordered = sorted(images, key=lambda image: -image.score)
-    page = environment.get_template("summary.html").render(summary=summary, images=ordered, version=__version__)
+    templates = templates_of("anomalib_adaptclip.inspection")
+    page = templates.get_template("summary.html").render(summary=summary, images=ordered, version=__version__)
     write_atomically(path, lambda draft: _write(draft, page))
 
 

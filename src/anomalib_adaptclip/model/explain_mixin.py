@@ -15,7 +15,7 @@ from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank
 from anomalib_adaptclip.prompts.selection import Shots
 from anomalib_adaptclip.results.explanation import Explanation, Region
 from anomalib_adaptclip.results.geometry import FileGeometry
-from anomalib_adaptclip.results.score_scale import score_scale
+from anomalib_adaptclip.results.score_scale import score_scales
 
 from .explanation import explain
 from .torch_model import AdaptCLIPModel
@@ -51,9 +51,10 @@ class ExplainMixin(_Host):
         Raises:
             ValueError: If categories and prompt bank do not go together.
         """
-        names: Sequence[str | None] = categories or [None] * len(images)
-        scales = [score_scale(self, name) for name in names]
-        thresholds = [pixel_threshold or (scale.pixel.threshold if scale.pixel else None) for scale in scales]
+        thresholds: list[float | None] = [pixel_threshold] * len(images)
+        if pixel_threshold is None:
+            scales = score_scales(self, categories or [None] * len(images))
+            thresholds = [scale.pixel.threshold if scale.pixel else None for scale in scales]
         found = explain(self.model, images, self._prompts_of(images, categories), thresholds)
         if self.prompt_bank is not None:
             return found  # a bank knows no files

@@ -25,7 +25,7 @@ from anomalib_adaptclip.prompts.categories import category_of_folder
 from anomalib_adaptclip.results.explanation import Explanation
 from anomalib_adaptclip.results.geometry import FileGeometry
 from anomalib_adaptclip.results.image_result import RawInferenceBatch
-from anomalib_adaptclip.results.score_scale import ScoreScale, score_scale
+from anomalib_adaptclip.results.score_scale import ScoreScale, score_scale, score_scales
 from anomalib_adaptclip.results.verdicts import without_verdicts
 
 from .checkpoint_record import CheckpointRecord, require_lightning
@@ -230,7 +230,7 @@ class AdaptCLIPPredictor:
         if categories is None:
             predictions.raw = _on_cpu(raw)
         else:
-            predictions.scales = [score_scale(self.model, category) for category in categories]
+            predictions.scales = score_scales(self.model, categories)
         return predictions
 
 

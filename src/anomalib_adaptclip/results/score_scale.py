@@ -3,7 +3,7 @@
 
 """How a post-processor's normalised scores relate to raw ones, to thresholds, and to the scores of normal images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -90,10 +90,21 @@ def score_scale(model: object, category: str | None = None) -> ScoreScale:
     return ScoreScale(image, pixel, record.image.share_above)
 
 
+def score_scales(model: object, categories: Sequence[str | None]) -> list[ScoreScale]:
+    """Read the scale of each of B images, once for a category.
+
+    Args:
+        model: As for :func:`score_scale`.
+        categories: What each image shows, B names; None without a prompt bank.
+    """
+    scales = {category: score_scale(model, category) for category in dict.fromkeys(categories)}
+    return [scales[category] for category in categories]
+
+
 def batch_scales(model: Any, batch: Any) -> list[ScoreScale]:  # noqa: ANN401  # the packages below do not know them
     """Read the scale of each image of a batch of anomalib."""
     categories = model.categories_of(batch) if hasattr(model, "categories_of") else None
-    return [score_scale(model, category) for category in categories or [None] * len(batch)]
+    return score_scales(model, categories or [None] * len(batch))
 
 
 def calibration_record(model: Any, category: str | None = None) -> Any:  # noqa: ANN401

@@ -10,9 +10,8 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from anomalib_adaptclip.comparison.gallery_file import LEAST_RANGE
+from anomalib_adaptclip.files.templates import templates_of
 
 from .facts import LEGEND, PAPER, Facts
 from .grids import Cell, Grid
@@ -79,13 +78,7 @@ def to_page(
 
 
 def _render(template: str, main: Sequence[Grid], **values: Any) -> str:  # noqa: ANN401
-    environment = Environment(  # autoescape is for HTML; Markdown is escaped by the filter md
-        loader=PackageLoader(__package__, ""),
-        autoescape=template.endswith(".html"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of(str(__package__))  # Markdown is escaped by the filter md
     environment.filters |= {"md": escape_markdown, "figure": _figure}
     has_paper = any(cell.paper for grid in main for line in grid.lines for cell in line.cells)
     return environment.get_template(template).render(
