@@ -200,7 +200,7 @@ def require_folder(out: Path, overwrite: bool) -> None:
 
     Args:
         out: Folder.
-        overwrite: Whether an earlier inspection in it may be replaced. Other files stay, but for PNGs among its pictures.
+        overwrite: Whether an earlier inspection in it may be replaced. Other files stay, but for PNGs in its pictures.
 
     Raises:
         ValueError: If it is a file, or holds an inspection.
