@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from anomalib_adaptclip.files.atomic import write_atomically
 from anomalib_adaptclip.files.templates import templates_of
+from anomalib_adaptclip.results.picture_text import percent
 from anomalib_adaptclip.version import __version__
 
 
@@ -69,6 +70,7 @@ def write_summary(path: Path, summary: Summary, images: Sequence[JudgedImage]) -
     """
     ordered = sorted(images, key=lambda image: -image.score)
     templates = templates_of("anomalib_adaptclip.inspection")
+    templates.filters["percent"] = percent
     page = templates.get_template("summary.html").render(summary=summary, images=ordered, version=__version__)
     write_atomically(path, lambda draft: _write(draft, page))
 
