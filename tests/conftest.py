@@ -4,8 +4,9 @@
 """Small CLIPs, adapters and images that many tests share."""
 
 import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from rich.logging import RichHandler
 from safetensors.torch import load_file
 
 from anomalib_adaptclip import AdaptCLIPModel
@@ -26,6 +28,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, for the commands that 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GOLDEN = Path(__file__).parent / "parity" / "golden"
+
+
+@pytest.fixture(autouse=True)
+def _no_handlers_stay() -> Iterator[None]:
+    """Take away the handlers that anomalib's command adds to the root logger: later tests would print by them."""
+    yield
+    root = logging.getLogger()
+    for handler in [*root.handlers]:
+        if type(handler) in {logging.StreamHandler, RichHandler}:
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
