@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anomalib_adaptclip.files.quiet import is_quiet, quiet_hosts, silenced
+from anomalib_adaptclip.files.quiet import HOSTS, is_quiet, quiet_hosts, silenced
 
 # Runs several commands as a shell would, one after the other: importing the libraries takes long.
 SCRIPT = """
@@ -109,7 +109,7 @@ def quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     del capsys  # which takes the place of standard error, before that is looked up
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setenv("PYTHONWARNINGS", "")
-    with warnings.catch_warnings(), silenced("lightning.pytorch", "lightning.fabric", "lightning"):
+    with warnings.catch_warnings(), silenced(*HOSTS):  # puts their levels back
         quiet_hosts()
         yield
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 OURS = "anomalib_adaptclip"
-_WITH_HANDLERS = ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric")
+HOSTS = ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric")
 
 
 class _OursAlone(logging.StreamHandler):  # type: ignore[type-arg]  # generic from Python 3.11 on
@@ -43,7 +43,7 @@ def quiet_hosts() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
-    for name in _WITH_HANDLERS:
+    for name in HOSTS:
         logging.getLogger(name).setLevel(logging.ERROR)
     if not is_quiet():
         logging.getLogger().addHandler(_OursAlone())
