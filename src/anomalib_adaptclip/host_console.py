@@ -21,7 +21,7 @@ _PACKAGE = "anomalib_adaptclip"
 class OneConsole(logging.Handler):
     """Sees our messages before the root logger's handlers do, and keeps plain ones from doubling what Rich's shows.
 
-    Without any handlers warnings go to standard error, as Python has it.
+    Plain ones that write elsewhere, to a file for instance, are left alone. Without any handlers warnings go to standard error, as Python has it.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -29,7 +29,12 @@ class OneConsole(logging.Handler):
         handlers = logging.getLogger().handlers
         if any(isinstance(handler, RichHandler) for handler in handlers):
             for handler in handlers:
-                if type(handler) is logging.StreamHandler:
+                if type(handler) is logging.StreamHandler and handler.stream in {
+                    sys.stdout,
+                    sys.stderr,
+                    sys.__stdout__,
+                    sys.__stderr__,
+                }:
                     handler.addFilter(_is_of_others)  # added once, however often
         last = logging.lastResort
         if not handlers and last and record.levelno >= last.level:

@@ -34,11 +34,21 @@ def handlers(*kinds: str) -> tuple[dict[str, io.StringIO], list[logging.Handler]
 def test_a_message_appears_once(kinds: tuple[str, ...], said: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     say_once()
     texts, made = handlers(*kinds)
+    if "plain" in texts:
+        monkeypatch.setattr(sys, "stderr", texts["plain"])
     monkeypatch.setattr(logging.getLogger(), "handlers", made)
     logging.getLogger("anomalib_adaptclip.model").warning("Nothing was calibrated")
     assert {kind: text.getvalue().count("Nothing was calibrated") for kind, text in texts.items()} == {
         kind: int(kind in said) for kind in kinds
     }
+
+
+def test_a_log_file_gets_all_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    say_once()
+    texts, made = handlers("file", "rich")
+    monkeypatch.setattr(logging.getLogger(), "handlers", made)
+    logging.getLogger("anomalib_adaptclip.model").warning("Nothing was calibrated")
+    assert all("Nothing was calibrated" in text.getvalue() for text in texts.values())
 
 
 def test_the_hosts_messages_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
