@@ -21,7 +21,8 @@ _PACKAGE = "anomalib_adaptclip"
 class OneConsole(logging.Handler):
     """Sees our messages before the root logger's handlers do, and keeps plain ones from doubling what Rich's shows.
 
-    Plain ones that write elsewhere, to a file for instance, are left alone. Without any handlers warnings go to standard error, as Python has it.
+    Plain ones that write elsewhere, to a file for instance, are left alone. Without any handlers warnings go to
+    standard error, as Python has it.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 AdapterName = Literal["visual", "textual", "prompt_query"]
 Calibration = Literal["labels", "normal"]
 ExecutorName = Literal["processes", "ray"]
-Fusion = Literal["published", "paper"]
+Fusion = Literal["published", "paper", "log_odds"]
 Precision = Literal["float32", "float16"]
 SaveFormat = Literal["csv", "parquet", "jsonl", "coco", "masks", "maps"]
 UnknownCategory = Literal["zero_shot", "error"]
@@ -38,7 +38,8 @@ class AdaptCLIPOptions:
         adapter_names: Adapters to use, [visual,textual]; all by default.
         context: Let the prompt-query adapter see the query itself, not only the aligned residual.
         topk: Positions that the image head pools.
-        fusion: How scores are fused: as in the published code, or by plain averages as in the paper.
+        fusion: How scores are fused: as in the published code, by plain averages as in the paper, or by log-odds, as is
+            usual for tiny.
         prompt_precision: Precision of the prompts in memory.
         prompt_budget: Patches to keep of all prompts together.
         prompt_bank: File of a prompt bank to use instead of k_shot.
@@ -64,7 +65,7 @@ class AdaptCLIPOptions:
     adapter_names: Sequence[AdapterName] = ("visual", "textual", "prompt_query")
     context: bool = True
     topk: int = 10
-    fusion: Fusion = "published"
+    fusion: Fusion | None = None
     prompt_precision: Precision = "float32"
     prompt_budget: int | None = None
     prompt_bank: Path | str | None = None

@@ -47,7 +47,7 @@ def test_an_empty_batch_is_finite() -> None:
     assert torch.as_tensor(finite_output(Prediction(torch.zeros(0), torch.zeros(0, 1, 2, 2))).pred_score).shape == (0,)
 
 
-@pytest.mark.parametrize("fusion", ["published", "paper"])
+@pytest.mark.parametrize("fusion", ["published", "paper", "log_odds"])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_images_that_are_not_finite(golden_clip: Any, fusion: Any, value: float) -> None:
     model = AdaptCLIPModel(golden_clip, (1, 3, 4, 6), 3, fusion=fusion).eval()

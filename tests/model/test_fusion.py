@@ -10,12 +10,24 @@ import torch
 
 from anomalib_adaptclip.adapters import AdapterOutput, Alignment
 from anomalib_adaptclip.model.anomaly_map import smooth
-from anomalib_adaptclip.model.fusion import Prediction, alignment_map, average_layers, fuse, harmonic_mean
+from anomalib_adaptclip.model.fusion import (
+    LEAST,
+    Prediction,
+    alignment_map,
+    average_layers,
+    fuse,
+    harmonic_mean,
+    log_odds_mean,
+)
 
 
 def constant(score: float, value: float) -> Prediction:
     """A prediction whose map has one value, which smoothing keeps."""
     return Prediction(torch.tensor([score]), torch.full((1, 1, 2, 2), value))
+
+
+def two_adapters(**others: Prediction) -> dict[str, Prediction]:
+    return {"visual": constant(0.2, 0.4), "textual": constant(0.4, 0.8), **others}
 
 
 def test_harmonic_mean() -> None:
@@ -25,36 +37,57 @@ def test_harmonic_mean() -> None:
 
 
 def test_zero_shot_counts_the_maximum_as_a_score() -> None:
-    score, anomaly_map = fuse([constant(0.2, 0.4), constant(0.4, 0.8)], None, "published")
+    score, anomaly_map = fuse(two_adapters(), None, "published")
     torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.6))
     torch.testing.assert_close(score, torch.tensor([(0.2 + 0.4 + 0.6) / 3]))
 
 
 def test_few_shot_takes_harmonic_means() -> None:
     alignment = torch.full((1, 1, 2, 2), 0.3)
-    score, anomaly_map = fuse([constant(0.2, 0.4), constant(0.4, 0.8)], alignment, "published")
+    score, anomaly_map = fuse(two_adapters(), alignment, "published")
     torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 2 / (1 / 0.6 + 1 / 0.3)))
     torch.testing.assert_close(score, torch.tensor([2 / (1 / 0.3 + 1 / 0.4)]))
 
 
 @pytest.mark.parametrize("alignment", [None, torch.full((1, 1, 2, 2), 0.1)])
 def test_paper_takes_plain_averages(alignment: torch.Tensor | None) -> None:
-    score, anomaly_map = fuse([constant(0.2, 0.4), constant(0.4, 0.8)], alignment, "paper")
+    score, anomaly_map = fuse(two_adapters(), alignment, "paper")
     torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.6))
     torch.testing.assert_close(score, torch.tensor([0.3]))
 
 
-@pytest.mark.parametrize("fusion", ["published", "paper"])
+def test_mean_of_log_odds() -> None:
+    """Odds of 4 and of 1/4 cancel; ends are not infinite."""
+    values = [torch.tensor([0.8, 0.5, 0.0, 1.0]), torch.tensor([0.2, 0.9, 0.0, 0.0])]
+    torch.testing.assert_close(log_odds_mean(values), torch.tensor([0.5, 0.75, LEAST, 0.5]), atol=1e-4, rtol=0)
+
+
+def test_log_odds_zero_shot_counts_the_maximum_as_a_score() -> None:
+    score, anomaly_map = fuse(two_adapters(), None, "log_odds")
+    torch.testing.assert_close(anomaly_map, torch.full((1, 1, 2, 2), 0.6))
+    torch.testing.assert_close(score, torch.tensor([0.2, 0.4, 0.6]).logit().mean().sigmoid().view(1))
+
+
+def test_log_odds_few_shot_take_what_compared_with_the_prompts() -> None:
+    alignment = torch.full((1, 1, 2, 2), 0.1)
+    score, anomaly_map = fuse(two_adapters(prompt_query=constant(0.9, 0.6)), alignment, "log_odds")
+    torch.testing.assert_close(anomaly_map, torch.tensor([0.6, 0.1, 0.1]).logit().mean().sigmoid().expand(1, 1, 2, 2))
+    torch.testing.assert_close(score, torch.tensor([0.9, 0.1]).logit().mean().sigmoid().view(1))
+    score, _ = fuse(two_adapters(), alignment, "log_odds")  # without that adapter the others' mean stands in
+    torch.testing.assert_close(score, torch.tensor([0.3, 0.1]).logit().mean().sigmoid().view(1))
+
+
+@pytest.mark.parametrize("fusion", ["published", "paper", "log_odds"])
 def test_every_final_map_is_smoothed(fusion: Any) -> None:
     spike = torch.zeros(1, 1, 40, 40)
     spike[..., 20, 20] = 1
-    anomaly_map = fuse([Prediction(torch.tensor([0.5]), spike)], None, fusion).anomaly_map
+    anomaly_map = fuse({"visual": Prediction(torch.tensor([0.5]), spike)}, None, fusion).anomaly_map
     torch.testing.assert_close(anomaly_map, smooth(spike))
     assert anomaly_map.max() < 0.02
 
 
 def test_nothing_abnormal_anywhere_is_zero_not_nan() -> None:
-    score, anomaly_map = fuse([constant(0.5, 0.5)], torch.zeros(1, 1, 2, 2), "published")
+    score, anomaly_map = fuse({"visual": constant(0.5, 0.5)}, torch.zeros(1, 1, 2, 2), "published")
     torch.testing.assert_close(anomaly_map, torch.zeros(1, 1, 2, 2))
     torch.testing.assert_close(score, torch.zeros(1))
 

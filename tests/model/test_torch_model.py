@@ -340,7 +340,7 @@ def test_a_class_name_changes_the_static_texts(golden_clip: Any) -> None:
             {"adapters": ("visual", "vision")},
             r"Unknown adapters \['vision'\]; the adapters are \['visual', 'textual', 'prompt_query'\]",
         ),
-        ({"fusion": "mean"}, r"fusion must be one of \['published', 'paper'\]; got 'mean'"),
+        ({"fusion": "mean"}, r"fusion must be one of \['published', 'paper', 'log_odds'\]; got 'mean'"),
     ],
 )
 def test_bad_arguments(golden_clip: Any, options: dict[str, Any], message: str) -> None:

@@ -50,9 +50,9 @@ def maps_by_adapter(model: "AdaptCLIPModel", images: torch.Tensor) -> dict[str, 
     tokens, alignments = model.encode_and_align(images)
     predictions, alignment = model.predict_by_adapter(tokens, alignments, (images.shape[-2], images.shape[-1]))
     maps = {name: prediction.anomaly_map for name, prediction in predictions.items()}
-    if alignment is not None and model.options.fusion == "published":
+    if alignment is not None and model.options.fusion != "paper":
         maps["alignment"] = alignment
-    return maps | {"fused": fuse([*predictions.values()], alignment, model.options.fusion).anomaly_map}
+    return maps | {"fused": fuse(predictions, alignment, model.options.fusion).anomaly_map}
 
 
 @torch.no_grad()
@@ -86,7 +86,7 @@ def explain_one(
     alignments = [] if prompts is None else align_layers(tokens.layers, prompts.to(image.device))
     predictions, alignment = model.predict_by_adapter(tokens, alignments, (image.shape[-2], image.shape[-1]))
     with without_autocast(image.device.type):
-        fused = fuse([*predictions.values()], alignment, model.options.fusion)
+        fused = fuse(predictions, alignment, model.options.fusion)
     patches = Patches(tokens.grid, model.patch_size)
     anomaly_map = _plane(fused.anomaly_map)
     regions = []

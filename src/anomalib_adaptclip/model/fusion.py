@@ -7,7 +7,7 @@ All scores and maps are probabilities or alignment scores: 0 is normal, 1 abnorm
 Letters: B batch, H and W pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,7 +16,9 @@ from anomalib_adaptclip.adapters import AdapterOutput, Alignment
 
 from .anomaly_map import smooth, upsample
 
-Fusion = Literal["published", "paper"]
+Fusion = Literal["published", "paper", "log_odds"]
+
+LEAST = 1e-4  # probability at which log-odds end: that of a patch that equals a good one would be minus infinity
 
 
 class Prediction(NamedTuple):
@@ -56,23 +58,40 @@ def harmonic_mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
     return len(values) / torch.stack([value.clamp(min=0).reciprocal() for value in values]).sum(dim=0)
 
 
-def fuse(predictions: Sequence[Prediction], alignment: torch.Tensor | None, fusion: Fusion) -> Prediction:
+def log_odds_mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Average probabilities of one shape by their log-odds, so that none counts for more because it is smaller.
+
+    Args:
+        values: Tensors of values in [0, 1]. What is beyond :data:`LEAST`, or one minus it, counts as that.
+
+    Returns:
+        The probability of the mean log-odds.
+    """
+    return torch.stack([value.logit(eps=LEAST) for value in values]).mean(dim=0).sigmoid()
+
+
+def fuse(predictions: Mapping[str, Prediction], alignment: torch.Tensor | None, fusion: Fusion) -> Prediction:
     """Fuse what the adapters say into the final score and map.
 
     As published: zero-shot, the map is the smoothed mean map, and its maximum counts as one more score. Few-shot, the
     mean map is fused with the alignment map, and the mean score with the maximum of the final map, by harmonic means.
     ``"paper"``: plain averages, as the paper's section on training and inference has it.
 
+    ``"log_odds"``, which is not the paper's: a harmonic mean follows the far smaller of two numbers, so the image score
+    hardly counts beside the map's maximum. Means of log-odds treat both alike, see :func:`fuse_log_odds`.
+
     Args:
-        predictions: Predictions of the adapters that are present, at least one.
+        predictions: Predictions of the adapters that are present, by name, at least one.
         alignment: Alignment map ``(B, 1, H, W)``, ``None`` for zero-shot.
-        fusion: ``"published"`` or ``"paper"``.
+        fusion: How.
 
     Returns:
         Score ``(B,)`` and map ``(B, 1, H, W)``, both in [0, 1].
     """
-    scores = [prediction.score for prediction in predictions]
-    mean_map = torch.stack([prediction.anomaly_map for prediction in predictions]).mean(dim=0)
+    if fusion == "log_odds":
+        return fuse_log_odds(predictions, alignment)
+    scores = [prediction.score for prediction in predictions.values()]
+    mean_map = average_map(predictions)
     if fusion == "paper":
         return Prediction(torch.stack(scores).mean(dim=0), smooth(mean_map))
     if alignment is None:
@@ -80,6 +99,32 @@ def fuse(predictions: Sequence[Prediction], alignment: torch.Tensor | None, fusi
         return Prediction(torch.stack([*scores, image_maximum(anomaly_map)]).mean(dim=0), anomaly_map)
     anomaly_map = smooth(harmonic_mean([mean_map, alignment]))
     return Prediction(harmonic_mean([torch.stack(scores).mean(dim=0), image_maximum(anomaly_map)]), anomaly_map)
+
+
+def fuse_log_odds(predictions: Mapping[str, Prediction], alignment: torch.Tensor | None) -> Prediction:
+    """Fuse by means of log-odds.
+
+    Zero-shot, the map is the smoothed mean map, and the score the mean of the adapters' scores and its maximum.
+    Few-shot, the map is the mean of the adapters' mean map and the alignment map, which counts twice; the score that of
+    the prompt-query adapter's score and the maximum of the smoothed alignment map.
+
+    Args:
+        predictions: As for :func:`fuse`. Without a prompt-query adapter the mean of the scores stands for its score.
+        alignment: As for :func:`fuse`.
+    """
+    scores = [prediction.score for prediction in predictions.values()]
+    mean_map = average_map(predictions)
+    if alignment is None:
+        anomaly_map = smooth(mean_map)
+        return Prediction(log_odds_mean([*scores, image_maximum(anomaly_map)]), anomaly_map)
+    seen = predictions["prompt_query"].score if "prompt_query" in predictions else torch.stack(scores).mean(dim=0)
+    anomaly_map = smooth(log_odds_mean([mean_map, alignment, alignment]))
+    return Prediction(log_odds_mean([seen, image_maximum(smooth(alignment))]), anomaly_map)
+
+
+def average_map(predictions: Mapping[str, Prediction]) -> torch.Tensor:
+    """Mean ``(B, 1, H, W)`` of the adapters' maps."""
+    return torch.stack([prediction.anomaly_map for prediction in predictions.values()]).mean(dim=0)
 
 
 def image_maximum(maps: torch.Tensor) -> torch.Tensor:

@@ -48,7 +48,7 @@ from .fusion import Fusion
 from .given_arguments import require_arguments
 from .given_thresholds import GivenThresholds
 from .missing_data import SkipMissingData
-from .model_options import ModelOptions
+from .model_options import ModelOptions, usual_fusion
 from .precision import keep_float32, precise_part
 from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
@@ -72,7 +72,8 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         adapter_names: Adapters in use, out of ``"visual"``, ``"textual"`` and ``"prompt_query"``.
         context: Let the prompt-query adapter see the query itself, not only the aligned residual.
         topk: Number of largest positions that its image head pools.
-        fusion: ``"published"``, or ``"paper"`` for plain averages.
+        fusion: ``"published"``, ``"paper"`` for plain averages, or ``"log_odds"``. By default ``"log_odds"`` for `tiny` and
+            ``"published"`` for all others.
         prompt_precision: Precision of the prompts in memory, ``"float32"`` or ``"float16"``.
         prompt_budget: Patches of the prompts to keep at most, all images together; the most representative ones.
         prompt_bank: File of a :class:`PromptBank`: prompts of many categories, instead of ``k_shot``. Each image is
@@ -127,7 +128,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         adapter_names: Sequence[AdapterName] = ADAPTERS,
         context: bool = True,
         topk: int = 10,
-        fusion: Fusion = "published",
+        fusion: Fusion | None = None,
         prompt_precision: Precision = "float32",
         prompt_budget: int | None = None,
         prompt_bank: Path | str | None = None,
@@ -147,7 +148,9 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         visualizer: Visualizer | bool = True,
     ) -> None:
         components = require_arguments(AdaptCLIP, locals())
-        options = ModelOptions(tuple(adapter_names), context, topk, class_name=class_name, fusion=fusion)
+        options = ModelOptions(
+            tuple(adapter_names), context, topk, class_name=class_name, fusion=fusion or usual_fusion(backbone)
+        )
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
         require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)

@@ -17,7 +17,7 @@ class ModelOptions(AdapterOptions):
 
     Attributes:
         class_name: What the images show, for the static texts.
-        fusion: How outputs of the adapters become one score and one map: ``"published"`` or ``"paper"``.
+        fusion: How outputs of the adapters become one score and one map, see :func:`.fuse`.
 
     Raises:
         ValueError: If a name is unknown; the known ones are listed.
@@ -30,3 +30,8 @@ class ModelOptions(AdapterOptions):
         """Check the names."""
         super().__post_init__()
         require_choice("fusion", self.fusion, Fusion)
+
+
+def usual_fusion(backbone: str) -> Fusion:
+    """The fusion where none is given: the published one, and for `tiny` what was measured to be better."""
+    return "log_odds" if backbone == "tiny" else "published"

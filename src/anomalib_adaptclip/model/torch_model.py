@@ -58,7 +58,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         hidden_dim: Features in the heads of the prompt-query adapter.
         context: Let the prompt-query adapter see the query itself, not only the aligned residual.
         topk: Largest positions that its image head pools; the paper's eq. 8 has 1.
-        fusion: ``"published"``, or ``"paper"`` for plain averages.
+        fusion: ``"published"``, ``"paper"`` for plain averages, or ``"log_odds"``, see :func:`.fuse`.
         adapters: Which adapters to build. They are untrained until :meth:`load_adapters`.
         class_name: What the images show, for the static texts. The published adapters were trained with ``"object"``.
         mode: ``"alternating"``: the visual adapter sees the static texts, the textual one tokens as CLIP has them.
@@ -284,7 +284,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """
         predictions, alignment = self.predict_by_adapter(tokens, alignments, size)
         with without_autocast(tokens.global_token.device.type):
-            return finite_output(fuse([*predictions.values()], alignment, self.options.fusion))
+            return finite_output(fuse(predictions, alignment, self.options.fusion))
 
     @torch.no_grad()
     def maps_by_adapter(self, images: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -43,7 +43,7 @@ from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, Checkpoin
 from anomalib_adaptclip.model.clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from anomalib_adaptclip.model.fusion import Fusion
 from anomalib_adaptclip.model.given_arguments import require_arguments
-from anomalib_adaptclip.model.model_options import ModelOptions
+from anomalib_adaptclip.model.model_options import ModelOptions, usual_fusion
 
 from .batch_norm import synchronize_batch_norms
 from .default_epochs import DefaultEpochsMixin
@@ -112,7 +112,7 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         epochs: int = 15,
         seed: int = 10,
         cache_dir: Path | str | None = None,
-        fusion: Fusion = "published",
+        fusion: Fusion | None = None,
         white_level: float | None = None,
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = False,
@@ -122,7 +122,15 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         components = require_arguments(AdaptCLIPTraining, locals())
         require_training(learning_rate, betas, epochs)
         options = ModelOptions(
-            tuple(adapter_names), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion
+            tuple(adapter_names),
+            context,
+            topk,
+            mode,
+            prompt_length,
+            reduction,
+            hidden_dim,
+            class_name,
+            fusion or usual_fusion(backbone),
         )
         reader = ImageReader(white_level)
         spec, size = resolve_backbone(backbone, image_size)
