@@ -37,7 +37,7 @@ def evaluator() -> Evaluator:
     )
 
 
-def measure(root: str, category: str, shots: int, seeds: Sequence[int], **options: str) -> list[float]:
+def measure(root: str, category: str, shots: int, seeds: Sequence[int], **options: str | None) -> list[float]:
     """Means of the metrics over the seeds."""
     runs = []
     for seed in seeds:
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--shots", nargs="+", type=int, default=[0, 1, 4])
     parser.add_argument("--pretrained", nargs="+", default=["generated", "seed-0"])
     parser.add_argument("--adapters", default="auto")
+    parser.add_argument("--fusion", help="the usual one of tiny by default")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
@@ -74,7 +75,7 @@ def main() -> None:
         for shots in arguments.shots:
             rows = {}
             for category in arguments.categories:
-                options = {"pretrained": pretrained, "adapters": arguments.adapters}
+                options = {"pretrained": pretrained, "adapters": arguments.adapters, "fusion": arguments.fusion}
                 rows[category] = measure(arguments.root, category, shots, SEEDS if shots else SEEDS[:1], **options)
                 line(pretrained, shots, category, rows[category])
             line(pretrained, shots, "mean", [statistics.mean(column) for column in zip(*rows.values(), strict=True)])

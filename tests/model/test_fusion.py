@@ -71,10 +71,11 @@ def test_log_odds_zero_shot_counts_the_maximum_as_a_score() -> None:
 def test_log_odds_few_shot_take_what_compared_with_the_prompts() -> None:
     alignment = torch.full((1, 1, 2, 2), 0.1)
     score, anomaly_map = fuse(two_adapters(prompt_query=constant(0.9, 0.6)), alignment, "log_odds")
-    torch.testing.assert_close(anomaly_map, torch.tensor([0.6, 0.1, 0.1]).logit().mean().sigmoid().expand(1, 1, 2, 2))
-    torch.testing.assert_close(score, torch.tensor([0.9, 0.1]).logit().mean().sigmoid().view(1))
+    fused = torch.tensor([0.6, 0.1, 0.1]).logit().mean().sigmoid()
+    torch.testing.assert_close(anomaly_map, fused.expand(1, 1, 2, 2))
+    torch.testing.assert_close(score, torch.tensor([0.9, 0.1, fused]).logit().mean().sigmoid().view(1))
     score, _ = fuse(two_adapters(), alignment, "log_odds")  # without that adapter the others' mean stands in
-    torch.testing.assert_close(score, torch.tensor([0.3, 0.1]).logit().mean().sigmoid().view(1))
+    torch.testing.assert_close(score, torch.tensor([0.3, 0.1, fused]).logit().mean().sigmoid().view(1))
 
 
 @pytest.mark.parametrize("fusion", ["published", "paper", "log_odds"])

@@ -106,7 +106,7 @@ def fuse_log_odds(predictions: Mapping[str, Prediction], alignment: torch.Tensor
 
     Zero-shot, the map is the smoothed mean map, and the score the mean of the adapters' scores and its maximum.
     Few-shot, the map is the mean of the adapters' mean map and the alignment map, which counts twice; the score that of
-    the prompt-query adapter's score and the maximum of the smoothed alignment map.
+    the prompt-query adapter's score, the maximum of the smoothed alignment map, and that of the map.
 
     Args:
         predictions: As for :func:`fuse`. Without a prompt-query adapter the mean of the scores stands for its score.
@@ -119,7 +119,7 @@ def fuse_log_odds(predictions: Mapping[str, Prediction], alignment: torch.Tensor
         return Prediction(log_odds_mean([*scores, image_maximum(anomaly_map)]), anomaly_map)
     seen = predictions["prompt_query"].score if "prompt_query" in predictions else torch.stack(scores).mean(dim=0)
     anomaly_map = smooth(log_odds_mean([mean_map, alignment, alignment]))
-    return Prediction(log_odds_mean([seen, image_maximum(smooth(alignment))]), anomaly_map)
+    return Prediction(log_odds_mean([seen, image_maximum(smooth(alignment)), image_maximum(anomaly_map)]), anomaly_map)
 
 
 def average_map(predictions: Mapping[str, Prediction]) -> torch.Tensor:
