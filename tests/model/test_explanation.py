@@ -62,7 +62,9 @@ def test_the_parts_are_those_of_the_prediction(golden_model: AdaptCLIPModel, gol
     for index, found in enumerate(golden_model.explain(golden["query"])):
         torch.testing.assert_close(found.anomaly_map, output.anomaly_map[index, 0])
         assert found.score == pytest.approx(float(output.pred_score[index]), abs=1e-6)
-        parts = [Prediction(torch.tensor([found.scores[name]]), found.maps[name][None, None]) for name in found.maps]
+        parts = {
+            name: Prediction(torch.tensor([found.scores[name]]), found.maps[name][None, None]) for name in found.maps
+        }
         alignment = None if found.alignment is None else found.alignment[None, None]
         assert (alignment is not None) == is_few_shot
         torch.testing.assert_close(fuse(parts, alignment, "published").anomaly_map[0, 0], found.anomaly_map)

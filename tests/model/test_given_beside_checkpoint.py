@@ -286,7 +286,7 @@ def test_unknown_arguments(way: Any, checkpoint: Path, files: dict[str, Path]) -
 
 @pytest.mark.parametrize("way", [load, engine])
 def test_what_agrees_is_welcome(way: Any, checkpoint: Path, files: dict[str, Path]) -> None:
-    options = {"k_shot": 2, "seed": 10, "image_size": (SIZE, SIZE), "fusion": "published", "adapters": "none"}
+    options = {"k_shot": 2, "seed": 10, "image_size": (SIZE, SIZE), "fusion": "log_odds", "adapters": "none"}
     assert len(way(checkpoint, files, options).prompt_files) == 2
 
 

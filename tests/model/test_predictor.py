@@ -369,7 +369,7 @@ def test_a_damaged_image_stops_the_command_or_is_skipped(
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        (("--fusion", "paper"), "fusion was published and is paper"),
+        (("--fusion", "paper"), "fusion was log_odds and is paper"),
         (("--class_name", "screw"), "class_name was object and is screw"),
         (("--adapters", "none"), "adapters' weights was"),
         (("--pretrained", "generated"), "CLIP's weights was"),

@@ -48,7 +48,7 @@ from .fusion import Fusion
 from .given_arguments import require_arguments
 from .given_thresholds import GivenThresholds
 from .missing_data import SkipMissingData
-from .model_options import ModelOptions, usual_fusion
+from .model_options import ModelOptions, resolve_fusion
 from .precision import keep_float32, precise_part
 from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
@@ -149,7 +149,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
     ) -> None:
         components = require_arguments(AdaptCLIP, locals())
         options = ModelOptions(
-            tuple(adapter_names), context, topk, class_name=class_name, fusion=fusion or usual_fusion(backbone)
+            tuple(adapter_names), context, topk, class_name=class_name, fusion=resolve_fusion(fusion, backbone)
         )
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)

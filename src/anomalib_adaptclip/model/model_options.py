@@ -32,6 +32,8 @@ class ModelOptions(AdapterOptions):
         require_choice("fusion", self.fusion, Fusion)
 
 
-def usual_fusion(backbone: str) -> Fusion:
-    """The fusion where none is given: the published one, and for `tiny` what was measured to be better."""
+def resolve_fusion(fusion: Fusion | None, backbone: str) -> Fusion:
+    """The fusion to use: the given one, or the published one, and for `tiny` what was measured to be better."""
+    if fusion is not None:
+        return fusion
     return "log_odds" if backbone == "tiny" else "published"

@@ -43,7 +43,7 @@ from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, Checkpoin
 from anomalib_adaptclip.model.clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from anomalib_adaptclip.model.fusion import Fusion
 from anomalib_adaptclip.model.given_arguments import require_arguments
-from anomalib_adaptclip.model.model_options import ModelOptions, usual_fusion
+from anomalib_adaptclip.model.model_options import ModelOptions, resolve_fusion
 
 from .batch_norm import synchronize_batch_norms
 from .default_epochs import DefaultEpochsMixin
@@ -130,7 +130,7 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
             reduction,
             hidden_dim,
             class_name,
-            fusion or usual_fusion(backbone),
+            resolve_fusion(fusion, backbone),
         )
         reader = ImageReader(white_level)
         spec, size = resolve_backbone(backbone, image_size)
