@@ -321,7 +321,7 @@ def test_tables_leave_the_label_empty(bank_file: Path, queries: list[str], tmp_p
 
 def test_unknown_categories_get_no_verdict_by_labels_either(bank_file: Path, queries: list[str]) -> None:
     """Thresholds that were found with prompts do not fit zero-shot scores. The bottles are copies of good ones."""
-    predictor = AdaptCLIPPredictor(tiny(prompt_bank=bank_file, image_threshold=0.0))
+    predictor = AdaptCLIPPredictor(tiny(prompt_bank=bank_file, image_threshold=0.0, fusion="published"))
     [(_, found)] = predictor.stream(queries)
     assert torch.as_tensor(found.pred_label).tolist() == [0, 0, 1, 1, 1, 1, -1, -1]
 

@@ -100,7 +100,7 @@ def test_prompts_are_drawn_as_published(
 
 def test_prompts_are_normalised(datamodule: SyntheticDefects, engine: Any) -> None:
     """A prompt that is the query itself aligns perfectly; without normalisation it would not."""
-    model = tiny(k_shot=1)
+    model = tiny(k_shot=1, fusion="published")
     engine().validate(model, datamodule=datamodule)
     query = preprocess(model, torch.as_tensor(read_image(model.prompt_files[0], as_tensor=True)).unsqueeze(0))
     output = model.model(query)

@@ -72,8 +72,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         adapter_names: Adapters in use, out of ``"visual"``, ``"textual"`` and ``"prompt_query"``.
         context: Let the prompt-query adapter see the query itself, not only the aligned residual.
         topk: Number of largest positions that its image head pools.
-        fusion: ``"published"``, ``"paper"`` for plain averages, or ``"log_odds"``. By default ``"log_odds"`` for `tiny`
-            and ``"published"`` for all others.
+        fusion: ``"published"``, ``"paper"`` (averages) or ``"log_odds"``; the last is the default of `tiny`.
         prompt_precision: Precision of the prompts in memory, ``"float32"`` or ``"float16"``.
         prompt_budget: Patches of the prompts to keep at most, all images together; the most representative ones.
         prompt_bank: File of a :class:`PromptBank`: prompts of many categories, instead of ``k_shot``. Each image is
