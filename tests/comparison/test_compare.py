@@ -220,6 +220,11 @@ class TestDryRun:
         assert missing == [*read_sweep(CONFIGS / "paper.yaml").data_sets]
         assert [*tmp_path.iterdir()] == []
 
+    def test_of_the_fusions(self, tmp_path: Path) -> None:
+        code, printed = run(CONFIGS / "fusion.yaml", tmp_path / "results", "--dry_run")
+        assert code == 0
+        assert re.findall(r"│ (log-odds|published)\s+│ mvtec\s+│ 0\s+│", printed) == ["published", "log-odds"]
+
     def test_of_what_is_there(self, done: tuple[int, str], folder: Path) -> None:
         del done
         code, printed = run(SMOKE, folder / "done", "--dry-run")
