@@ -45,6 +45,21 @@ def require_types(function: Callable[..., object], values: Mapping[str, object])
             raise ValueError(msg)
 
 
+def require_shares(**values: float) -> None:
+    """Check that numbers are shares of a whole, from 0 to 1.
+
+    Args:
+        **values: Numbers by the names of their arguments.
+
+    Raises:
+        ValueError: If one is outside.
+    """
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            msg = f"{name} is a share, from 0 to 1; got {value}."
+            raise ValueError(msg)
+
+
 def require_at_least(least: int, **values: int) -> None:
     """Check that numbers are not too small.
 

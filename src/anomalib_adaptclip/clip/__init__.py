@@ -9,7 +9,7 @@ from .identity import ClipIdentity, fingerprint
 from .image_encoder import ImageTokens, encode_image, join_tokens
 from .loading import LoadedClip, load_clip
 from .seeding import seeded
-from .text_encoder import encode_contexts, static_text_pair
+from .text_encoder import encode_contexts, require_context_length, static_text_pair
 from .tiny import TINY_FOLDER
 from .types import Clip, ImageTower, TextTower
 
@@ -33,6 +33,7 @@ __all__ = [
     "join_tokens",
     "load_clip",
     "require_blocks",
+    "require_context_length",
     "require_image_size",
     "require_standard_clip",
     "require_whole_patches",

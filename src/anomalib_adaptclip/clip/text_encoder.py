@@ -58,6 +58,22 @@ def encode_contexts(tower: TextTower, contexts: torch.Tensor) -> torch.Tensor:
     return _encode(tower, embeddings, ends)
 
 
+def require_context_length(tower: TextTower, length: int) -> None:
+    """Check that a text tower has positions for learned prompts.
+
+    Args:
+        tower: Text tower.
+        length: Context vectors r of each prompt.
+
+    Raises:
+        ValueError: If they are too many; what is possible is told.
+    """
+    most = tower.positional_embedding.shape[0] - 3  # start, ".", end
+    if length > most:
+        msg = f"prompt_length must be at most {most} for this text tower; got {length}."
+        raise ValueError(msg)
+
+
 def tokenize(tower: TextTower, prompts: Sequence[str]) -> torch.Tensor:
     """Token ids ``(N, context_length)`` on the tower's device."""
     positions = tower.positional_embedding

@@ -22,7 +22,7 @@ from anomalib_adaptclip.files.messages import in_one_line
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 from anomalib_adaptclip.version import __version__
 
-from .accelerators import require_accelerator
+from .accelerators import require_accelerator, require_precision
 from .file_contents import hash_files
 from .interruption import is_interruption
 from .run_table import RunTable
@@ -155,6 +155,7 @@ def run_rows(rows: Sequence[Row], data: Mapping[str, Any], output: Path, **train
     """
     require_types(run_rows, locals())
     require_accelerator(str(trainer.get("accelerator", "auto")))
+    require_precision(trainer.get("precision"))
     table = ablation_table(output)
     results = []
     with table.locked():

@@ -67,6 +67,12 @@ class DataSource:
         if unknown:
             msg = f"{self.name} has no arguments {sorted(unknown)}; it has {[*self._parameters]}."
             raise ValueError(msg)
+        if "category" in self.arguments:
+            msg = (
+                f"The arguments of {self.name} name the category {self.arguments['category']!r}, and the categories in "
+                "use are named apart: give base_categories or target_categories."
+            )
+            raise ValueError(msg)
 
     @cached_property
     def module_class(self) -> type[AnomalibDataModule]:

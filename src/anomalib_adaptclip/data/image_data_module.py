@@ -8,7 +8,7 @@ from typing import Any
 from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import TestSplitMode, ValSplitMode
 
-from anomalib_adaptclip.argument_types import require_at_least, require_types
+from anomalib_adaptclip.argument_types import require_at_least, require_shares, require_types
 
 
 class ImageDataModule(AnomalibDataModule):
@@ -38,6 +38,7 @@ class ImageDataModule(AnomalibDataModule):
         require_types(AnomalibDataModule.__init__, kwargs)
         require_at_least(0, num_workers=num_workers)
         require_at_least(1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
+        require_shares(test_split_ratio=test_split_ratio, val_split_ratio=kwargs.get("val_split_ratio", 0.5))
         super().__init__(
             train_batch_size=train_batch_size,
             eval_batch_size=eval_batch_size,

@@ -277,4 +277,12 @@ def require_leakage(allowed: str | None, base: str) -> str | None:
 
 
 def _arguments(root: Path | str | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
-    return ({} if root is None else {"root": Path(root)}) | dict(arguments or {})  # a command line may give either type
+    """Arguments of a data module; a command line may give either type of root.
+
+    Raises:
+        ValueError: If the root is given twice.
+    """
+    if root is not None and arguments and "root" in arguments:
+        msg = f"The root of a data set is given twice: {str(root)!r} and {str(arguments['root'])!r}. Give it once."
+        raise ValueError(msg)
+    return ({} if root is None else {"root": Path(root)}) | dict(arguments or {})

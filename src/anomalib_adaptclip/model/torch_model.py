@@ -25,6 +25,7 @@ from anomalib_adaptclip.clip import (
     encode_image,
     join_tokens,
     require_blocks,
+    require_context_length,
     require_standard_clip,
     require_whole_patches,
     static_text_pair,
@@ -108,6 +109,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self.options = ModelOptions(
             tuple(adapters), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion
         )
+        require_context_length(getattr(clip, "text", clip), prompt_length)
         self.clip = clip.requires_grad_(False).eval()
         self.layers, self.first_vv_block = tuple(layers), first_vv_block
         width, text_width = clip.visual.proj.shape[1], self.text_tower.token_embedding.embedding_dim

@@ -50,6 +50,7 @@ from .default_epochs import DefaultEpochsMixin
 from .losses import adapter_loss, require_finite, total_loss
 from .resuming import require_same_options
 from .target_evaluation import TargetEvaluation
+from .token_cache import require_cache_folder
 from .token_source import TokenSource
 from .training_options import require_training
 
@@ -148,7 +149,7 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         self.betas = (betas[0], betas[1])
         self.epochs = epochs
         self.seed = seed
-        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.cache_dir = None if cache_dir is None else require_cache_folder(cache_dir)
         loaded = load_clip(backbone, pretrained)
         self.backbone = loaded.backbone
         self.clip_identity = loaded.identity()  # now, for a trainer may change the precision

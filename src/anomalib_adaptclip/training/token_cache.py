@@ -70,6 +70,19 @@ def module_digest(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def require_cache_folder(path: Path | str) -> Path:
+    """Check that tokens can be kept in a folder, which need not exist yet.
+
+    Raises:
+        NotADirectoryError: If it is a file, or lies within one.
+    """
+    path = Path(path)
+    if files := [part for part in (path, *path.parents) if part.is_file()]:
+        msg = f"cache_dir must be a folder; got {path}, and {files[0]} is a file. Give another path."
+        raise NotADirectoryError(msg)
+    return path
+
+
 class TokenCache:
     """A folder with one file of half-precision tokens for each image.
 
