@@ -228,7 +228,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             bank: Prompts of many categories, in place of those in memory. Each image is compared with its own.
 
         Raises:
-            ValueError: If a shape is another, or categories and bank do not go together.
+            ValueError: If a shape is another, categories and bank do not go together, or something was said of how to
+                keep prompts and there are none.
         """
         require_whole_patches(images, self.patch_size)
         size = (images.shape[-2], images.shape[-1])
@@ -306,6 +307,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """Tokens of preprocessed images, and their alignments with the prompts in memory."""
         self.encode_texts()
         few_shot = self.prompt_memory.k_shot > 0
+        if not few_shot:
+            self.prompt_memory.require_no_options()
         tokens = self.encode(images, self.layers if few_shot else self.layers[-1:])
         return tokens, self.prompt_memory.align(tokens.layers) if few_shot else []
 

@@ -51,6 +51,19 @@ class PromptMemory(nn.Module):
         """Number of normal images in memory."""
         return self.tokens.shape[1]
 
+    def require_no_options(self) -> None:
+        """Check, where there are no normal images, that nothing was said of how to keep them.
+
+        Raises:
+            ValueError: If something was.
+        """
+        if self.precision != "float32" or self.budget is not None:
+            msg = (
+                f"prompt_precision={self.precision!r} and prompt_budget={self.budget} are for normal images, and the "
+                "model has none: it is zero-shot. Leave them out, or give normal images, by k_shot for instance."
+            )
+            raise ValueError(msg)
+
     def pack(self, layers: Sequence[torch.Tensor]) -> torch.Tensor:
         """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a layer, into the memory's form ``(S, K, L, D)``."""
         return self.rounded(torch.stack([normalized_patches(layer) for layer in layers]))
