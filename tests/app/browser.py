@@ -118,18 +118,20 @@ def command(folder: Path, *arguments: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # nothing may go there
     environment = os.environ | nowhere | {"TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
     process = subprocess.Popen(
         [sys.executable, "-m", "anomalib_adaptclip_cli.main", "app", *arguments, "--port", str(port)],
         env=environment, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     assert process.stdout
     try:
         line = process.stdout.readline()
         assert "The page is at " in line, line
         yield line.split()[4]
         process.send_signal(signal.SIGINT)
-        assert "what was sent to it is removed" in process.stdout.read()
-        assert process.wait(20) == 0
+        assert "what was sent to it is removed" in process.communicate(timeout=20)[0]
+        assert process.returncode == 0
     finally:
         process.kill()
         process.wait()
