@@ -18,6 +18,7 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import presence_of_element_located
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.comparison.browser import FLAGS, require_chromium, require_program
@@ -59,7 +60,8 @@ class Visitor:
 
     def drop(self, zone: str, files: Sequence[Path]) -> None:
         """Give files to an upload field, and wait until several are there; a single one may be taken at once."""
-        field = self.driver.find_element(By.CSS_SELECTOR, f"{zone} input[type=file]")
+        present = presence_of_element_located((By.CSS_SELECTOR, f"{zone} input[type=file]"))  # it is never visible
+        field = WebDriverWait(self.driver, SECONDS, 0.05).until(present, zone)
         field.send_keys("\n".join(map(str, files)))
         if len(files) > 1:
             rows = f"return document.querySelectorAll('{zone} .file-preview tr').length == {len(files)}"
@@ -70,6 +72,7 @@ class Visitor:
 
     def captions(self) -> list[str]:
         """What stands below the small pictures, from the first to the last."""
+        self.until("#list .caption-label")
         return [one.text for one in self.driver.find_elements(By.CSS_SELECTOR, "#list .caption-label")]
 
     def resize(self, width: int, height: int = 900) -> None:
