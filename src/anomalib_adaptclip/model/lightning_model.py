@@ -33,7 +33,7 @@ from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank, UnknownCategory, require_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path
 from anomalib_adaptclip.prompts.memory import Precision, require_memory
-from anomalib_adaptclip.prompts.selection import Shots
+from anomalib_adaptclip.prompts.selection import Draw, Shots
 from anomalib_adaptclip.results.callback import ResultsCallback
 from anomalib_adaptclip.results.results_writer import SaveFormat
 
@@ -67,6 +67,8 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         adapters: ``"auto"`` takes the published ones that were not trained on the data under test, where there are
             any, and for `tiny` the shipped ones. ``"mvtec"``, ``"visa"``, ``"generated"``, ``"none"`` or a file.
         seed: Seed for drawing the prompt images; the paper's are 10, 20 and 30.
+        draw: ``"published"``: with replacement, as the paper's figures were made, so that an image may come twice;
+            ``"distinct"``: without.
         image_size: Height and width of the input in pixels, multiples of the patch. The backbone's usual by default.
         revision: Branch, tag or commit of the published adapters.
         adapter_names: Adapters in use, out of ``"visual"``, ``"textual"`` and ``"prompt_query"``.
@@ -123,6 +125,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         pretrained: Path | str | None = None,
         adapters: str | Path = "auto",
         seed: int = 10,
+        draw: Draw = "published",
         image_size: int | tuple[int, int] | None = None,
         revision: str | None = None,
         adapter_names: Sequence[AdapterName] = ADAPTERS,
@@ -160,7 +163,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         spec, size = resolve_backbone(backbone, image_size)
         require_revision(revision, str(adapters), spec)
         require_adapters(str(adapters), spec)
-        shots, callback = Shots(k_shot, few_shot_source, seed), ResultsCallback(results, save)
+        shots, callback = Shots(k_shot, few_shot_source, seed, draw), ResultsCallback(results, save)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
             post_processor=post_processor,
@@ -187,12 +190,13 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         self.backbone = loaded.backbone
         self.clip_identity = loaded.identity()  # now, for a trainer may change the precision
         self.adapter_slot = AdapterSlot(str(adapters), self.backbone, revision)
-        file = self.adapter_slot.read_named()
+        file = self.adapter_slot.read_known()
         options = replace(options, adapters=()) if self.adapter_slot.is_empty else options
         options = file.applied_to(options) if file else options
         self.model = build_model(loaded.clip, self.backbone, options, prompt_precision, prompt_budget)
         if file:
             self.adapter_slot.install(file, self.model.load_adapters, self.clip_identity)
+        self.model.awaits_adapters = self.adapter_slot.is_automatic and file is None
         self.prompt_bank: PromptBank | None = None
         if prompt_bank is not None:
             self.prompt_bank = PromptBank.load(
@@ -344,6 +348,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         self.given_thresholds = self.given_thresholds.beside(checkpoint, self.post_processor, self.calibrator)
         self._precise_state = precise_part(checkpoint["state_dict"])
         self.put_clip_in(checkpoint)
+        self.model.awaits_adapters = False
 
     @property
     def learning_type(self) -> LearningType:
