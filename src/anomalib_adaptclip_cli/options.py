@@ -14,6 +14,7 @@ from typing import Any, Literal
 AdapterName = Literal["visual", "textual", "prompt_query"]
 Calibration = Literal["labels", "normal"]
 ExecutorName = Literal["processes", "ray"]
+Draw = Literal["published", "distinct"]
 Fusion = Literal["published", "paper", "log_odds"]
 Precision = Literal["float32", "float16"]
 SaveFormat = Literal["csv", "parquet", "jsonl", "coco", "masks", "maps"]
@@ -33,6 +34,7 @@ class AdaptCLIPOptions:
         pretrained: Weights of CLIP: a tag of open_clip or a file.
         adapters: Adapters: auto, mvtec, visa, generated, none or a file; @sha256:HASH pins them.
         seed: Seed for drawing the prompt images.
+        draw: Draw them with replacement, as published, or distinct ones.
         image_size: Height and width in pixels; the backbone's usual.
         revision: Branch, tag or commit of the published adapters.
         adapter_names: Adapters to use, [visual,textual]; all by default.
@@ -60,6 +62,7 @@ class AdaptCLIPOptions:
     pretrained: Path | str | None = None
     adapters: str | Path = "auto"
     seed: int = 10
+    draw: Draw = "published"
     image_size: int | tuple[int, int] | None = None
     revision: str | None = None
     adapter_names: Sequence[AdapterName] = ("visual", "textual", "prompt_query")

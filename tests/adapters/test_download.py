@@ -101,7 +101,7 @@ def test_an_unknown_revision_is_told(revision: str) -> None:
 @pytest.mark.usefixtures("hub")
 def test_a_pin_that_fits() -> None:
     pinned = slot(f"mvtec@sha256:{sha256(UNTRAINED).hexdigest().upper()}", "v1")
-    file = pinned.read_named()
+    file = pinned.read_known()
     assert file is not None
     assert file.sha256 == sha256(UNTRAINED).hexdigest()
     assert pinned.source == "mvtec"
@@ -114,7 +114,7 @@ def test_a_pin_of_another_content_names_both_hashes(cached: bool) -> None:
     if cached:
         fetch_published("mvtec")
     with pytest.raises(ValueError, match=rf"epoch_15\.pth has the SHA-256 {found}, .*pinned to {pin}\. .*remove it"):
-        slot(f"mvtec@sha256:{pin}").read_named()
+        slot(f"mvtec@sha256:{pin}").read_known()
 
 
 @pytest.mark.usefixtures("hub")
@@ -122,15 +122,15 @@ def test_a_copy_that_was_changed_in_the_cache_is_refused() -> None:
     path = fetch_published("mvtec")
     path.write_bytes(UNTRAINED)
     with pytest.raises(ValueError, match="has the SHA-256"):
-        slot(f"mvtec@sha256:{sha256(TRAINED).hexdigest()}").read_named()
+        slot(f"mvtec@sha256:{sha256(TRAINED).hexdigest()}").read_known()
 
 
 def test_a_local_file_may_be_pinned_too(tmp_path: Path) -> None:
     path = tmp_path / "adapters.pth"
     path.write_bytes(TRAINED)
-    assert slot(f"{path}@sha256:{sha256(TRAINED).hexdigest()}").read_named()
+    assert slot(f"{path}@sha256:{sha256(TRAINED).hexdigest()}").read_known()
     with pytest.raises(ValueError, match="has the SHA-256"):
-        slot(f"{path}@sha256:{sha256(UNTRAINED).hexdigest()}").read_named()
+        slot(f"{path}@sha256:{sha256(UNTRAINED).hexdigest()}").read_known()
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ CASES = {
     "pretrained": Case({"pretrained": "generated"}, "made with the backbone tiny and weights seed-0"),
     "adapters": Case({"adapters": "<adapters>"}, decides("adapters")),
     "seed": Case({"seed": 20}, decides("seed")),
+    "draw": Case({"k_shot": 2, "draw": "distinct"}, decides("draw")),
     "image_size": Case({"image_size": 112}, decides("image_size")),
     "revision": Case({"revision": "main"}, "revision"),
     "adapter_names": Case({"adapter_names": ["visual"]}, decides("adapter_names")),

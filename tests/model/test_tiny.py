@@ -5,6 +5,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from anomalib.data import AnomalibDataModule, MVTecAD
 from anomalib.engine import Engine
 from anomalib.metrics import AUROC, Evaluator
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from anomalib_adaptclip import AdaptCLIP, SyntheticDefects
 from anomalib_adaptclip.clip import TINY_FOLDER, load_clip
+from anomalib_adaptclip.clip.backbones import BACKBONES
 from anomalib_adaptclip.clip.tiny import build_tiny
 from anomalib_adaptclip.data.rendering import CATEGORIES
 
@@ -57,11 +60,26 @@ class TestFiles:
 class TestAutomaticAdapters:
     def test_they_belong_to_the_shipped_weights(self) -> None:
         model = AdaptCLIP(backbone="tiny")
-        model.prepare()
         assert (model.adapter_slot.origin.source, set(model.model.adapters)) == (
             "generated",
             {"visual", "textual", "prompt_query"},
         )
+
+    def test_they_are_there_from_the_start(self) -> None:
+        shipped = load_file(TINY_FOLDER / "adapters.safetensors")
+        state = AdaptCLIP(backbone="tiny").model.adapters.state_dict()
+        assert all(torch.equal(state[name], tensor) for name, tensor in shipped.items())
+
+    def test_random_ones_that_wait_for_data_do_not_judge(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As with ViT-L/14, whose adapters depend on the data under test."""
+        monkeypatch.setitem(BACKBONES, "tiny", replace(BACKBONES["tiny"], adapters=("mvtec", "visa")))
+        model = AdaptCLIP(backbone="tiny")
+        images = torch.zeros(1, 3, 224, 224)
+        for predict in (model.model, model.model.detect, model.model.maps_by_adapter, model.model.explain):
+            with pytest.raises(ValueError, match="The adapters are not loaded yet: adapters='auto' waits"):
+                predict(images)
+        model.model.load_adapters(TINY_FOLDER / "adapters.safetensors")
+        assert model.model(images).anomaly_map.shape == (1, 1, 224, 224)
 
     def test_others_have_none(self, caplog: pytest.LogCaptureFixture) -> None:
         model = AdaptCLIP(backbone="tiny", pretrained="seed-0")

@@ -62,8 +62,10 @@ class AdapterSlot:
         """Whether the model is to have no adapters at all."""
         return self.source == NONE or (self.source == AUTO and not self.backbone.adapters)
 
-    def read_named(self) -> AdapterFile | None:
-        """Read the adapters that were asked for by name or path; None where there are none, or the data decides."""
+    def read_known(self) -> AdapterFile | None:
+        """Read the adapters that no data has a say in; None where there are none, or the data decides."""
+        if self.is_automatic and len(self.backbone.adapters) == 1:
+            return self._read(self.backbone.adapters[0])
         return None if self.source in {AUTO, NONE} else self._read(self.source)
 
     def resolve(self, datamodule: LightningDataModule | None) -> AdapterFile | None:
@@ -108,9 +110,9 @@ class AdapterSlot:
         self.origin = AdapterOrigin(self.source, file.sha256, base, file.header.base_categories)
         logger.info("Adapters %s loaded from %s, SHA-256 %s.", self.source, file.path, file.sha256)
 
-    def restore(self, origin: AdapterOrigin) -> None:
-        """Take over what a checkpoint says; its adapters stay, whatever the data."""
-        self.origin, self.is_automatic = origin, False
+    def restore(self, origin: AdapterOrigin, *, is_automatic: bool = False) -> None:
+        """Take over what a checkpoint says; its adapters stay, whatever the data, unless it had none yet."""
+        self.origin, self.is_automatic = origin, is_automatic
 
     def saw(self, datamodule: LightningDataModule | None) -> bool:
         """Whether the adapters in use were trained on the data under test."""

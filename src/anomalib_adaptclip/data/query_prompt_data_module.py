@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from anomalib_adaptclip.argument_types import require_at_least, require_types
 from anomalib_adaptclip.files.run_folder import results_name
-from anomalib_adaptclip.prompts.selection import draw
+from anomalib_adaptclip.prompts.selection import draw_files
 
 from .data_source import DataSetSamples, DataSource
 from .empty_dataloader import empty_dataloader
@@ -205,7 +205,7 @@ class QueryPromptDataModule(AnomalibDataModule):
             Paths by category. Categories without normal train images are left out.
         """
         prompts = self.target_samples.prompts if self.target_samples else {}
-        return {category: draw(files, 1, seed)[0] for category, files in prompts.items() if files}
+        return {category: draw_files(files, 1, seed)[0] for category, files in prompts.items() if files}
 
     def image_files(self) -> list[str]:
         """List all images of base and target, both queries and prompts, each once."""

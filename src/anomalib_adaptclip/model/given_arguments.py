@@ -25,7 +25,7 @@ COMPONENTS = ("pre_processor", "post_processor", "evaluator", "visualizer")
 _OPTIONS = {"adapter_names": "adapters"} | {
     field.name: field.name for field in fields(ModelOptions) if field.name != "adapters"
 }  # attributes of the options by argument
-_PROMPTS = ("k_shot", "prompt_budget", "seed")
+_PROMPTS = ("k_shot", "prompt_budget", "seed", "draw")
 _OF_BANK = ("unknown_category", "calibration", "false_positive_rate")
 _THRESHOLDS = ("image_threshold", "pixel_threshold")
 _SENSITIVITIES = ("image_sensitivity", "pixel_sensitivity")

@@ -23,7 +23,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName
-from anomalib_adaptclip.adapters.adapter_choice import AUTO, NONE, require_adapters, require_revision
+from anomalib_adaptclip.adapters.adapter_choice import NONE, require_adapters, require_revision
 from anomalib_adaptclip.adapters.adapter_slot import AdapterSlot
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
@@ -33,14 +33,14 @@ from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank, UnknownCategory, require_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path
 from anomalib_adaptclip.prompts.memory import Precision, require_memory
-from anomalib_adaptclip.prompts.selection import Shots
+from anomalib_adaptclip.prompts.selection import Draw, Shots
 from anomalib_adaptclip.results.callback import ResultsCallback
 from anomalib_adaptclip.results.results_writer import SaveFormat
 
 from .bank_calibration import new_calibrator
 from .calibration import Calibration, require_calibration
 from .category_mixin import CategoryMixin
-from .checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
+from .checkpoint_mixin import CheckpointMixin
 from .clip_mixin import FrozenClipMixin, build_model, resolve_backbone
 from .explain_mixin import ExplainMixin
 from .export import WholeExportMixin
@@ -49,12 +49,12 @@ from .given_arguments import require_arguments
 from .given_thresholds import GivenThresholds
 from .missing_data import SkipMissingData
 from .model_options import ModelOptions, resolve_fusion
-from .precision import keep_float32, precise_part
+from .precision import keep_float32
 from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
 
 
-class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, AnomalibModule):
+class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, AnomalibModule):
     """AdaptCLIP: zero- and few-shot anomaly detection on images of things it was never trained on.
 
     Args:
@@ -67,6 +67,8 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         adapters: ``"auto"`` takes the published ones that were not trained on the data under test, where there are
             any, and for `tiny` the shipped ones. ``"mvtec"``, ``"visa"``, ``"generated"``, ``"none"`` or a file.
         seed: Seed for drawing the prompt images; the paper's are 10, 20 and 30.
+        draw: ``"published"``: with replacement, as the paper's figures were made, so that an image may come twice;
+            ``"distinct"``: without.
         image_size: Height and width of the input in pixels, multiples of the patch. The backbone's usual by default.
         revision: Branch, tag or commit of the published adapters.
         adapter_names: Adapters in use, out of ``"visual"``, ``"textual"`` and ``"prompt_query"``.
@@ -122,6 +124,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         pretrained: Path | str | None = None,
         adapters: str | Path = "auto",
         seed: int = 10,
+        draw: Draw = "published",
         image_size: int | tuple[int, int] | None = None,
         revision: str | None = None,
         adapter_names: Sequence[AdapterName] = ADAPTERS,
@@ -159,7 +162,7 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         spec, size = resolve_backbone(backbone, image_size)
         require_revision(revision, str(adapters), spec)
         require_adapters(str(adapters), spec)
-        shots, callback = Shots(k_shot, few_shot_source, seed), ResultsCallback(results, save)
+        shots, callback = Shots(k_shot, few_shot_source, seed, draw), ResultsCallback(results, save)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
             post_processor=post_processor,
@@ -186,12 +189,13 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
         self.backbone = loaded.backbone
         self.clip_identity = loaded.identity()  # now, for a trainer may change the precision
         self.adapter_slot = AdapterSlot(str(adapters), self.backbone, revision)
-        file = self.adapter_slot.read_named()
+        file = self.adapter_slot.read_known()
         options = replace(options, adapters=()) if self.adapter_slot.is_empty else options
         options = file.applied_to(options) if file else options
         self.model = build_model(loaded.clip, self.backbone, options, prompt_precision, prompt_budget)
         if file:
             self.adapter_slot.install(file, self.model.load_adapters, self.clip_identity)
+        self.model.awaits_adapters = self.adapter_slot.is_automatic and file is None
         self.prompt_bank: PromptBank | None = None
         if prompt_bank is not None:
             self.prompt_bank = PromptBank.load(
@@ -303,46 +307,6 @@ class AdaptCLIP(ExplainMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, 
 
     def configure_optimizers(self) -> None:
         """Nothing is optimized."""
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save adapters, prompts, texts and thresholds, and where they came from. CLIP stays out."""
-        super().on_save_checkpoint(checkpoint)
-        self.leave_clip_out(checkpoint)
-        arguments = checkpoint["hyper_parameters"]
-        # What the first two brought is in the checkpoint: it must load where their files are missing.
-        arguments |= {"few_shot_source": None, "adapters": AUTO, "results": None, "save": ()}
-        if bank := arguments.get("prompt_bank"):
-            arguments["prompt_bank"] = str(bank)  # a file of its own, and no path object
-        checkpoint[CHECKPOINT_KEY] = self.new_record(
-            self.adapter_slot.origin,
-            prompt_files=tuple(self.prompt_files),
-            prompt_preprocessing=self.shots.preprocessing,
-            calibration=self.calibrator.record if self.calibrator else None,  # labels may have set others
-            prompt_bank=str(bank or ""),
-        ).to_dict(checkpoint["state_dict"])
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what :meth:`on_save_checkpoint` saved.
-
-        Raises:
-            ValueError: As of :meth:`FrozenClipMixin.on_load_checkpoint`.
-        """
-        record = CheckpointRecord.from_checkpoint(checkpoint)
-        super().on_load_checkpoint(checkpoint)  # which puts given components in
-        if record.options != self.model.options:
-            memory = self.model.prompt_memory
-            self.model = build_model(self.model.clip, self.backbone, record.options, memory.precision, memory.budget)
-            if self.prompt_bank:
-                self.prompt_bank.model = self.model
-        if self.calibrator is None:
-            record.warn_of_other_prompts(self.prompt_bank is not None, self.shots.k_shot > 0)
-        self.adapter_slot.restore(record.origin)
-        self.shots.restore(record.prompt_files, record.prompt_preprocessing)
-        if self.calibrator:
-            self.calibrator.restore(record.calibration, checkpoint["hyper_parameters"])
-        self.given_thresholds = self.given_thresholds.beside(checkpoint, self.post_processor, self.calibrator)
-        self._precise_state = precise_part(checkpoint["state_dict"])
-        self.put_clip_in(checkpoint)
 
     @property
     def learning_type(self) -> LearningType:

@@ -35,7 +35,10 @@ from .lightning_model import AdaptCLIP
 from .thresholds import warn_if_uncalibrated
 
 # Arguments of AdaptCLIP that a checkpoint has the last word on; on those of the second line only if it has prompts.
-_DECIDED = ("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size", "seed")
+_DECIDED = (
+    *("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size"),
+    *("seed", "draw"),
+)
 _PROMPTS = ("k_shot", "few_shot_source", "prompt_budget")
 
 

@@ -42,6 +42,11 @@ from .precision import without_autocast
 
 Size = tuple[int, int]
 
+NO_ADAPTERS = (
+    "The adapters are not loaded yet: adapters='auto' waits for the data under test, and random ones must not judge. "
+    "Call prepare() of the model, use it in an Engine, or name adapters, such as adapters='mvtec' or a file."
+)
+
 
 class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     """Detect and segment anomalies with a frozen CLIP and three small adapters.
@@ -66,6 +71,9 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             ``"joint"`` (line 3): both see adapted tokens and learned texts. To be used as it was trained.
         prompt_precision: Precision of the tokens of normal images in memory, ``"float32"`` or ``"float16"``.
         prompt_budget: Patches of normal images to keep at most, all images together; the most representative ones.
+
+    Attributes:
+        awaits_adapters: Whether weights are still to come, so that nothing must be predicted by what is there.
 
     Raises:
         TypeError: If ``clip`` is no CLIP with standard towers.
@@ -114,6 +122,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self.layers, self.first_vv_block = tuple(layers), first_vv_block
         width, text_width = clip.visual.proj.shape[1], self.text_tower.token_embedding.embedding_dim
         self.adapters = self.options.build(width, text_width, len(self.layers))
+        self.awaits_adapters = False
         self.prompt_memory = PromptMemory(prompt_precision, prompt_budget)
         # The text pairs depend on no image. They are computed when first needed and kept, in checkpoints too.
         self.register_buffer("static_pair", torch.empty(0, width))
@@ -151,6 +160,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         file = source if isinstance(source, AdapterFile) else read_adapter_file(source)
         load_adapter_file(file, self.adapters)
         self._forget_learned_pair()
+        self.awaits_adapters = False
         return file
 
     def set_prompts(self, images: torch.Tensor) -> None:
@@ -338,6 +348,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Returns:
             Outputs by adapter, see :func:`~anomalib_adaptclip.adapters.run_adapters.run_adapters`.
         """
+        if self.awaits_adapters and self.adapters:
+            raise ValueError(NO_ADAPTERS)
         learned_pair = self.learned_pair
         if "textual" in self.adapters and self.training:
             learned_pair = self.adapters["textual"](self.text_tower)  # it carries a gradient

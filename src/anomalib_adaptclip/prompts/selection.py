@@ -6,6 +6,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from anomalib.data import AnomalibDataModule
@@ -14,6 +15,9 @@ from anomalib.data.utils.image import is_image_file
 from lightning.pytorch import LightningDataModule
 
 from anomalib_adaptclip.argument_types import require_types
+from anomalib_adaptclip.choices import require_choice
+
+Draw = Literal["published", "distinct"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +30,7 @@ class Shots:
         source: Folder of normal images. Its first K in file-name order are taken. Without it K train images of the
             data module are drawn.
         seed: Seed of the draw.
+        draw: ``"published"``: with replacement, so that an image may be drawn twice; ``"distinct"``: without.
 
     Attributes:
         files: Images whose tokens the model has. Empty until there are some.
@@ -37,11 +42,15 @@ class Shots:
         ValueError: If K is negative, or 0 with a folder, or the folder does not serve.
     """
 
-    def __init__(self, k_shot: int = 0, source: Path | str | None = None, seed: int = 10) -> None:
+    def __init__(
+        self, k_shot: int = 0, source: Path | str | None = None, seed: int = 10, draw: Draw = "published"
+    ) -> None:
         require_types(Shots.__init__, locals())
         require_shots(k_shot, source)
+        require_draw(draw, k_shot, source)
         self.k_shot = int(k_shot)
         self.seed = int(seed)
+        self.draw = draw
         self.source_files = [] if source is None else prompts_from_folder(source, k_shot)
         self.files: list[str] = []
         self.preprocessing = ""
@@ -61,7 +70,7 @@ class Shots:
         if self.source_files:
             return self.source_files
         if isinstance(datamodule, AnomalibDataModule) and hasattr(datamodule, "train_data"):
-            return prompts_from_datamodule(datamodule, self.k_shot, self.seed)
+            return prompts_from_datamodule(datamodule, self.k_shot, self.seed, self.draw)
         if self.files:
             return self.files  # of the data module seen before
         msg = (
@@ -92,6 +101,12 @@ class Shots:
         """Remember that the model has the tokens of these images now, and tell which they are."""
         self.files, self.preprocessing = list(files), preprocessing
         logger.info("Few-shot prompts (%d): %s", len(files), ", ".join(files))
+        if repeated := len(files) - len(set(files)):
+            logger.info(
+                "%d of the %d prompts were drawn twice, as the published protocol does; draw='distinct' draws others.",
+                repeated,
+                len(files),
+            )
 
     def restore(self, files: Sequence[str], preprocessing: str) -> None:
         """Take over the prompts of a checkpoint, if it has some, and tell which they are."""
@@ -151,8 +166,10 @@ def _regular_files(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: int) -> list[str]:
-    """Draw K train images as the published protocol does: with replacement, over the images in file-name order.
+def prompts_from_datamodule(
+    datamodule: AnomalibDataModule, k_shot: int, seed: int, draw: Draw = "published"
+) -> list[str]:
+    """Draw K train images. The published protocol does so with replacement, over the images in file-name order.
 
     Where there are K images and no more, all are taken: with replacement some would be left out.
 
@@ -161,6 +178,7 @@ def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: i
             labels do not matter.
         k_shot: Number K of images.
         seed: Seed of the draw; the paper's are 10, 20 and 30.
+        draw: ``"published"`` or ``"distinct"``, which is without replacement.
 
     Returns:
         K paths, in the order drawn.
@@ -175,19 +193,37 @@ def prompts_from_datamodule(datamodule: AnomalibDataModule, k_shot: int, seed: i
         samples = samples[samples.label_index == LabelName.NORMAL]
     files = sorted(samples.image_path)
     require_enough(len(files), k_shot, f"the train split of {datamodule.name} {datamodule.category}".rstrip())
-    return files if len(files) == k_shot else draw(files, k_shot, seed)
+    return files if len(files) == k_shot else draw_files(files, k_shot, seed, draw)
 
 
-def draw(files: Sequence[str], k_shot: int, seed: int) -> list[str]:
-    """Draw K files with replacement, as the published protocol does: by a generator that is seeded for this draw.
+def draw_files(files: Sequence[str], k_shot: int, seed: int, draw: Draw = "published") -> list[str]:
+    """Draw K files by a generator that is seeded for this draw.
 
     Args:
-        files: Files in file-name order, at least one.
+        files: Files in file-name order, at least one; at least K if they are to be distinct.
         k_shot: Number K of files.
         seed: Seed of the draw.
+        draw: As for :func:`prompts_from_datamodule`.
     """
     generator = torch.Generator().manual_seed(seed)
-    return [str(files[index]) for index in torch.randint(0, len(files), (k_shot,), generator=generator)]
+    if draw == "distinct":
+        chosen = torch.randperm(len(files), generator=generator)[:k_shot]
+    else:
+        chosen = torch.randint(0, len(files), (k_shot,), generator=generator)
+    return [str(files[index]) for index in chosen]
+
+
+def require_draw(draw: Draw, k_shot: int, source: Path | str | None) -> None:
+    """Check that where nothing is drawn nothing was said of how to draw.
+
+    Raises:
+        ValueError: If something was, or the draw is unknown.
+    """
+    require_choice("draw", draw, Draw)
+    if draw != "published" and (k_shot == 0 or source is not None):
+        reason = "few_shot_source gives the first K in file-name order" if source is not None else "k_shot is 0"
+        msg = f"draw={draw!r} is for prompts drawn from a data module, and none are: {reason}. Leave it out."
+        raise ValueError(msg)
 
 
 def require_enough(found: int, k_shot: int, where: str) -> None:
