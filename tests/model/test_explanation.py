@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, AdaptCLIPPredictor
-from anomalib_adaptclip.model.explanation import Patches, components
+from anomalib_adaptclip.model.explanation import components
 from anomalib_adaptclip.model.fusion import Prediction, fuse
 from anomalib_adaptclip.results.explanation import Explanation
 from anomalib_adaptclip.results.geometry import FileGeometry
@@ -153,10 +153,6 @@ def test_components_are_those_of_the_largest_values() -> None:
     assert [float(values[part].max()) for part in found] == pytest.approx([0.8, 0.7, 0.6])
     assert [float(values[part].max()) for part in components(values, 0.9)] == pytest.approx([0.8, 0.7, 0.6])
     assert components(torch.zeros(4, 4), None)[0].all()
-
-
-def test_boxes_of_patches() -> None:
-    assert Patches((2, 3), (10, 20)).box(4) == (20, 10, 40, 20)
 
 
 def test_regions_beside_the_file_are_left_out(tmp_path: Path) -> None:

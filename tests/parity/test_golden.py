@@ -15,6 +15,7 @@ from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
 from anomalib_adaptclip.adapters.run_adapters import plain_clip_output
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.model.fusion import Prediction, alignment_map, average_layers
+from anomalib_adaptclip.prompts.memory import align_layers
 from anomalib_adaptclip.training.losses import AdapterLoss, adapter_loss
 from tests.conftest import GOLDEN
 
@@ -34,7 +35,7 @@ def tokens(golden_model: AdaptCLIPModel, golden: Golden) -> ImageTokens:
 @pytest.fixture
 def alignments(golden_model: AdaptCLIPModel, golden: Golden, tokens: ImageTokens) -> list[Alignment]:
     golden_model.set_prompts(golden["prompt"])
-    return golden_model.prompt_memory.align(tokens.layers)
+    return align_layers(tokens.layers, golden_model.prompt_memory.tokens)
 
 
 def close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
@@ -77,9 +78,9 @@ def test_opinions_of_texts(golden_model: AdaptCLIPModel, golden: Golden, tokens:
 
 
 def test_alignment(golden: Golden, tokens: ImageTokens, alignments: list[Alignment]) -> None:
-    close(alignment_map(alignments, tokens.grid, SIZE).squeeze(1), golden["align.map"], MAPS)
+    close(alignment_map([one.score for one in alignments], tokens.grid, SIZE).squeeze(1), golden["align.map"], MAPS)
     for index, alignment in enumerate(alignments):
-        close(alignment_map([alignment], tokens.grid, SIZE).squeeze(1), golden[f"align.map.{index}"], MAPS)
+        close(alignment_map([alignment.score], tokens.grid, SIZE).squeeze(1), golden[f"align.map.{index}"], MAPS)
 
 
 def test_prompt_query(

@@ -4,7 +4,7 @@
 """The three adapters of the paper: what each makes of CLIP's tokens, and their files."""
 
 from .adapter_options import ADAPTERS, AdapterName, AdapterOptions, Mode, require_adapters
-from .alignment import Alignment, align, align_pairs, normalized_patches
+from .alignment import Alignment, Window, align, align_pairs, normalized_patches
 from .output import AdapterOutput
 from .prompt_query import PromptQueryAdapter
 from .residual_mlp import ResidualMLP
@@ -23,6 +23,7 @@ __all__ = [
     "ResidualMLP",
     "TextualAdapter",
     "VisualAdapter",
+    "Window",
     "align",
     "align_pairs",
     "compare_with_text",

@@ -23,22 +23,25 @@ class ImageTokens(NamedTuple):
         global_token: ``(B, D)``, the image as a whole.
         layers: ``(B, T, D)`` for each tapped block, class position first.
         grid: Rows and columns of the patches, ``T = 1 + rows * columns``.
+        tiles: Tiles that each image was cut into. Then B counts tiles, and those of an image follow one another.
     """
 
     global_token: torch.Tensor
     layers: tuple[torch.Tensor, ...]
     grid: tuple[int, int]
+    tiles: int = 1
 
-    def select(self, images: slice | Sequence[int]) -> "ImageTokens":
+    def select(self, images: Sequence[int]) -> "ImageTokens":
         """Tokens of some images of the batch, by their positions."""
-        index = images if isinstance(images, slice) else torch.tensor(images, device=self.global_token.device)
-        return ImageTokens(self.global_token[index], tuple(layer[index] for layer in self.layers), self.grid)
+        rows = [image * self.tiles + tile for image in images for tile in range(self.tiles)]
+        index = torch.tensor(rows, device=self.global_token.device)
+        return self._replace(global_token=self.global_token[index], layers=tuple(layer[index] for layer in self.layers))
 
 
 def join_tokens(parts: Sequence[ImageTokens]) -> ImageTokens:
     """Put batches of one grid together, one behind the other."""
     layers = tuple(torch.cat(layer) for layer in zip(*(part.layers for part in parts), strict=True))
-    return ImageTokens(torch.cat([part.global_token for part in parts]), layers, parts[0].grid)
+    return parts[0]._replace(global_token=torch.cat([part.global_token for part in parts]), layers=layers)
 
 
 def encode_image(visual: ImageTower, images: torch.Tensor, layers: Sequence[int], first_vv_block: int) -> ImageTokens:

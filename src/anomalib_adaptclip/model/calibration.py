@@ -19,9 +19,9 @@ from torchvision.transforms.v2.functional import adjust_brightness, resized_crop
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import ImageTokens, join_tokens
 from anomalib_adaptclip.prompts.coreset import select_coreset
-from anomalib_adaptclip.prompts.memory import align_layers
 
 from .fusion import image_maximum
+from .prediction import predict
 from .thresholds import NormalScores, Thresholds, normal_scores
 from .torch_model import AdaptCLIPModel
 
@@ -132,7 +132,7 @@ def leave_one_out(model: AdaptCLIPModel, inputs: torch.Tensor, tokens: ImageToke
         Scores, and largest values of the maps: ``(K, A, 2)``.
     """
     size = (inputs.shape[-2], inputs.shape[-1])
-    prompts = model.prompt_memory.pack(tokens.layers)
+    prompts = model.prompt_memory.pack(tokens.layers, tokens.tiles)
     values = []
     for row, variants in enumerate(inputs):
         query = join_tokens([tokens.select([row]), model.encode_prompts(variants[1:])])
@@ -153,7 +153,7 @@ def score_with(model: AdaptCLIPModel, query: ImageTokens, prompts: torch.Tensor,
         Scores, and largest values of the maps: ``(A, 2)``.
     """
     prompts = select_coreset(prompts.flatten(1, 2), prompts.shape[1], model.prompt_memory.budget)
-    output: Any = model.predict(query, align_layers(query.layers, prompts), size)
+    output: Any = predict(model, query, prompts, size)
     return torch.stack([output.pred_score, image_maximum(output.anomaly_map)], dim=1).float().cpu()
 
 

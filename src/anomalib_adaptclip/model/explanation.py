@@ -7,19 +7,19 @@ Letters: B batch, K normal prompt images (shots), S layers, L patches, D joint e
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
 from torch.nn.functional import max_pool2d
 
-from anomalib_adaptclip.adapters import Alignment
-from anomalib_adaptclip.prompts.memory import align_layers
 from anomalib_adaptclip.results.explanation import Explanation, Region
 from anomalib_adaptclip.results.geometry import Box
 
+from .evidence import Match, gather_images
 from .fusion import fuse, harmonic_mean
 from .precision import without_autocast
+from .tiling import TileLayout
 
 if TYPE_CHECKING:
     from .torch_model import AdaptCLIPModel
@@ -27,28 +27,18 @@ if TYPE_CHECKING:
 REGIONS = 3  # at most
 
 
-class Patches(NamedTuple):
-    """How an image is cut into patches.
-
-    Attributes:
-        grid: Rows and columns of patches.
-        size: Height and width of a patch in pixels.
-    """
-
-    grid: tuple[int, int]
-    size: tuple[int, int]
-
-    def box(self, index: int) -> Box:
-        """Box of a patch in pixels."""
-        row, column = divmod(index, self.grid[1])
-        height, width = self.size
-        return column * width, row * height, (column + 1) * width, (row + 1) * height
-
-
 def maps_by_adapter(model: "AdaptCLIPModel", images: torch.Tensor) -> dict[str, torch.Tensor]:
     """What each adapter marks in a batch, see :meth:`.AdaptCLIPModel.maps_by_adapter`."""
-    tokens, alignments = model.encode_and_align(images)
-    predictions, alignment = model.predict_by_adapter(tokens, alignments, (images.shape[-2], images.shape[-1]))
+    model.encode_texts()
+    prompts, size = model.own_prompts(), (images.shape[-2], images.shape[-1])
+    parts = [_maps_of(model, part, prompts) for part in torch.split(images, 1 if model.layout(size) else len(images))]
+    return {name: torch.cat([maps[name] for maps in parts]) for name in parts[0]}
+
+
+def _maps_of(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    size = (images.shape[-2], images.shape[-1])
+    evidence = gather_images(model, images, prompts)
+    predictions, alignment = evidence.predictions(size), evidence.alignment_map(size)
     maps = {name: prediction.anomaly_map for name, prediction in predictions.items()}
     if alignment is not None and model.options.fusion != "paper":
         maps["alignment"] = alignment
@@ -82,18 +72,18 @@ def explain_one(
     model: "AdaptCLIPModel", image: torch.Tensor, prompts: torch.Tensor | None, threshold: float | None
 ) -> Explanation:
     """Explain the prediction of one image ``(1, 3, H, W)``, as :func:`explain`."""
-    tokens = model.encode(image, model.layers[-1:] if prompts is None else model.layers)
-    alignments = [] if prompts is None else align_layers(tokens.layers, prompts.to(image.device))
-    predictions, alignment = model.predict_by_adapter(tokens, alignments, (image.shape[-2], image.shape[-1]))
+    size = (image.shape[-2], image.shape[-1])
+    evidence = gather_images(model, image, prompts)
     with without_autocast(image.device.type):
+        predictions, alignment = evidence.predictions(size), evidence.alignment_map(size)
         fused = fuse(predictions, alignment, model.options.fusion)
-    patches = Patches(tokens.grid, model.patch_size)
+    layout = evidence.layout or TileLayout.of_whole(evidence.grid, model.patch_size)
     anomaly_map = _plane(fused.anomaly_map)
     regions = []
     for component in components(anomaly_map, threshold):
         region = Region(_box_of(component), float(anomaly_map[component].max()))
         if prompts is not None:
-            region = with_nearest(region, component, alignments, patches, prompts, model.layers)
+            region = with_nearest(region, component, evidence.matches, layout, prompts, model.layers)
         regions.append(region)
     return Explanation(
         float(fused.score),
@@ -128,8 +118,8 @@ def components(anomaly_map: torch.Tensor, threshold: float | None, count: int = 
 def with_nearest(
     region: Region,
     component: torch.Tensor,
-    alignments: Sequence[Alignment],
-    patches: Patches,
+    matches: Sequence[Match],
+    layout: TileLayout,
     prompts: torch.Tensor,
     layers: Sequence[int],
 ) -> Region:
@@ -138,23 +128,29 @@ def with_nearest(
     Args:
         region: The region.
         component: Its mask ``(H, W)``.
-        alignments: Alignments of the image, one for each layer.
-        patches: How the image is cut.
-        prompts: Packed prompts ``(S, K, L, D)``.
+        matches: Nearest patches of the image, one for each layer.
+        layout: Where the image's tiles lie.
+        prompts: Packed prompts ``(S, K, L, D)``, L patches of all tiles.
         layers: Numbers of the S layers.
     """
-    distances = torch.stack([alignment.score[0].float().cpu() for alignment in alignments])  # (S, L)
-    inside = max_pool2d(component[None].float(), patches.size, patches.size).flatten().bool()  # (L,)
+    places = layout.patches(range(layout.tiles)).flatten(0, 1)  # (L, 2)
+    distances = torch.stack([match.score.flatten().float().cpu() for match in matches])  # (S, L)
+    inside = max_pool2d(component[None].float(), layout.patch, layout.patch)[0].bool()[places[:, 0], places[:, 1]]
     farthest = int(harmonic_mean([*distances]).where(inside, -1.0).argmax())
-    place = int(distances[:, farthest].argmin())
-    nearest = int(alignments[place].nearest[0, farthest])
+    layer = int(distances[:, farthest].argmin())
+    nearest = int(matches[layer].nearest.flatten()[farthest])
     known: dict[str, Any] = {}
-    if prompts.shape[2] == patches.grid[0] * patches.grid[1]:  # else they are a coreset, without positions
+    if prompts.shape[2] == len(places):  # else they are a coreset, or of other sizes, without positions
         shot, patch = divmod(nearest, prompts.shape[2])
-        known = {"shot": shot, "prompt_box": patches.box(patch)}
-    return Region(
-        region.box, region.score, patches.box(farthest), float(distances[place, farthest]), layers[place], **known
-    )
+        known = {"shot": shot, "prompt_box": _patch_box(places[patch], layout.patch)}
+    own = _patch_box(places[farthest], layout.patch)
+    return Region(region.box, region.score, own, float(distances[layer, farthest]), layers[layer], **known)
+
+
+def _patch_box(place: torch.Tensor, size: tuple[int, int]) -> Box:
+    """Box in pixels of the patch in a row and a column."""
+    (row, column), (height, width) = place.tolist(), size
+    return column * width, row * height, (column + 1) * width, (row + 1) * height
 
 
 def _box_of(component: torch.Tensor) -> Box:

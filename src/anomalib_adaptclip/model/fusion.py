@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from anomalib_adaptclip.adapters import AdapterOutput, Alignment
+from anomalib_adaptclip.adapters import AdapterOutput
 
 from .anomaly_map import smooth, upsample
 
@@ -40,9 +40,9 @@ def average_layers(outputs: Sequence[AdapterOutput], size: tuple[int, int]) -> P
     return Prediction(scores.mean(dim=0), maps.mean(dim=0))
 
 
-def alignment_map(alignments: Sequence[Alignment], grid: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
-    """Fuse the alignment scores of all layers by their harmonic mean: ``(B, 1, H, W)``."""
-    return harmonic_mean([upsample(alignment.score.view(-1, 1, *grid), size) for alignment in alignments])
+def alignment_map(scores: Sequence[torch.Tensor], grid: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
+    """Fuse the alignment scores ``(B, L)`` of all layers by their harmonic mean: ``(B, 1, H, W)``."""
+    return harmonic_mean([upsample(layer.view(-1, 1, *grid), size) for layer in scores])
 
 
 def harmonic_mean(values: Sequence[torch.Tensor]) -> torch.Tensor:

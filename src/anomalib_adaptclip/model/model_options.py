@@ -6,9 +6,11 @@
 from dataclasses import dataclass
 
 from anomalib_adaptclip.adapters import AdapterOptions
+from anomalib_adaptclip.argument_types import require_at_least
 from anomalib_adaptclip.choices import require_choice
 
 from .fusion import Fusion
+from .tiling import TILE_OVERLAP
 
 
 @dataclass(frozen=True)
@@ -18,18 +20,26 @@ class ModelOptions(AdapterOptions):
     Attributes:
         class_name: What the images show, for the static texts.
         fusion: How outputs of the adapters become one score and one map, see :func:`.fuse`.
+        tile_size: Height and width of tiles in pixels of the model's input; None for whole images.
+        tile_overlap: Share of a tile, at least, that it has in common with the next one.
+        match_window: Rows and columns of patches that a patch and its nearest normal one may lie apart at most.
 
     Raises:
-        ValueError: If a name is unknown; the known ones are listed.
+        ValueError: If a name is unknown, the known ones are listed, or a number out of range.
     """
 
     class_name: str = "object"
     fusion: Fusion = "published"
+    tile_size: tuple[int, int] | None = None
+    tile_overlap: float = TILE_OVERLAP
+    match_window: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the names."""
+        """Check names and numbers."""
         super().__post_init__()
         require_choice("fusion", self.fusion, Fusion)
+        if self.match_window is not None:
+            require_at_least(0, match_window=self.match_window)
 
 
 def resolve_fusion(fusion: Fusion | None, backbone: str) -> Fusion:

@@ -16,7 +16,7 @@ from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, AdapterOutput, Alignment, Mode
 from anomalib_adaptclip.adapters.adapter_file import AdapterFile, load_adapter_file, read_adapter_file
-from anomalib_adaptclip.adapters.run_adapters import plain_clip_output, run_adapters
+from anomalib_adaptclip.adapters.run_adapters import run_adapters
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.clip import (
     Clip,
@@ -26,19 +26,21 @@ from anomalib_adaptclip.clip import (
     join_tokens,
     require_blocks,
     require_context_length,
+    require_image_size,
     require_standard_clip,
     require_whole_patches,
     static_text_pair,
 )
 from anomalib_adaptclip.prompts.bank import PromptBank
-from anomalib_adaptclip.prompts.memory import Precision, PromptMemory, align_layers
+from anomalib_adaptclip.prompts.memory import Precision, PromptMemory
 from anomalib_adaptclip.results.explanation import Explanation
 
 from .explanation import explain, maps_by_adapter
-from .finite import finite_output, finite_tokens
-from .fusion import Fusion, Prediction, alignment_map, average_layers, fuse
+from .finite import finite_tokens
+from .fusion import Fusion
 from .model_options import ModelOptions
-from .precision import without_autocast
+from .prediction import predict_images
+from .tiling import TILE_OVERLAP, TileLayout, Tiling, require_overlap
 
 Size = tuple[int, int]
 
@@ -71,6 +73,11 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             ``"joint"`` (line 3): both see adapted tokens and learned texts. To be used as it was trained.
         prompt_precision: Precision of the tokens of normal images in memory, ``"float32"`` or ``"float16"``.
         prompt_budget: Patches of normal images to keep at most, all images together; the most representative ones.
+        tile_size: Height and width in pixels of overlapping tiles that images, prompts too, are cut into; multiples of
+            the patch. Images go through CLIP as a whole by default.
+        tile_overlap: Share of a tile, at least, that it has in common with the next one.
+        match_window: Rows and columns of patches that a patch and its nearest normal one may lie apart at most, for
+            parts that always lie at the same place. Everything is compared with everything by default.
 
     Attributes:
         awaits_adapters: Whether weights are still to come, so that nothing must be predicted by what is there.
@@ -109,14 +116,21 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         mode: Mode = "alternating",
         prompt_precision: Precision = "float32",
         prompt_budget: int | None = None,
+        tile_size: Size | None = None,
+        tile_overlap: float = TILE_OVERLAP,
+        match_window: int | None = None,
     ) -> None:
         super().__init__()
         require_types(AdaptCLIPModel.__init__, locals())
         require_standard_clip(clip)
         require_blocks(len(clip.visual.transformer.resblocks), layers, first_vv_block)
         self.options = ModelOptions(
-            tuple(adapters), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion
+            *(tuple(adapters), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion),
+            *(tile_size, tile_overlap, match_window),
         )
+        if tile_size is not None:
+            require_image_size(tile_size, clip.visual.conv1.kernel_size[0])
+        require_overlap(tile_overlap, has_tiles=tile_size is not None)
         require_context_length(getattr(clip, "text", clip), prompt_length)
         self.clip = clip.requires_grad_(False).eval()
         self.layers, self.first_vv_block = tuple(layers), first_vv_block
@@ -172,7 +186,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         Raises:
             ValueError: If the shape is another.
         """
-        self.prompt_memory.store(self.prompt_memory.pack(self.encode_prompts(images).layers))
+        tokens = self.encode_prompts(images)
+        self.prompt_memory.store(self.prompt_memory.pack(tokens.layers, tokens.tiles))
 
     @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
     @torch.no_grad()
@@ -183,7 +198,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
 
         Returns:
-            Tokens of CLIP's own precision, also under autocast: what is kept serves other precisions too.
+            Tokens of CLIP's own precision, also under autocast: what is kept serves other precisions too. Of images in
+            T tiles there are K * T.
 
         Raises:
             ValueError: If the shape is another.
@@ -192,8 +208,13 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if images.ndim != 4 or len(images) == 0:
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
+        layout = self.layout((images.shape[-2], images.shape[-1]))
+        whole = torch.split(images, 8 if layout is None else 1)
+        parts = whole if layout is None else (layout.cut(image, range(layout.tiles)) for image in whole)
+        chunks = (chunk for part in parts for chunk in torch.split(part, 8))
         with torch.autocast(images.device.type, enabled=False):
-            return finite_tokens(join_tokens([self.encode(chunk, self.layers) for chunk in torch.split(images, 8)]))
+            tokens = finite_tokens(join_tokens([self.encode(chunk, self.layers) for chunk in chunks]))
+        return tokens if layout is None else tokens._replace(tiles=layout.tiles)
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""
@@ -244,10 +265,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         require_whole_patches(images, self.patch_size)
         size = (images.shape[-2], images.shape[-1])
         if bank is None:
-            if categories is not None:
-                msg = f"Got the categories {list(categories)} and no prompt bank that knows them. Leave them out."
-                raise ValueError(msg)
-            return self.predict(*self.encode_and_align(images), size)
+            return predict_images(self, images, [self.own_prompts(categories)] * len(images))
         if categories is None or len(categories) != len(images):
             msg = f"Each image needs its category: got {len(images)} images and {len(categories or ())} names."
             raise ValueError(msg)
@@ -255,49 +273,21 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if len(images) == 0:
             none = torch.empty(0, device=images.device)
             return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
-        prompts = bank.prompts_of(categories)
-        self.encode_texts()
-        return self.predict_each(self.encode(images, self.layers), prompts, size)
+        return predict_images(self, images, bank.prompts_of(categories))
 
-    @torch.no_grad()
-    def predict_each(self, tokens: ImageTokens, prompts: Sequence[torch.Tensor | None], size: Size) -> InferenceBatch:
-        """Score and segment a batch by its tokens, each image with prompts of its own.
+    def own_prompts(self, categories: Sequence[str] | None = None) -> torch.Tensor | None:
+        """The prompts in memory, packed ``(S, K, L, D)``; None for zero-shot.
 
-        Args:
-            tokens: Tokens of B queries at all layers.
-            prompts: Packed prompts ``(S, K, L, D)`` for each query, None for zero-shot. Queries that share the same
-                tensor are compared with it together.
-            size: Height H and width W of the map in pixels.
+        Raises:
+            ValueError: If something was said of how to keep prompts and there are none, or of categories.
         """
-        device = tokens.global_token.device
-        groups: dict[int, list[int]] = {}
-        for row, own in enumerate(prompts):
-            groups.setdefault(id(own), []).append(row)
-        outputs = []
-        for rows in groups.values():
-            query, own = tokens.select(rows), prompts[rows[0]]
-            alignments = [] if own is None else align_layers(query.layers, own.to(device))
-            outputs.append(self.predict(query, alignments, size))
-        places = torch.tensor([row for rows in groups.values() for row in rows], device=device).argsort()
-        return InferenceBatch(
-            pred_score=torch.cat([torch.as_tensor(output.pred_score) for output in outputs])[places],
-            anomaly_map=torch.cat([torch.as_tensor(output.anomaly_map) for output in outputs])[places],
-        )
-
-    def predict(self, tokens: ImageTokens, alignments: Sequence[Alignment], size: Size) -> InferenceBatch:
-        """Score and segment a batch by its tokens.
-
-        Args:
-            tokens: Tokens of the queries.
-            alignments: Alignments of the queries with their prompts, one for each layer. None for zero-shot.
-            size: Height H and width W of the map in pixels.
-
-        Returns:
-            As :meth:`forward`.
-        """
-        predictions, alignment = self.predict_by_adapter(tokens, alignments, size)
-        with without_autocast(tokens.global_token.device.type):
-            return finite_output(fuse(predictions, alignment, self.options.fusion))
+        if categories is not None:
+            msg = f"Got the categories {list(categories)} and no prompt bank that knows them. Leave them out."
+            raise ValueError(msg)
+        if self.prompt_memory.k_shot:
+            return self.prompt_memory.tokens
+        self.prompt_memory.require_no_options()
+        return None
 
     @torch.no_grad()
     def maps_by_adapter(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -310,29 +300,15 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     def explain(self, images: torch.Tensor, threshold: float | None = None) -> list[Explanation]:
         """Why preprocessed images ``(B, 3, H, W)`` score as they do; regions exceed a raw ``threshold`` if given."""
-        prompts = self.prompt_memory.tokens if self.prompt_memory.k_shot else None
-        return explain(self, images, [prompts] * len(images), [threshold] * len(images))
+        return explain(self, images, [self.own_prompts()] * len(images), [threshold] * len(images))
 
-    def encode_and_align(self, images: torch.Tensor) -> tuple[ImageTokens, list[Alignment]]:
-        """Tokens of preprocessed images, and their alignments with the prompts in memory."""
-        self.encode_texts()
-        few_shot = self.prompt_memory.k_shot > 0
-        if not few_shot:
-            self.prompt_memory.require_no_options()
-        tokens = self.encode(images, self.layers if few_shot else self.layers[-1:])
-        return tokens, self.prompt_memory.align(tokens.layers) if few_shot else []
-
-    def predict_by_adapter(
-        self, tokens: ImageTokens, alignments: Sequence[Alignment], size: Size
-    ) -> tuple[dict[str, Prediction], torch.Tensor | None]:
-        """What is fused: a prediction by each adapter, and with prompts the alignment map."""
-        outputs = self.adapter_outputs(tokens, alignments) or {"plain": [plain_clip_output(tokens, self.static_pair)]}
-        with without_autocast(tokens.global_token.device.type):  # float32 from here on
-            predictions = {name: average_layers(layers, size) for name, layers in outputs.items()}
-            return predictions, alignment_map(alignments, tokens.grid, size) if alignments else None
+    def layout(self, size: Size) -> TileLayout | None:
+        """Where the tiles of images of H x W pixels lie; None for whole images."""
+        tile = self.options.tile_size
+        return Tiling(tile, self.options.tile_overlap, self.patch_size).layout(size) if tile else None
 
     def encode(self, images: torch.Tensor, layers: Sequence[int]) -> ImageTokens:
-        """Tokens of preprocessed images ``(B, 3, H, W)`` at some of the layers, ascending."""
+        """Tokens of preprocessed images ``(B, 3, H, W)``, or of tiles, at some of the layers, ascending."""
         require_whole_patches(images, self.patch_size)
         return encode_image(self.clip.visual, images.to(self.clip.visual.proj.dtype), layers, self.first_vv_block)
 

@@ -129,7 +129,7 @@ class PromptBank:
             self._tell_doubles(name, len(images))
             return
         tokens = self.model.encode_prompts(images[rows])
-        packed = self.model.prompt_memory.pack(tokens.layers)
+        packed = self.model.prompt_memory.pack(tokens.layers, tokens.tiles)
         hashes = [hashes[row] for row in rows]
         found = {}
         if judge:

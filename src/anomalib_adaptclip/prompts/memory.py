@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from anomalib_adaptclip.adapters import Alignment, align, normalized_patches
+from anomalib_adaptclip.adapters import Alignment, Window, align, normalized_patches
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.choices import require_choice
 
@@ -64,9 +64,15 @@ class PromptMemory(nn.Module):
             )
             raise ValueError(msg)
 
-    def pack(self, layers: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a layer, into the memory's form ``(S, K, L, D)``."""
-        return self.rounded(torch.stack([normalized_patches(layer) for layer in layers]))
+    def pack(self, layers: Sequence[torch.Tensor], tiles: int = 1) -> torch.Tensor:
+        """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a layer, into the memory's form ``(S, K, L, D)``.
+
+        Args:
+            layers: The tokens. Of images in T tiles there are ``(K * T, 1 + L, D)``.
+            tiles: Number T of tiles of each image: it has their patches, ``(S, K, T * L, D)``, tile by tile.
+        """
+        packed = torch.stack([normalized_patches(layer) for layer in layers])
+        return self.rounded(torch.unflatten(packed, 1, (-1, tiles)).flatten(2, 3))
 
     def reduce(self, tokens: torch.Tensor) -> torch.Tensor:
         """Bring packed tokens ``(S, K, L, D)`` within precision and budget; those in half precision stay so."""
@@ -86,10 +92,6 @@ class PromptMemory(nn.Module):
         """Forget all prompts."""
         self.tokens = self.tokens.new_empty(0, 0, 0, 0)
 
-    def align(self, layers: Sequence[torch.Tensor]) -> list[Alignment]:
-        """Align query tokens ``(B, 1 + L, D)``, one tensor a layer, with the memory."""
-        return align_layers(layers, self.tokens)
-
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
         stored = state_dict.get(f"{prefix}tokens")
         if stored is not None:
@@ -97,18 +99,20 @@ class PromptMemory(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def align_layers(layers: Sequence[torch.Tensor], tokens: torch.Tensor) -> list[Alignment]:
+def align_layers(layers: Sequence[torch.Tensor], tokens: torch.Tensor, window: Window | None = None) -> list[Alignment]:
     """Align query tokens with prompts.
 
     Args:
         layers: Tokens ``(B, 1 + L, D)``, one tensor a layer.
         tokens: Packed prompts ``(S, K, L, D)``.
+        window: Where the nearest patches are searched; everywhere by default.
 
     Returns:
         One alignment for each layer.
     """
     return [
-        align(normalized_patches(layer), prompt.flatten(0, 1)) for layer, prompt in zip(layers, tokens, strict=True)
+        align(normalized_patches(layer), prompt.flatten(0, 1), window=window)
+        for layer, prompt in zip(layers, tokens, strict=True)
     ]
 
 

@@ -11,6 +11,7 @@ from anomalib.data import InferenceBatch
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.metrics.target import TargetMetric
+from anomalib_adaptclip.model.prediction import predict_each
 from anomalib_adaptclip.model.torch_model import AdaptCLIPModel
 
 
@@ -53,7 +54,7 @@ class TargetEvaluation:
         categories = list(batch.category or ())
         for shot, metric in self.metrics.items():
             prompts = [self.prompts[category] if shot == "one_shot" else None for category in categories]
-            output = self.model.predict_each(tokens, prompts, size)
+            output = predict_each(self.model, tokens, prompts, size)
             metric.update(
                 categories,
                 torch.as_tensor(output.pred_score),

@@ -48,7 +48,7 @@ class TokenSource:
         query = torch.as_tensor(batch.image)
         prompt = self.image_input.preprocess(torch.as_tensor(batch.prompt_image))  # anomalib preprocesses queries alone
         tokens = self._encode(torch.cat([query, prompt]))
-        return tokens.select(slice(len(query))), tokens.select(slice(len(query), None))
+        return tokens.select(range(len(query))), tokens.select(range(len(query), len(tokens.global_token)))
 
     def of_queries(self, batch: QueryPromptBatch) -> ImageTokens:
         """Tokens of the queries."""

@@ -1,0 +1,179 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What adapters and alignment find in a batch, before it is fused; of images in tiles a few tiles at a time.
+
+Letters: B images, T tiles of each (one where images are whole), S layers, K normal prompt images, L patches of a tile,
+D joint embedding width, H and W pixels.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from anomalib_adaptclip.adapters import AdapterOutput, Alignment, Window
+from anomalib_adaptclip.adapters.run_adapters import plain_clip_output
+from anomalib_adaptclip.clip import ImageTokens
+from anomalib_adaptclip.prompts.memory import align_layers
+
+from .fusion import Prediction, alignment_map, average_layers
+from .precision import without_autocast
+from .tiling import TileLayout
+
+if TYPE_CHECKING:
+    from .torch_model import AdaptCLIPModel
+
+Size = tuple[int, int]
+TILES = 8  # at a time
+
+
+class Match(NamedTuple):
+    """Query patches and the nearest prompt patches, of one layer, without the tokens.
+
+    Attributes:
+        nearest: Indices ``(B * T, L)`` of prompt patches.
+        score: How unlike they are, ``(B * T, L)``, see :class:`.Alignment`.
+    """
+
+    nearest: torch.Tensor
+    score: torch.Tensor
+
+
+class Evidence(NamedTuple):
+    """What was found in a batch.
+
+    Attributes:
+        outputs: Outputs of each adapter by its name, ``"plain"`` where there is none; of tiles put together.
+        matches: One for each layer, none without prompts.
+        grid: Rows and columns of the patches of a tile.
+        layout: Where the tiles lie, None for whole images.
+    """
+
+    outputs: Mapping[str, Sequence[AdapterOutput]]
+    matches: Sequence[Match]
+    grid: Size
+    layout: TileLayout | None
+
+    def predictions(self, size: Size) -> dict[str, Prediction]:
+        """Scores and maps of H x W pixels of each adapter."""
+        return {name: average_layers(layers, size) for name, layers in self.outputs.items()}
+
+    def alignment_map(self, size: Size) -> torch.Tensor | None:
+        """Alignment scores of all layers, fused by their harmonic mean: ``(B, 1, H, W)``; None without prompts."""
+        if not self.matches:
+            return None
+        scores, layout = [match.score for match in self.matches], self.layout
+        if layout is None:
+            return alignment_map(scores, self.grid, size)
+        return alignment_map([layout.stitch(layer.view(-1, 1, *self.grid)) for layer in scores], layout.grid, size)
+
+
+def gather(
+    model: "AdaptCLIPModel", parts: Iterable[ImageTokens], prompts: torch.Tensor | None, layout: TileLayout | None
+) -> Evidence:
+    """Run adapters and alignment.
+
+    Args:
+        model: The model.
+        parts: Tokens of the batch, part by part; each is needed only until the next.
+        prompts: Packed prompts ``(S, K, T * L, D)``, None for zero-shot.
+        layout: Where the tiles lie, None for whole images.
+    """
+    outputs: list[dict[str, list[AdapterOutput]]] = []
+    matches: list[list[Match]] = []
+    grid, row = (0, 0), 0
+    for tokens in parts:
+        rows, grid = range(row, row + len(tokens.global_token)), tokens.grid
+        row = rows.stop
+        alignments = align(model, tokens, rows, prompts, layout)
+        found = model.adapter_outputs(tokens, alignments)
+        outputs.append(found or {"plain": [plain_clip_output(tokens, model.static_pair)]})
+        with without_autocast(tokens.global_token.device.type):
+            matches.append([Match(alignment.nearest, alignment.score) for alignment in alignments])
+    return Evidence(
+        {
+            name: [_joined([part[name][layer] for part in outputs], layout) for layer in range(len(layers))]
+            for name, layers in outputs[0].items()
+        },
+        [Match(*(_cat(values) for values in zip(*layer, strict=True))) for layer in zip(*matches, strict=True)],
+        grid,
+        layout,
+    )
+
+
+def gather_images(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None) -> Evidence:
+    """What is found in preprocessed images ``(B, 3, H, W)``, in tiles one image; as :func:`gather`."""
+    layers = model.layers[-1:] if prompts is None else model.layers
+    layout = model.layout((images.shape[-2], images.shape[-1]))
+    parts = [model.encode(images, layers)] if layout is None else encode_tiles(model, images, layers, layout)
+    return gather(model, parts, prompts, layout)
+
+
+def encode_tiles(
+    model: "AdaptCLIPModel", image: torch.Tensor, layers: Sequence[int], layout: TileLayout
+) -> Iterator[ImageTokens]:
+    """Encode the tiles of one preprocessed image ``(1, 3, H, W)``, a few at a time."""
+    for start in range(0, layout.tiles, TILES):
+        yield model.encode(layout.cut(image, range(start, min(start + TILES, layout.tiles))), layers)
+
+
+def split_tiles(tokens: ImageTokens) -> Iterator[ImageTokens]:
+    """Tokens of images in tiles, a few tiles at a time."""
+    for part in zip(*(torch.split(values, TILES) for values in (tokens.global_token, *tokens.layers)), strict=True):
+        yield ImageTokens(part[0], part[1:], tokens.grid)
+
+
+def align(
+    model: "AdaptCLIPModel",
+    tokens: ImageTokens,
+    rows: Sequence[int],
+    prompts: torch.Tensor | None,
+    layout: TileLayout | None,
+) -> list[Alignment]:
+    """Align tokens with prompts, within the model's window if it has one.
+
+    Args:
+        model: The model.
+        tokens: Tokens of some of the batch's images or tiles.
+        rows: Their positions in the batch.
+        prompts: Packed prompts ``(S, K, T * L, D)``, None for none.
+        layout: Where the tiles lie, None for whole images.
+
+    Returns:
+        One alignment for each layer, none without prompts.
+
+    Raises:
+        ValueError: If there is a window, and prompts are of another size, so that places cannot be compared.
+    """
+    if prompts is None:
+        return []
+    device = tokens.global_token.device
+    prompts = prompts.to(device)
+    reach = model.options.match_window
+    if reach is None:
+        return align_layers(tokens.layers, prompts)
+    layout = layout or TileLayout.of_whole(tokens.grid, model.patch_size)
+    every = layout.patches(range(layout.tiles), device).flatten(0, 1)  # (T * L, 2)
+    if len(every) != prompts.shape[2]:
+        msg = (
+            f"match_window compares places, and the images have {len(every)} patches, the normal ones "
+            f"{prompts.shape[2]}. Give images of one size, or leave match_window out."
+        )
+        raise ValueError(msg)
+    own = layout.patches([row % layout.tiles for row in rows], device)
+    return align_layers(tokens.layers, prompts, Window(own, every.repeat(prompts.shape[1], 1), reach))
+
+
+def _cat(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    return values[0] if len(values) == 1 else torch.cat(tuple(values))
+
+
+def _joined(parts: Sequence[AdapterOutput], layout: TileLayout | None) -> AdapterOutput:
+    """One output of several parts. An image of tiles is as abnormal as its most abnormal one."""
+    logits, maps = (_cat(values) for values in zip(*parts, strict=True))
+    if layout is None:
+        return AdapterOutput(logits, maps)
+    logits = torch.unflatten(logits, 0, (-1, layout.tiles))  # (B, T, 2)
+    worst = (logits[..., 1] - logits[..., 0]).argmax(dim=1)
+    return AdapterOutput(logits[torch.arange(len(logits)), worst], layout.stitch(maps))
