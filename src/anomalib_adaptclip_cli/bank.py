@@ -26,6 +26,8 @@ def bank_add(
     calibrate: bool = True,
     prompt_precision: Precision = "float32",
     prompt_budget: int | None = None,
+    tiles: int | tuple[int, int] | None = None,
+    tile_overlap: float = 0.25,
     white_level: float | None = None,
 ) -> None:
     """Add good images to a category of a prompt bank. The bank's file is created if it does not exist.
@@ -48,6 +50,8 @@ def bank_add(
         calibrate: Whether to calibrate. If not, no adapters are needed.
         prompt_precision: Precision in which tokens of a new category are stored.
         prompt_budget: Largest number of patches to keep of this category.
+        tiles: Cut images into tiles, as that model does: side in pixels of the image, or [rows,columns].
+        tile_overlap: Share of a tile that the next one repeats, 0 to 0.75.
         white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
 
     Raises:
@@ -70,14 +74,16 @@ def bank_add(
         pretrained=pretrained,
         adapters=adapters if calibrate else "none",
         class_name=class_name,
-        image_size=image_size or (header.image_size if header else None),
+        image_size=image_size or (header.input_size if header else None),
         prompt_precision=prompt_precision,
         prompt_budget=prompt_budget,
+        tiles=tiles,
+        tile_overlap=tile_overlap,
         white_level=white_level,
     )
     with locked(bank, wait=True):  # read again here, because another command may have changed it
         prompts = (
-            PromptBank.load(bank, model.model, model.backbone.name, image_size=model.input_size, as_stored=True)
+            PromptBank.load(bank, model.model, model.backbone.name, image_size=model.expected_size, as_stored=True)
             if bank.exists()
             else PromptBank(model.model, model.backbone.name)
         )

@@ -44,6 +44,9 @@ class AdaptCLIPOptions:
             usual for tiny.
         prompt_precision: Precision of the prompts in memory.
         prompt_budget: Patches to keep of all prompts together.
+        tiles: Cut images into tiles: side in pixels of the image, or [rows,columns].
+        tile_overlap: Share of a tile that the next one repeats, 0 to 0.75.
+        match_window: Patches that a patch and its nearest normal one may lie apart.
         prompt_bank: File of a prompt bank to use instead of k_shot.
         unknown_category: Images that the bank lacks.
         calibration: What the thresholds are set by: labelled validation data, or the normal images alone.
@@ -71,6 +74,9 @@ class AdaptCLIPOptions:
     fusion: Fusion | None = None
     prompt_precision: Precision = "float32"
     prompt_budget: int | None = None
+    tiles: int | tuple[int, int] | None = None
+    tile_overlap: float = 0.25
+    match_window: int | None = None
     prompt_bank: Path | str | None = None
     unknown_category: UnknownCategory = "zero_shot"
     calibration: Calibration = "labels"
@@ -93,6 +99,9 @@ class PartOptions:
         adapters: Source of the adapters: auto, mvtec, visa, generated, none or a file. By default auto.
         class_name: Name of what the photos show, for the texts. By default object.
         image_size: Height and width of the input in pixels. By default the backbone's usual size.
+        tiles: Cut photos into tiles, for small defects: side in pixels of the photo, or [rows,columns].
+        tile_overlap: Share of a tile that the next one repeats, 0 to 0.75. By default 0.25.
+        match_window: Patches that a patch and its nearest good one may lie apart, for parts in a fixture.
         false_positive_rate: Share of good photos that may be judged abnormal. By default 0.1.
         white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
     """
@@ -102,6 +111,9 @@ class PartOptions:
     adapters: str | None = None
     class_name: str | None = None
     image_size: int | tuple[int, int] | None = None
+    tiles: int | tuple[int, int] | None = None
+    tile_overlap: float | None = None
+    match_window: int | None = None
     false_positive_rate: float | None = None
     white_level: float | None = None
 

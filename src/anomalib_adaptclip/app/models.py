@@ -76,7 +76,7 @@ class Settings:
 
     def _with_bank(self, path: Path) -> AdaptCLIP:
         header = read_header(path)
-        own = {"backbone": header.backbone or None, "image_size": header.image_size}
+        own = {"backbone": header.backbone or None, "image_size": header.input_size}
         options = {name: value for name, value in own.items() if value is not None} | dict(self.options)
         return AdaptCLIP(prompt_bank=path, calibration="normal", **options)
 

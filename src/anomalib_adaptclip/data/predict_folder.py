@@ -64,5 +64,7 @@ class PredictFolder(AnomalibDataModule):
         resize: Any = resizes[0] if resizes else None
         reader = getattr(model, "image_reader", None)
         images = ImageFilesDataset(self.files[rank::processes], resize, self.unreadable, reader)
-        workers = enough_workers(self.num_workers, len(images.files), self.eval_batch_size)
-        return DataLoader(images, self.eval_batch_size, num_workers=workers, collate_fn=images.collate_fn)
+        keeps_sizes = model is not None and getattr(model, "image_input", None) and model.image_input.keeps_sizes
+        batch_size = 1 if keeps_sizes else self.eval_batch_size  # one batch has one size
+        workers = enough_workers(self.num_workers, len(images.files), batch_size)
+        return DataLoader(images, batch_size, num_workers=workers, collate_fn=images.collate_fn)

@@ -31,16 +31,33 @@ class BatchReading:
     Args:
         dataset: One of anomalib's data sets.
         reader: Reads images and masks.
+        keeps_sizes: Whether images of different sizes stay so before the model.
     """
 
-    def __init__(self, dataset: AnomalibDataset | PredictDataset, reader: ImageReader) -> None:
+    def __init__(
+        self, dataset: AnomalibDataset | PredictDataset, reader: ImageReader, *, keeps_sizes: bool = False
+    ) -> None:
         self.dataset = dataset
         self.reader = reader
+        self.keeps_sizes = keeps_sizes
 
     def __call__(self, indices: Sequence[int]) -> list[Any]:
-        """Read items."""
+        """Read items.
+
+        Raises:
+            ValueError: If they have different sizes that nothing makes one.
+        """
         with _reading_by(self.reader, type(self.dataset)):
-            return [self.dataset[index] for index in indices]
+            items = [self.dataset[index] for index in indices]
+        sizes = {tuple(torch.as_tensor(item.image).shape[-2:]) for item in items}
+        if self.keeps_sizes and len(sizes) > 1:
+            msg = (
+                f"The images of a batch have the sizes {sorted(sizes)}, and the model's pre-processor leaves them "
+                "different: anomalib would warp them to one. Load them one by one, by eval_batch_size=1, or give tiles "
+                "as rows and columns."
+            )
+            raise ValueError(msg)
+        return items
 
 
 class ReadingCallback(Callback):
@@ -65,7 +82,8 @@ class ReadingCallback(Callback):
             if hasattr(dataset, "reader"):
                 dataset.reader = reader  # of this package
             else:
-                dataset.__getitems__ = BatchReading(dataset, reader)
+                keeps_sizes = getattr(pl_module, "input_size", None) is None
+                dataset.__getitems__ = BatchReading(dataset, reader, keeps_sizes=keeps_sizes)
                 self._corrected.append(dataset)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -14,13 +14,10 @@ from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import ImageVisualizer
 from lightning.pytorch import LightningDataModule
-from torchvision.transforms.v2 import Compose, InterpolationMode, Normalize, Resize
 
 from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.clip import (
-    CLIP_MEAN,
-    CLIP_STD,
     Backbone,
     Clip,
     ClipIdentity,
@@ -47,6 +44,7 @@ from .given_arguments import (
 from .image_input import ImageInput
 from .model_options import ModelOptions
 from .post_processor import AdaptCLIPPostProcessor
+from .tile_resize import squash_to
 from .torch_model import AdaptCLIPModel
 
 if TYPE_CHECKING:
@@ -73,8 +71,8 @@ class FrozenClipMixin(_Host):
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """Height and width of the input in pixels, ``None`` if images keep their own."""
-        return None if self.image_input.is_identity else super().input_size
+        """Height and width of the input in pixels, ``None`` if those of an image depend on its own."""
+        return None if self.image_input.keeps_sizes else super().input_size
 
     @property
     def image_input(self) -> ImageInput:
@@ -244,8 +242,7 @@ class FrozenClipMixin(_Host):
         Returns:
             The pre-processor. Checkpoints restore it.
         """
-        resize = Resize(image_size or (518, 518), interpolation=InterpolationMode.BICUBIC, antialias=True)
-        return PreProcessor(transform=Compose([resize, Normalize(mean=list(CLIP_MEAN), std=list(CLIP_STD))]))
+        return squash_to(image_size or (518, 518))
 
 
 def require_same_shapes(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], num_layers: int) -> None:

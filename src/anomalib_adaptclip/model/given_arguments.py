@@ -112,8 +112,8 @@ def _decided(name: str, given: Mapping[str, Any], saved: Mapping[str, Any], reco
     if name == "adapters":
         return [given[name] if _is_origin(given[name], record.origin) else record.origin.source]
     if name == "image_size":
-        return [record.input_size, saved.get(name)]
-    if name == "revision":
+        return [record.options.tile_size or record.input_size, saved.get(name)]
+    if name in {"revision", "tiles"}:
         return [saved.get(name)]
     return _decided_by_prompts(name, given, saved, record.prompt_files)
 

@@ -17,6 +17,8 @@ from torchvision.transforms.v2 import Resize, Transform
 
 from anomalib_adaptclip.files.image_reader import ImageReader
 
+from .tile_resize import TileResize
+
 
 class ImageInput:
     """Reads images and brings them into the form that the model takes.
@@ -81,6 +83,12 @@ class ImageInput:
         """Whether images stay as they are."""
         return self._transform is None
 
+    @property
+    def keeps_sizes(self) -> bool:
+        """Whether images of different sizes stay so."""
+        steps = getattr(self._transform, "transforms", [self._transform])
+        return self.is_identity or any(isinstance(step, TileResize) for step in steps)
+
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Resize and normalise images ``(B, 3, H, W)`` in [0, 1]: ``(B, 3, h, w)``."""
         return images if self._transform is None else torch.as_tensor(self._transform(images))
@@ -101,4 +109,27 @@ class ImageInput:
         Raises:
             ValueError: If one cannot be read; it is named.
         """
-        return torch.cat([self.preprocess(self.augment(self.reader.read(file).unsqueeze(0))) for file in files])
+        return torch.cat(
+            of_one_size([self.preprocess(self.augment(self.reader.read(file).unsqueeze(0))) for file in files])
+        )
+
+
+def of_one_size(images: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return preprocessed images that are to be put together, as they are.
+
+    Args:
+        images: Images, or images with variants, ``(..., h, w)``.
+
+    Raises:
+        ValueError: If they have different sizes; these are told.
+    """
+    sizes = sorted({(image.shape[-2], image.shape[-1]) for image in images})
+    if len(sizes) > 1:
+        found = ", ".join(f"{height} x {width}" for height, width in sizes)
+        msg = (
+            f"Images that are taken together must have one size, as normal images must; after the pre-processor they "
+            f"have {found}. Give images of one size, or let the pre-processor make them so: tiles as rows and columns "
+            "in place of pixels, for instance."
+        )
+        raise ValueError(msg)
+    return images

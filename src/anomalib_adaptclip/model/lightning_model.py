@@ -48,10 +48,12 @@ from .fusion import Fusion
 from .given_arguments import require_arguments
 from .given_thresholds import GivenThresholds
 from .missing_data import SkipMissingData
-from .model_options import ModelOptions, resolve_fusion
+from .model_options import ModelOptions, require_window, resolve_fusion
 from .precision import keep_float32
 from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
+from .tile_resize import require_tiles, tile_pre_processor
+from .tiling import TILE_OVERLAP, require_overlap
 
 
 class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, AnomalibModule):
@@ -77,6 +79,11 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
         fusion: ``"published"``, ``"paper"`` (averages) or ``"log_odds"``; the last is the default of `tiny`.
         prompt_precision: Precision of the prompts in memory, ``"float32"`` or ``"float16"``.
         prompt_budget: Patches of the prompts to keep at most, all images together; the most representative ones.
+        tiles: Cut images, prompts too, into overlapping tiles, each of which the model sees at its input size, so that
+            small defects in large images are found: the side of a tile in pixels of the image, or rows and columns.
+        tile_overlap: Share of a tile, at least, that it has in common with the next one, 0 to 0.75.
+        match_window: For parts that always lie at the same place: rows and columns of patches that a patch and its
+            nearest normal one may lie apart at most.
         prompt_bank: File of a :class:`PromptBank`: prompts of many categories, instead of ``k_shot``. Each image is
             compared with those of its category, which its batch names, its data set's column ``category``, or its
             folder; or ``category_of``, if that is set.
@@ -133,6 +140,9 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
         fusion: Fusion | None = None,
         prompt_precision: Precision = "float32",
         prompt_budget: int | None = None,
+        tiles: int | tuple[int, int] | None = None,
+        tile_overlap: float = TILE_OVERLAP,
+        match_window: int | None = None,
         prompt_bank: Path | str | None = None,
         unknown_category: UnknownCategory = "zero_shot",
         calibration: Calibration = "labels",
@@ -150,21 +160,31 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
         visualizer: Visualizer | bool = True,
     ) -> None:
         components = require_arguments(AdaptCLIP, locals())
+        spec, size = resolve_backbone(backbone, image_size)
         options = ModelOptions(
-            tuple(adapter_names), context, topk, class_name=class_name, fusion=resolve_fusion(fusion, backbone)
+            *(tuple(adapter_names), context, topk),
+            class_name=class_name,
+            fusion=resolve_fusion(fusion, backbone),
+            tile_size=size if tiles else None,
+            tile_overlap=tile_overlap,
+            match_window=match_window,
         )
+        require_tiles(tiles, spec.patch_size, has_own_pre_processor=pre_processor is not True)
+        require_overlap(tile_overlap, has_tiles=tiles is not None)
+        require_window(match_window, k_shot, prompt_bank, prompt_budget)
         require_memory(prompt_precision, prompt_budget, k_shot)
         require_bank(prompt_bank, unknown_category, k_shot)
         require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)
         given = GivenThresholds(image_threshold, pixel_threshold, image_sensitivity, pixel_sensitivity)
         given.require_range(post_processor)
         reader = ImageReader(white_level)
-        spec, size = resolve_backbone(backbone, image_size)
         require_revision(revision, str(adapters), spec)
         require_adapters(str(adapters), spec)
         shots, callback = Shots(k_shot, few_shot_source, seed, draw), ResultsCallback(results, save)
         super().__init__(
-            pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
+            pre_processor=tile_pre_processor(tiles, size, tile_overlap, spec.patch_size)
+            if pre_processor is True
+            else pre_processor,
             post_processor=post_processor,
             evaluator=evaluator,
             visualizer=visualizer,
@@ -199,8 +219,13 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
         self.prompt_bank: PromptBank | None = None
         if prompt_bank is not None:
             self.prompt_bank = PromptBank.load(
-                prompt_bank, self.model, self.backbone.name, unknown_category, self.input_size or size
+                prompt_bank, self.model, self.backbone.name, unknown_category, self.expected_size
             )
+
+    @property
+    def expected_size(self) -> tuple[int, int] | None:
+        """Height and width of preprocessed images in pixels; None if tiles of a number of pixels decide them."""
+        return None if isinstance(self.hparams.get("tiles"), int) else self.input_size or self.default_image_size
 
     @property
     def prompt_files(self) -> list[str]:

@@ -47,3 +47,25 @@ def resolve_fusion(fusion: Fusion | None, backbone: str) -> Fusion:
     if fusion is not None:
         return fusion
     return "log_odds" if backbone == "tiny" else "published"
+
+
+def require_window(window: int | None, k_shot: int, bank: object | None, budget: int | None) -> None:
+    """Check that where places of patches are compared there are normal ones with places.
+
+    Args:
+        window: Rows and columns of patches that two may lie apart at most; None for all.
+        k_shot: Number of shots.
+        bank: Prompt bank, if there is one.
+        budget: Patches of the prompts to keep at most; None for all.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if window is None:
+        return
+    if k_shot == 0 and bank is None:
+        msg = f"match_window={window} is for normal images, and the model has none: it is zero-shot. Leave it out."
+        raise ValueError(msg)
+    if budget is not None:
+        msg = f"match_window={window} needs all patches, and prompt_budget={budget} keeps some. Leave one of them out."
+        raise ValueError(msg)

@@ -31,13 +31,14 @@ from anomalib_adaptclip.results.verdicts import without_verdicts
 from .checkpoint_record import CheckpointRecord, require_lightning
 from .clip_mixin import read_checkpoint
 from .given_arguments import require_known
+from .image_input import of_one_size
 from .lightning_model import AdaptCLIP
 from .thresholds import warn_if_uncalibrated
 
 # Arguments of AdaptCLIP that a checkpoint has the last word on; on those of the second line only if it has prompts.
 _DECIDED = (
     *("class_name", "adapters", "adapter_names", "revision", "context", "topk", "fusion", "image_size"),
-    *("seed", "draw"),
+    *("seed", "draw", "tiles", "tile_overlap", "match_window"),
 )
 _PROMPTS = ("k_shot", "few_shot_source", "prompt_budget")
 
@@ -172,10 +173,7 @@ class AdaptCLIPPredictor:
             raise ValueError(msg)
         read = (self.model.image_reader.convert(image, channel_order) for image in listed)
         inputs = [image_input.preprocess(image.unsqueeze(0)) for image in read]
-        if len({image.shape for image in inputs}) > 1:
-            msg = "Without a pre-processor that resizes, images of one call must have the same size."
-            raise ValueError(msg)
-        return torch.cat(inputs)
+        return torch.cat(of_one_size(inputs))
 
     @property
     def geometry(self) -> FileGeometry:
@@ -214,7 +212,8 @@ class AdaptCLIPPredictor:
         require_types(self.stream, locals())
         model = self.model
         images = ImageFilesDataset(files, model.image_input.preprocess, unreadable, model.image_reader)
-        workers = enough_workers(num_workers, len(files), require_batch_size(batch_size))
+        batch_size = 1 if model.image_input.keeps_sizes else require_batch_size(batch_size)
+        workers = enough_workers(num_workers, len(files), batch_size)
         loader: DataLoader[Any] = DataLoader(images, batch_size, num_workers=workers, collate_fn=images.collate_fn)
         return ((batch.image_path, self._predict(batch.image, self._categories(batch.image_path))) for batch in loader)
 

@@ -16,7 +16,7 @@ from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.prompts.selection import Shots
 
 from .calibration import Calibrator, make_variants
-from .image_input import ImageInput
+from .image_input import ImageInput, of_one_size
 from .torch_model import AdaptCLIPModel
 
 
@@ -67,7 +67,7 @@ def read_prompts(files: Sequence[str], image_input: ImageInput, *, with_variants
     names = list(dict.fromkeys(files))
     images = (image_input.reader.read(file) for file in names)
     variants = (make_variants(image) if with_variants else image.unsqueeze(0) for image in images)
-    inputs = torch.stack([image_input.preprocess(image_input.augment(image)) for image in variants])
+    inputs = torch.stack(of_one_size([image_input.preprocess(image_input.augment(image)) for image in variants]))
     same_as = first_equal(inputs[:, 0])
     different = sorted(set(same_as))
     rows = [different.index(same_as[names.index(file)]) for file in files]

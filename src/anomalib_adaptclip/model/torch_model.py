@@ -38,7 +38,7 @@ from anomalib_adaptclip.results.explanation import Explanation
 from .explanation import explain, maps_by_adapter
 from .finite import finite_tokens
 from .fusion import Fusion
-from .model_options import ModelOptions
+from .model_options import ModelOptions, require_window
 from .prediction import predict_images
 from .tiling import TILE_OVERLAP, TileLayout, Tiling, require_overlap
 
@@ -152,6 +152,12 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """Height and width of a patch in pixels."""
         height, width = self.clip.visual.conv1.kernel_size
         return height, width
+
+    @property
+    def tiles(self) -> tuple[float, float, float] | None:
+        """Height and width of tiles in pixels, and how far they overlap; None for whole images."""
+        size = self.options.tile_size
+        return (float(size[0]), float(size[1]), self.options.tile_overlap) if size else None
 
     def train(self, mode: bool = True) -> "AdaptCLIPModel":
         """Set the mode of the adapters. CLIP stays in eval mode."""
@@ -269,7 +275,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if categories is None or len(categories) != len(images):
             msg = f"Each image needs its category: got {len(images)} images and {len(categories or ())} names."
             raise ValueError(msg)
-        bank.require_size(images)
+        if self.options.tile_size is None:
+            bank.require_size(images)
         if len(images) == 0:
             none = torch.empty(0, device=images.device)
             return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
@@ -287,6 +294,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if self.prompt_memory.k_shot:
             return self.prompt_memory.tokens
         self.prompt_memory.require_no_options()
+        require_window(self.options.match_window, 0, None, None)
         return None
 
     @torch.no_grad()

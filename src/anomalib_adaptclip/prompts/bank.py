@@ -47,6 +47,11 @@ class PromptEncoder(Protocol):
     prompt_memory: PromptMemory
     static_pair: torch.Tensor
 
+    @property
+    def tiles(self) -> tuple[float, float, float] | None:
+        """Height and width of tiles in pixels, and how far they overlap; None for whole images."""
+        ...
+
     def encode_prompts(self, images: torch.Tensor) -> ImageTokens:
         """Tokens of preprocessed images ``(K, 3, H, W)`` at all layers."""
         ...
@@ -291,6 +296,7 @@ class PromptBank:
             self.image_size,
             self._images,
             self._scores,
+            self.model.tiles,
         )
 
 
