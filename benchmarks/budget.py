@@ -23,8 +23,8 @@ from torchvision.transforms.v2 import Identity, Transform
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, SyntheticDefects
 from anomalib_adaptclip.clip import ImageTokens
+from anomalib_adaptclip.model.prediction import predict
 from anomalib_adaptclip.prompts.coreset import select_coreset
-from anomalib_adaptclip.prompts.memory import align_layers
 
 DRAWS = 5
 
@@ -45,7 +45,7 @@ def encode(model: AdaptCLIPModel, transform: Transform, datamodule: SyntheticDef
 
 def aurocs(model: AdaptCLIPModel, queries: list[Query], prompts: torch.Tensor) -> torch.Tensor:
     """Image and pixel AUROC with a memory."""
-    outputs = [model.predict(q.tokens, align_layers(q.tokens.layers, prompts), (*q.mask.shape[1:],)) for q in queries]
+    outputs = [predict(model, q.tokens, prompts, (*q.mask.shape[1:],)) for q in queries]
     scores = torch.cat([torch.as_tensor(output.pred_score) for output in outputs])
     maps = torch.cat([torch.as_tensor(output.anomaly_map).flatten() for output in outputs])
     labels = torch.cat([query.label for query in queries])
