@@ -55,7 +55,7 @@ def damage(image: NDArray[np.uint8], length: int, seed: int) -> tuple[NDArray[np
     """Draw one blot or scratch of a length in pixels near the middle; the image and its mask ``(H, W)``."""
     rng = np.random.default_rng(seed)
     middle = rng.uniform(0.3 * SIDE, 0.7 * SIDE, 2)
-    alpha = np.zeros(image.shape[:2], np.float32)
+    alpha: NDArray[Any] = np.zeros(image.shape[:2], np.float32)
     if seed % 2:
         angle = rng.uniform(0, np.pi)
         reach = length / 2 * np.array([np.cos(angle), np.sin(angle)])

@@ -82,11 +82,10 @@ def gather(
     """
     outputs: list[dict[str, list[AdapterOutput]]] = []
     matches: list[list[Match]] = []
-    grid, row = (0, 0), 0
+    grid, first = (0, 0), 0
     for tokens in parts:
-        rows, grid = range(row, row + len(tokens.global_token)), tokens.grid
-        row = rows.stop
-        alignments = align(model, tokens, rows, prompts, layout)
+        alignments = align(model, tokens, first, prompts, layout)
+        grid, first = tokens.grid, first + tokens.global_token.shape[0]
         found = model.adapter_outputs(tokens, alignments)
         outputs.append(found or {"plain": [plain_clip_output(tokens, model.static_pair)]})
         with without_autocast(tokens.global_token.device.type):
@@ -104,7 +103,7 @@ def gather(
 
 def gather_images(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None) -> Evidence:
     """What is found in preprocessed images ``(B, 3, H, W)``, in tiles one image; as :func:`gather`."""
-    layers = model.layers[-1:] if prompts is None else model.layers
+    layers = model.layers_for(prompts)
     layout = model.layout((images.shape[-2], images.shape[-1]))
     parts = [model.encode(images, layers)] if layout is None else encode_tiles(model, images, layers, layout)
     return gather(model, parts, prompts, layout)
@@ -127,7 +126,7 @@ def split_tiles(tokens: ImageTokens) -> Iterator[ImageTokens]:
 def align(
     model: "AdaptCLIPModel",
     tokens: ImageTokens,
-    rows: Sequence[int],
+    first: int,
     prompts: torch.Tensor | None,
     layout: TileLayout | None,
 ) -> list[Alignment]:
@@ -136,7 +135,7 @@ def align(
     Args:
         model: The model.
         tokens: Tokens of some of the batch's images or tiles.
-        rows: Their positions in the batch.
+        first: Position of the first of them in the batch.
         prompts: Packed prompts ``(S, K, T * L, D)``, None for none.
         layout: Where the tiles lie, None for whole images.
 
@@ -154,15 +153,16 @@ def align(
     if reach is None:
         return align_layers(tokens.layers, prompts)
     layout = layout or TileLayout.of_whole(tokens.grid, model.patch_size)
-    every = layout.patches(range(layout.tiles), device).flatten(0, 1)  # (T * L, 2)
-    if len(every) != prompts.shape[2]:
+    places = layout.patches(range(layout.tiles), device)  # (T, L, 2)
+    patches = layout.tiles * places.shape[1]
+    if patches != prompts.shape[2]:
         msg = (
-            f"match_window compares places, and the images have {len(every)} patches, the normal ones "
+            f"match_window compares places, and the images have {patches} patches, the normal ones "
             f"{prompts.shape[2]}. Give images of one size, or leave match_window out."
         )
         raise ValueError(msg)
-    own = layout.patches([row % layout.tiles for row in rows], device)
-    return align_layers(tokens.layers, prompts, Window(own, every.repeat(prompts.shape[1], 1), reach))
+    own = places[(first + torch.arange(tokens.global_token.shape[0], device=device)) % layout.tiles]
+    return align_layers(tokens.layers, prompts, Window(own, places.flatten(0, 1).repeat(prompts.shape[1], 1), reach))
 
 
 def _cat(values: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -176,4 +176,4 @@ def _joined(parts: Sequence[AdapterOutput], layout: TileLayout | None) -> Adapte
         return AdapterOutput(logits, maps)
     logits = torch.unflatten(logits, 0, (-1, layout.tiles))  # (B, T, 2)
     worst = (logits[..., 1] - logits[..., 0]).argmax(dim=1)
-    return AdapterOutput(logits[torch.arange(len(logits)), worst], layout.stitch(maps))
+    return AdapterOutput(logits.take_along_dim(worst.view(-1, 1, 1), dim=1).squeeze(1), layout.stitch(maps))

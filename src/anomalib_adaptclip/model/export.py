@@ -77,6 +77,17 @@ def require_compression(compression_type: str | None, *, has_data: bool) -> None
         raise ValueError(msg)
 
 
+def require_fixed_tiles(tiles: object) -> None:
+    """Check that the number of tiles does not depend on the image: a graph has a fixed one.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if isinstance(tiles, int):
+        msg = f"An exported graph has a fixed number of tiles; got tiles={tiles} pixels. Give rows and columns instead."
+        raise ValueError(msg)  # noqa: TRY004  # a wrong choice
+
+
 def copy_structure(model: Model) -> Model:
     """Copy a model's modules but not its tensors, which the copy shares, nor its trainer.
 
@@ -190,6 +201,7 @@ class WholeExportMixin(_Host):
             ValueError: If there is a prompt bank, which is not exported.
         """
         require_packages(ONNX_PACKAGES, "ONNX")
+        require_fixed_tiles(self.hparams.get("tiles"))
         model, options = self.copy_for_export(), {"opset_version": OPSET, **kwargs}
         if input_size is None and self.pre_processor is None:
             input_size = self.default_image_size
@@ -225,6 +237,7 @@ class WholeExportMixin(_Host):
             ValueError: If the compression is unknown or lacks its data, or there is a prompt bank.
         """
         require_compression(compression_type, has_data=datamodule is not None)
+        require_fixed_tiles(self.hparams.get("tiles"))
         model = self.copy_for_export()
         kwargs["onnx_kwargs"] = {"optimize": False} | (kwargs.get("onnx_kwargs") or {})  # OpenVINO does it, and faster
         return write_whole(

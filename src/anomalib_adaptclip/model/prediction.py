@@ -25,32 +25,40 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 
 
-def predict_images(
-    model: "AdaptCLIPModel", images: torch.Tensor, prompts: Sequence[torch.Tensor | None]
-) -> InferenceBatch:
-    """Score and segment a batch, each image with prompts of its own.
+def predict_images(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None) -> InferenceBatch:
+    """Score and segment a batch, all images with the same prompts.
 
     Of images in tiles no more than a few tiles go through CLIP at a time.
 
     Args:
         model: The model.
         images: Preprocessed images ``(B, 3, H, W)``.
-        prompts: As for :func:`predict_each`.
+        prompts: Packed prompts ``(S, K, L, D)``, None for zero-shot.
 
     Returns:
         ``pred_score`` ``(B,)`` and ``anomaly_map`` ``(B, 1, H, W)``.
     """
     model.encode_texts()
     size = (images.shape[-2], images.shape[-1])
-    layers = model.layers[-1:] if all(own is None for own in prompts) else model.layers
     layout = model.layout(size)
     if layout is None:
-        return predict_each(model, model.encode(images, layers), prompts, size)
-    if torch.compiler.is_compiling():  # the number of images may be open; all have the prompts in memory
-        tiles = model.encode(layout.cut(images, range(layout.tiles)), layers)
-        return fused(model, gather(model, [tiles], prompts[0], layout), size)
+        return fused(model, gather_images(model, images, prompts), size)
+    if torch.compiler.is_compiling():  # the number of images may be open
+        tiles = model.encode(layout.cut(images, range(layout.tiles)), model.layers_for(prompts))
+        return fused(model, gather(model, [tiles], prompts, layout), size)
+    return _join([fused(model, gather_images(model, image, prompts), size) for image in torch.split(images, 1)])
+
+
+def predict_images_each(
+    model: "AdaptCLIPModel", images: torch.Tensor, prompts: Sequence[torch.Tensor | None]
+) -> InferenceBatch:
+    """Score and segment a batch as :func:`predict_images`, each image with prompts of its own."""
+    size = (images.shape[-2], images.shape[-1])
+    if model.layout(size) is None:
+        model.encode_texts()
+        return predict_each(model, model.encode(images, model.layers), prompts, size)
     pairs = zip(torch.split(images, 1), prompts, strict=True)
-    return _join([fused(model, gather_images(model, image, own), size) for image, own in pairs])
+    return _join([predict_images(model, image, own) for image, own in pairs])
 
 
 @torch.no_grad()

@@ -39,7 +39,7 @@ from .explanation import explain, maps_by_adapter
 from .finite import finite_tokens
 from .fusion import Fusion
 from .model_options import ModelOptions, require_window
-from .prediction import predict_images
+from .prediction import predict_images, predict_images_each
 from .tiling import TILE_OVERLAP, TileLayout, Tiling, require_overlap
 
 Size = tuple[int, int]
@@ -271,7 +271,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         require_whole_patches(images, self.patch_size)
         size = (images.shape[-2], images.shape[-1])
         if bank is None:
-            return predict_images(self, images, [self.own_prompts(categories)] * len(images))
+            return predict_images(self, images, self.own_prompts(categories))
         if categories is None or len(categories) != len(images):
             msg = f"Each image needs its category: got {len(images)} images and {len(categories or ())} names."
             raise ValueError(msg)
@@ -280,7 +280,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if len(images) == 0:
             none = torch.empty(0, device=images.device)
             return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
-        return predict_images(self, images, bank.prompts_of(categories))
+        return predict_images_each(self, images, bank.prompts_of(categories))
 
     def own_prompts(self, categories: Sequence[str] | None = None) -> torch.Tensor | None:
         """The prompts in memory, packed ``(S, K, L, D)``; None for zero-shot.
@@ -309,6 +309,10 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
     def explain(self, images: torch.Tensor, threshold: float | None = None) -> list[Explanation]:
         """Why preprocessed images ``(B, 3, H, W)`` score as they do; regions exceed a raw ``threshold`` if given."""
         return explain(self, images, [self.own_prompts()] * len(images), [threshold] * len(images))
+
+    def layers_for(self, prompts: torch.Tensor | None) -> tuple[int, ...]:
+        """CLIP's layers whose tokens are needed: the last alone for zero-shot."""
+        return self.layers[-1:] if prompts is None else self.layers
 
     def layout(self, size: Size) -> TileLayout | None:
         """Where the tiles of images of H x W pixels lie; None for whole images."""
