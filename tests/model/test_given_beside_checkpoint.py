@@ -122,6 +122,9 @@ CASES = {
         {"prompt_precision": "float16"}, won=lambda model: model.model.prompt_memory.tokens.dtype == torch.float16
     ),
     "prompt_budget": Case({"prompt_budget": 4}, decides("prompt_budget")),
+    "tiles": Case({"tiles": (2, 2)}, decides("tiles")),
+    "tile_overlap": Case({"tiles": (2, 2), "tile_overlap": 0.5}, decides("tile_overlap")),
+    "match_window": Case({"k_shot": 2, "match_window": 1}, decides("match_window")),
     "prompt_bank": Case(
         {"prompt_bank": "<bank>", "k_shot": 0, "image_size": SIZE},
         won=lambda model: model.prompt_bank.names == ["bottle"],

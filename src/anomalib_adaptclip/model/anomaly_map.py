@@ -8,6 +8,7 @@ from torch.nn.functional import conv2d, interpolate
 
 SIGMA = 4.0  # pixels
 RADIUS = 16  # pixels, four sigma
+STRIP = 1024  # pixels
 
 
 def upsample(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -31,9 +32,16 @@ def smooth(maps: torch.Tensor) -> torch.Tensor:
     kernel = kernel / kernel.sum()
     height, width = maps.shape[-2:]
     maps = maps.index_select(-2, mirrored_indices(height, maps.device))
-    maps = conv2d(maps, kernel.view(1, 1, -1, 1))
+    maps = _in_strips(maps, kernel.view(1, 1, -1, 1), axis=-1)
     maps = maps.index_select(-1, mirrored_indices(width, maps.device))
-    return conv2d(maps, kernel.view(1, 1, 1, -1))
+    return _in_strips(maps, kernel.view(1, 1, 1, -1), axis=-2)
+
+
+def _in_strips(maps: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tensor:
+    """Convolve large maps strip by strip, across the kernel: a convolution takes ten times the memory of its map."""
+    if torch.compiler.is_compiling() or maps.shape[axis] <= STRIP:
+        return conv2d(maps, kernel)
+    return torch.cat([conv2d(strip, kernel) for strip in torch.split(maps, STRIP, dim=axis)], dim=axis)
 
 
 def mirrored_indices(length: int, device: torch.device, radius: int = RADIUS) -> torch.Tensor:

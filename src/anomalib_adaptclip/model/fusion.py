@@ -7,7 +7,7 @@ All scores and maps are probabilities or alignment scores: 0 is normal, 1 abnorm
 Letters: B batch, H and W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -36,16 +36,15 @@ class Prediction(NamedTuple):
 def average_layers(outputs: Sequence[AdapterOutput], size: tuple[int, int]) -> Prediction:
     """Average one adapter's outputs, one a layer, and bring the map to ``size`` pixels."""
     scores = torch.stack([output.score for output in outputs])
-    maps = torch.stack([upsample(output.patch_probabilities, size) for output in outputs])
-    return Prediction(scores.mean(dim=0), maps.mean(dim=0))
+    return Prediction(scores.mean(dim=0), _mean(upsample(output.patch_probabilities, size) for output in outputs))
 
 
 def alignment_map(scores: Sequence[torch.Tensor], grid: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
     """Fuse the alignment scores ``(B, L)`` of all layers by their harmonic mean: ``(B, 1, H, W)``."""
-    return harmonic_mean([upsample(layer.view(-1, 1, *grid), size) for layer in scores])
+    return harmonic_mean(upsample(layer.view(-1, 1, *grid), size) for layer in scores)
 
 
-def harmonic_mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
+def harmonic_mean(values: Iterable[torch.Tensor]) -> torch.Tensor:
     """Element-wise harmonic mean of tensors of one shape.
 
     Args:
@@ -54,11 +53,11 @@ def harmonic_mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
     Returns:
         Their harmonic mean. It is 0 wherever one of them is 0.
     """
-    # 1 / 0 is infinite and a count over infinity is 0, so zeros need no case of their own
-    return len(values) / torch.stack([value.clamp(min=0).reciprocal() for value in values]).sum(dim=0)
+    # 1 / 0 is infinite and its reciprocal is 0, so zeros need no case of their own
+    return _mean(value.clamp(min=0).reciprocal() for value in values).reciprocal()
 
 
-def log_odds_mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
+def log_odds_mean(values: Iterable[torch.Tensor]) -> torch.Tensor:
     """Average probabilities of one shape by their log-odds, so that none counts for more because it is smaller.
 
     Args:
@@ -67,7 +66,16 @@ def log_odds_mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
     Returns:
         The probability of the mean log-odds.
     """
-    return torch.stack([value.logit(eps=LEAST) for value in values]).mean(dim=0).sigmoid()
+    return _mean(value.logit(eps=LEAST) for value in values).sigmoid()
+
+
+def _mean(values: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Mean of tensors of one shape, of which no more than two are in memory at a time: maps may be large."""
+    remaining = iter(values)
+    total, count = next(remaining), 1
+    for value in remaining:
+        total, count = total + value, count + 1
+    return total / count
 
 
 def fuse(predictions: Mapping[str, Prediction], alignment: torch.Tensor | None, fusion: Fusion) -> Prediction:
@@ -124,7 +132,7 @@ def fuse_log_odds(predictions: Mapping[str, Prediction], alignment: torch.Tensor
 
 def average_map(predictions: Mapping[str, Prediction]) -> torch.Tensor:
     """Mean ``(B, 1, H, W)`` of the adapters' maps."""
-    return torch.stack([prediction.anomaly_map for prediction in predictions.values()]).mean(dim=0)
+    return _mean(prediction.anomaly_map for prediction in predictions.values())
 
 
 def image_maximum(maps: torch.Tensor) -> torch.Tensor:
