@@ -88,17 +88,14 @@ def gather(
         grid, first = tokens.grid, first + tokens.global_token.shape[0]
         found = model.adapter_outputs(tokens, alignments)
         outputs.append(found or {"plain": [plain_clip_output(tokens, model.static_pair)]})
-        with without_autocast(tokens.global_token.device.type):
-            matches.append([Match(alignment.nearest, alignment.score) for alignment in alignments])
-    return Evidence(
-        {
+        matches.append([Match(alignment.nearest, alignment.score) for alignment in alignments])
+    with without_autocast(model.static_pair.device.type):
+        joined = {
             name: [_joined([part[name][layer] for part in outputs], layout) for layer in range(len(layers))]
             for name, layers in outputs[0].items()
-        },
-        [Match(*(_cat(values) for values in zip(*layer, strict=True))) for layer in zip(*matches, strict=True)],
-        grid,
-        layout,
-    )
+        }
+    merged = [Match(*(_cat(values) for values in zip(*layer, strict=True))) for layer in zip(*matches, strict=True)]
+    return Evidence(joined, merged, grid, layout)
 
 
 def gather_images(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None) -> Evidence:
