@@ -14,7 +14,6 @@ from typing import Any, Literal
 AdapterName = Literal["visual", "textual", "prompt_query"]
 Calibration = Literal["labels", "normal"]
 ExecutorName = Literal["processes", "ray"]
-Draw = Literal["published", "distinct"]
 Fusion = Literal["published", "paper", "log_odds"]
 Precision = Literal["float32", "float16"]
 SaveFormat = Literal["csv", "parquet", "jsonl", "coco", "masks", "maps"]
@@ -34,23 +33,21 @@ class AdaptCLIPOptions:
         pretrained: Weights of CLIP: a tag of open_clip or a file.
         adapters: Adapters: auto, mvtec, visa, generated, none or a file; @sha256:HASH pins them.
         seed: Seed for drawing the prompt images.
-        draw: Draw them with replacement, as published, or distinct ones.
         image_size: Height and width in pixels; the backbone's usual.
         revision: Branch, tag or commit of the published adapters.
         adapter_names: Adapters to use, [visual,textual]; all by default.
-        context: Let the prompt-query adapter see the query itself, not only the aligned residual.
+        context: Whether prompt-query sees the query.
         topk: Positions that the image head pools.
-        fusion: How scores are fused: as in the published code, by plain averages as in the paper, or by log-odds, as is
-            usual for tiny.
+        fusion: How scores become one: published, paper or log_odds.
         prompt_precision: Precision of the prompts in memory.
         prompt_budget: Patches to keep of all prompts together.
-        tiles: Cut images into tiles: side in pixels of the image, or [rows,columns].
-        tile_overlap: Share of a tile that the next one repeats, 0 to 0.75.
-        match_window: Patches that a patch and its nearest normal one may lie apart.
+        tiles: Cut images: side of tiles in pixels, or [rows,columns].
+        tile_overlap: Share of a tile that the next repeats.
+        match_window: Patches that matching ones may lie apart at most.
         prompt_bank: File of a prompt bank to use instead of k_shot.
         unknown_category: Images that the bank lacks.
-        calibration: What the thresholds are set by: labelled validation data, or the normal images alone.
-        false_positive_rate: Share of normal images that may exceed the thresholds of calibration=normal.
+        calibration: What sets the thresholds.
+        false_positive_rate: Good images above thresholds.
         image_threshold: Raw score that abnormal images exceed.
         pixel_threshold: Raw value that abnormal pixels exceed.
         image_sensitivity: Sensitivity of labels, from 0 to 1.
@@ -65,7 +62,6 @@ class AdaptCLIPOptions:
     pretrained: Path | str | None = None
     adapters: str | Path = "auto"
     seed: int = 10
-    draw: Draw = "published"
     image_size: int | tuple[int, int] | None = None
     revision: str | None = None
     adapter_names: Sequence[AdapterName] = ("visual", "textual", "prompt_query")

@@ -32,8 +32,8 @@ def predict(
     """Predict any number of images in a folder, and write a table: path, score, label, boxes and more.
 
     The table appears only when all images are predicted. Until then a draft beside it holds the rows, and resume
-    continues from it. Model options on the command line override those of the checkpoint. Options that the checkpoint
-    fixes are refused: adapters, fusion, image size, class name, and prompts if it has any.
+    continues from it. Options of the model override those of the checkpoint, but for those that it fixes: adapters,
+    fusion, image size, tiles, class name, and its prompts.
 
     Args:
         images: Folder, searched with its subfolders, or an image.

@@ -61,7 +61,7 @@ def test_help_has_every_option_of_the_model_and_its_default() -> None:
         assert f"--{field.name} " in printed
     assert "for drawing the prompt images. (default: 10)" in printed
     assert "0 is zero-shot. (default: 0)" in printed
-    assert "not only the aligned residual. (default: true)" in printed
+    assert "Whether prompt-query sees the query. (default: true)" in printed
 
 
 def test_usage_names_what_is_required() -> None:

@@ -29,7 +29,7 @@ def signature_of(function: Callable[..., Any], left_out: Collection[str] = ()) -
 @pytest.mark.parametrize(
     ("options", "constructor", "left_out"),
     [
-        (AdaptCLIPOptions, AdaptCLIP, (*ONLY_CODE_CAN_GIVE, "results", "save")),
+        (AdaptCLIPOptions, AdaptCLIP, (*ONLY_CODE_CAN_GIVE, "results", "save", "draw")),  # nothing is drawn
         (DataModuleOptions, QueryPromptDataModule, ()),
     ],
 )

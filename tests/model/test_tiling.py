@@ -196,6 +196,14 @@ class TestRoutes:
                     assert Path(str(region.prompt_file)).parent == photos / "good"
                     assert region.prompt_box is not None
 
+    def test_an_engine_goes_on_with_a_model_without_tiles(self, photos: Path) -> None:
+        engine = Engine(default_root_dir=photos / "runs", logger=False)
+        engine.predict(tiny(tiles=80), data_path=photos / "new")
+        after: Any = engine.predict(tiny(), data_path=photos / "new")
+        alone: Any = Engine(default_root_dir=photos / "runs", logger=False).predict(tiny(), data_path=photos / "new")
+        for one, other in zip(after, alone, strict=True):
+            torch.testing.assert_close(one.anomaly_map, other.anomaly_map)
+
     def test_images_of_several_sizes(self, photos: Path) -> None:
         """Tiles of a number of pixels: one by one in the package's own loaders, refused where anomalib would warp."""
         photo(12, (280, 224)).save(photos / "new" / "portrait.png")
@@ -211,7 +219,13 @@ class TestRoutes:
         )
         assert len(table.read_text().splitlines()) == 4
         folder = Folder(
-            "mixed", "good", photos, normal_test_dir="new", eval_batch_size=3, val_split_mode="same_as_test"
+            "mixed",
+            "good",
+            photos,
+            normal_test_dir="new",
+            eval_batch_size=3,
+            val_split_mode="same_as_test",
+            num_workers=0,
         )
         with pytest.raises(ValueError, match=r"sizes \[\(224, 280\), \(280, 224\)\].*eval_batch_size=1"):
             Engine(default_root_dir=photos / "runs", logger=False).test(model, datamodule=folder)

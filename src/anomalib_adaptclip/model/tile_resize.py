@@ -14,7 +14,6 @@ from torchvision.transforms.v2.functional import resize
 
 from anomalib_adaptclip.clip import CLIP_MEAN, CLIP_STD
 
-from .antialias_resize import exportable
 from .tiling import Size, stride_of
 
 Tiles = int | tuple[int, int]
@@ -53,31 +52,12 @@ class TileResize(Transform):  # type: ignore[misc]  # torchvision has no types
         return resize(inpt, list(self.scaled(size)), interpolation=InterpolationMode.BICUBIC, antialias=True)
 
 
-class TilePreProcessor(PreProcessor):
-    """anomalib's pre-processor with a :class:`TileResize`, which its checkpoints do not know otherwise.
+def _nothing() -> None:
+    """What a checkpoint keeps of a pre-processor with :class:`TileResize`: the model's arguments build it anew.
 
-    Args:
-        tile: As of :class:`TileResize`.
-        size: As of :class:`TileResize`.
-        patch: As of :class:`TileResize`.
+    anomalib's checkpoints know transforms of its own list alone. A subclass of the pre-processor would stay behind in
+    an Engine that goes on with another model: Lightning replaces callbacks by their class.
     """
-
-    def __init__(self, tile: int, size: Size, patch: int) -> None:
-        super().__init__(transform=_with_statistics(TileResize(tile, size, patch)))
-        self._arguments = {"tile": tile, "size": list(size), "patch": patch}
-
-    def checkpoint_config(self) -> dict[str, Any]:
-        """What a checkpoint keeps, as plain data."""
-        return {**self._arguments}
-
-    def load_checkpoint_config(self, config: dict[str, Any]) -> None:
-        """Take over what :meth:`checkpoint_config` returned, or what another pre-processor did."""
-        if config.keys() != self._arguments.keys():
-            super().load_checkpoint_config(config)
-            return
-        self._arguments = {**config}
-        self.transform = _with_statistics(TileResize(config["tile"], tuple(config["size"]), config["patch"]))
-        self.export_transform = exportable(self.transform)
 
 
 def _with_statistics(resize_: Transform) -> Compose:
@@ -116,7 +96,9 @@ def tile_pre_processor(tiles: Tiles | None, size: Size, overlap: float, patch: i
         patch: Side of a patch in pixels.
     """
     if isinstance(tiles, int):
-        return TilePreProcessor(tiles, size, patch)
+        pre_processor = PreProcessor(transform=_with_statistics(TileResize(tiles, size, patch)))
+        pre_processor.checkpoint_config = _nothing  # type: ignore[method-assign, assignment]
+        return pre_processor
     return squash_to(canvas_of(tiles, size, overlap, patch) if tiles else size)
 
 
