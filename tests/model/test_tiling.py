@@ -146,6 +146,17 @@ class TestModel:
         for row, image in enumerate(images):
             torch.testing.assert_close(batch.anomaly_map[row], model(image[None]).anomaly_map[0], rtol=0, atol=1e-6)
 
+    @pytest.mark.parametrize("shots", [0, 2])
+    def test_a_graph_leaves_the_number_of_images_open(self, model: AdaptCLIPModel, shots: int) -> None:
+        if shots:
+            model.set_prompts(torch.rand(shots, 3, 98, 98))
+        model.encode_texts()
+        shapes = {"images": {0: torch.export.Dim("batch", min=1, max=16)}}
+        program = torch.export.export(model, (torch.rand(2, 3, 98, 98),), dynamic_shapes=shapes, strict=False)
+        images = torch.rand(3, 3, 98, 98)
+        found = program.module()(images)
+        torch.testing.assert_close(found.anomaly_map, model(images).anomaly_map, rtol=0, atol=1e-5)
+
 
 class TestWindow:
     def test_places_far_away_do_not_count(self) -> None:

@@ -172,5 +172,6 @@ def _joined(parts: Sequence[AdapterOutput], layout: TileLayout | None) -> Adapte
     if layout is None:
         return AdapterOutput(logits, maps)
     logits = torch.unflatten(logits, 0, (-1, layout.tiles))  # (B, T, 2)
-    worst = (logits[..., 1] - logits[..., 0]).argmax(dim=1)
-    return AdapterOutput(logits.take_along_dim(worst.view(-1, 1, 1), dim=1).squeeze(1), layout.stitch(maps))
+    worst = (logits[..., 1:] - logits[..., :1]).argmax(dim=1, keepdim=True)  # (B, 1, 1)
+    logits = logits.gather(1, worst.expand(-1, -1, 2)).flatten(0, 1)  # take_along_dim would fix B in exported graphs
+    return AdapterOutput(logits, layout.stitch(maps))
