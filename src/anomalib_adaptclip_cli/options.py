@@ -47,7 +47,7 @@ class AdaptCLIPOptions:
         prompt_bank: File of a prompt bank to use instead of k_shot.
         unknown_category: Images that the bank lacks.
         calibration: What sets the thresholds.
-        false_positive_rate: Good images above thresholds.
+        false_positive_rate: Share of good images above thresholds.
         image_threshold: Raw score that abnormal images exceed.
         pixel_threshold: Raw value that abnormal pixels exceed.
         image_sensitivity: Sensitivity of labels, from 0 to 1.

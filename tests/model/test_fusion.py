@@ -104,5 +104,5 @@ def test_predict_averages_probabilities_not_logits() -> None:
 
 
 def test_alignment_map_is_harmonic_over_taps() -> None:
-    layers = [torch.tensor([[value]]) for value in (0.2, 0.6)]
-    torch.testing.assert_close(alignment_map(layers, (1, 1), (2, 2)), torch.full((1, 1, 2, 2), 0.3))
+    layers = [torch.full((1, 1, 1, 1), value) for value in (0.2, 0.6)]
+    torch.testing.assert_close(alignment_map(layers, (2, 2)), torch.full((1, 1, 2, 2), 0.3))

@@ -78,9 +78,17 @@ def test_opinions_of_texts(golden_model: AdaptCLIPModel, golden: Golden, tokens:
 
 
 def test_alignment(golden: Golden, tokens: ImageTokens, alignments: list[Alignment]) -> None:
-    close(alignment_map([one.score for one in alignments], tokens.grid, SIZE).squeeze(1), golden["align.map"], MAPS)
+    close(
+        alignment_map([one.score.view(-1, 1, *tokens.grid) for one in alignments], SIZE).squeeze(1),
+        golden["align.map"],
+        MAPS,
+    )
     for index, alignment in enumerate(alignments):
-        close(alignment_map([alignment.score], tokens.grid, SIZE).squeeze(1), golden[f"align.map.{index}"], MAPS)
+        close(
+            alignment_map([alignment.score.view(-1, 1, *tokens.grid)], SIZE).squeeze(1),
+            golden[f"align.map.{index}"],
+            MAPS,
+        )
 
 
 def test_prompt_query(

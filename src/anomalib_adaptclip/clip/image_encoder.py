@@ -31,10 +31,13 @@ class ImageTokens(NamedTuple):
     grid: tuple[int, int]
     tiles: int = 1
 
-    def select(self, images: Sequence[int]) -> "ImageTokens":
-        """Tokens of some images of the batch, by their positions."""
-        rows = [image * self.tiles + tile for image in images for tile in range(self.tiles)]
-        index = torch.tensor(rows, device=self.global_token.device)
+    def select(self, images: range | Sequence[int]) -> "ImageTokens":
+        """Tokens of some images of the batch, by their positions; those of a range are not copied."""
+        if isinstance(images, range):
+            index: slice | torch.Tensor = slice(images.start * self.tiles, images.stop * self.tiles)
+        else:
+            rows = [image * self.tiles + tile for image in images for tile in range(self.tiles)]
+            index = torch.tensor(rows, device=self.global_token.device)
         return self._replace(global_token=self.global_token[index], layers=tuple(layer[index] for layer in self.layers))
 
 

@@ -26,7 +26,7 @@ class PredictFolder(AnomalibDataModule):
 
     Args:
         path: Folder, which is searched with its subfolders, or a single image.
-        batch_size: Images in a batch of each process.
+        batch_size: Images in a batch of each process; one for models that leave images of different sizes so.
         num_workers: Worker processes that read images.
         unreadable: What to do with damaged images: ``"error"``, or ``"skip"`` them with a warning that names them.
 
@@ -64,7 +64,7 @@ class PredictFolder(AnomalibDataModule):
         resize: Any = resizes[0] if resizes else None
         reader = getattr(model, "image_reader", None)
         images = ImageFilesDataset(self.files[rank::processes], resize, self.unreadable, reader)
-        keeps_sizes = model is not None and getattr(model, "image_input", None) and model.image_input.keeps_sizes
-        batch_size = 1 if keeps_sizes else self.eval_batch_size  # one batch has one size
+        keeps_sizes = getattr(model, "input_size", False) is None  # and one batch has one size
+        batch_size = 1 if keeps_sizes else self.eval_batch_size
         workers = enough_workers(self.num_workers, len(images.files), batch_size)
         return DataLoader(images, batch_size, num_workers=workers, collate_fn=images.collate_fn)

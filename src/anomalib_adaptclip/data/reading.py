@@ -82,7 +82,7 @@ class ReadingCallback(Callback):
             if hasattr(dataset, "reader"):
                 dataset.reader = reader  # of this package
             else:
-                keeps_sizes = getattr(pl_module, "input_size", None) is None
+                keeps_sizes = getattr(pl_module, "input_size", False) is None
                 dataset.__getitems__ = BatchReading(dataset, reader, keeps_sizes=keeps_sizes)
                 self._corrected.append(dataset)
 

@@ -46,14 +46,12 @@ class Evidence(NamedTuple):
     Attributes:
         outputs: Outputs of each adapter by its name, ``"plain"`` where there is none; of tiles put together.
         matches: One for each layer, none without prompts.
-        grid: Rows and columns of the patches of a tile.
-        layout: Where the tiles lie, None for whole images.
+        layout: Where the tiles lie.
     """
 
     outputs: Mapping[str, Sequence[AdapterOutput]]
     matches: Sequence[Match]
-    grid: Size
-    layout: TileLayout | None
+    layout: TileLayout
 
     def predictions(self, size: Size) -> dict[str, Prediction]:
         """Scores and maps of H x W pixels of each adapter."""
@@ -63,14 +61,21 @@ class Evidence(NamedTuple):
         """Alignment scores of all layers, fused by their harmonic mean: ``(B, 1, H, W)``; None without prompts."""
         if not self.matches:
             return None
-        scores, layout = [match.score for match in self.matches], self.layout
-        if layout is None:
-            return alignment_map(scores, self.grid, size)
-        return alignment_map([layout.stitch(layer.view(-1, 1, *self.grid)) for layer in scores], layout.grid, size)
+        tiles = (match.score.view(-1, 1, *self.layout.tile_grid) for match in self.matches)
+        return alignment_map([self.layout.stitch(scores) for scores in tiles], size)
+
+
+def gather_images(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None) -> Evidence:
+    """What is found in preprocessed images ``(B, 3, H, W)``, of which several have one tile each; as :func:`gather`."""
+    layout, layers = model.layout((images.shape[-2], images.shape[-1])), model.layers_for(prompts)
+    # An exported graph may leave the number of images open, and takes their tiles at once.
+    step = layout.tiles if torch.compiler.is_compiling() else TILES
+    tiles = (range(start, min(start + step, layout.tiles)) for start in range(0, layout.tiles, step))
+    return gather(model, (model.encode(layout.cut(images, part), layers) for part in tiles), prompts, layout)
 
 
 def gather(
-    model: "AdaptCLIPModel", parts: Iterable[ImageTokens], prompts: torch.Tensor | None, layout: TileLayout | None
+    model: "AdaptCLIPModel", parts: Iterable[ImageTokens], prompts: torch.Tensor | None, layout: TileLayout
 ) -> Evidence:
     """Run adapters and alignment.
 
@@ -78,99 +83,85 @@ def gather(
         model: The model.
         parts: Tokens of the batch, part by part; each is needed only until the next.
         prompts: Packed prompts ``(S, K, T * L, D)``, None for zero-shot.
-        layout: Where the tiles lie, None for whole images.
+        layout: Where the tiles lie.
     """
+    device = model.static_pair.device
+    prompts = None if prompts is None else prompts.to(device)
+    places = None if prompts is None else places_to_match(model, prompts, layout)
     outputs: list[dict[str, list[AdapterOutput]]] = []
     matches: list[list[Match]] = []
-    grid, first = (0, 0), 0
+    first = 0
     for tokens in parts:
-        alignments = align(model, tokens, first, prompts, layout)
-        grid, first = tokens.grid, first + tokens.global_token.shape[0]
+        alignments = [] if prompts is None else align(model, tokens, first, prompts, places)
+        first += tokens.global_token.shape[0]
         found = model.adapter_outputs(tokens, alignments)
         outputs.append(found or {"plain": [plain_clip_output(tokens, model.static_pair)]})
         matches.append([Match(alignment.nearest, alignment.score) for alignment in alignments])
-    with without_autocast(model.static_pair.device.type):
+    with without_autocast(device.type):
         joined = {
             name: [_joined([part[name][layer] for part in outputs], layout) for layer in range(len(layers))]
             for name, layers in outputs[0].items()
         }
     merged = [Match(*(_cat(values) for values in zip(*layer, strict=True))) for layer in zip(*matches, strict=True)]
-    return Evidence(joined, merged, grid, layout)
-
-
-def gather_images(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None) -> Evidence:
-    """What is found in preprocessed images ``(B, 3, H, W)``, in tiles one image; as :func:`gather`."""
-    layers = model.layers_for(prompts)
-    layout = model.layout((images.shape[-2], images.shape[-1]))
-    parts = [model.encode(images, layers)] if layout is None else encode_tiles(model, images, layers, layout)
-    return gather(model, parts, prompts, layout)
-
-
-def encode_tiles(
-    model: "AdaptCLIPModel", image: torch.Tensor, layers: Sequence[int], layout: TileLayout
-) -> Iterator[ImageTokens]:
-    """Encode the tiles of one preprocessed image ``(1, 3, H, W)``, a few at a time."""
-    for start in range(0, layout.tiles, TILES):
-        yield model.encode(layout.cut(image, range(start, min(start + TILES, layout.tiles))), layers)
+    return Evidence(joined, merged, layout)
 
 
 def split_tiles(tokens: ImageTokens) -> Iterator[ImageTokens]:
-    """Tokens of images in tiles, a few tiles at a time."""
-    for part in zip(*(torch.split(values, TILES) for values in (tokens.global_token, *tokens.layers)), strict=True):
+    """Tokens of images, those in tiles a few tiles at a time."""
+    size = TILES if tokens.tiles > 1 else len(tokens.global_token)
+    for part in zip(*(torch.split(values, size) for values in (tokens.global_token, *tokens.layers)), strict=True):
         yield ImageTokens(part[0], part[1:], tokens.grid)
 
 
-def align(
-    model: "AdaptCLIPModel",
-    tokens: ImageTokens,
-    first: int,
-    prompts: torch.Tensor | None,
-    layout: TileLayout | None,
-) -> list[Alignment]:
-    """Align tokens with prompts, within the model's window if it has one.
-
-    Args:
-        model: The model.
-        tokens: Tokens of some of the batch's images or tiles.
-        first: Position of the first of them in the batch.
-        prompts: Packed prompts ``(S, K, T * L, D)``, None for none.
-        layout: Where the tiles lie, None for whole images.
-
-    Returns:
-        One alignment for each layer, none without prompts.
+def places_to_match(model: "AdaptCLIPModel", prompts: torch.Tensor, layout: TileLayout) -> torch.Tensor | None:
+    """Row and column in its image of each patch ``(T, L, 2)``, if the model matches within a window.
 
     Raises:
-        ValueError: If there is a window, and prompts are of another size, so that places cannot be compared.
+        ValueError: If prompts are of another size, so that places cannot be compared.
     """
-    if prompts is None:
-        return []
-    device = tokens.global_token.device
-    prompts = prompts.to(device)
-    reach = model.options.match_window
-    if reach is None:
-        return align_layers(tokens.layers, prompts)
-    layout = layout or TileLayout.of_whole(tokens.grid, model.patch_size)
-    places = layout.patches(range(layout.tiles), device)  # (T, L, 2)
-    patches = layout.tiles * places.shape[1]
+    if model.options.match_window is None:
+        return None
+    places = layout.patches(prompts.device)
+    patches = places.shape[0] * places.shape[1]
     if patches != prompts.shape[2]:
         msg = (
             f"match_window compares places, and the images have {patches} patches, the normal ones "
             f"{prompts.shape[2]}. Give images of one size, or leave match_window out."
         )
         raise ValueError(msg)
-    own = places[(first + torch.arange(tokens.global_token.shape[0], device=device)) % layout.tiles]
-    return align_layers(tokens.layers, prompts, Window(own, places.flatten(0, 1).repeat(prompts.shape[1], 1), reach))
+    return places
+
+
+def align(
+    model: "AdaptCLIPModel", tokens: ImageTokens, first: int, prompts: torch.Tensor, places: torch.Tensor | None
+) -> list[Alignment]:
+    """Align tokens with prompts, within the model's window if it has one.
+
+    Args:
+        model: The model.
+        tokens: Tokens of some of the batch's tiles.
+        first: Position of the first of them in the batch.
+        prompts: Packed prompts ``(S, K, T * L, D)``.
+        places: As of :func:`places_to_match`.
+
+    Returns:
+        One alignment for each layer.
+    """
+    reach = model.options.match_window
+    if places is None or reach is None:
+        return align_layers(tokens.layers, prompts)
+    own = places[(first + torch.arange(tokens.global_token.shape[0], device=places.device)) % places.shape[0]]
+    window = Window(own, places.flatten(0, 1).repeat(prompts.shape[1], 1), reach)
+    return align_layers(tokens.layers, prompts, window)
 
 
 def _cat(values: Sequence[torch.Tensor]) -> torch.Tensor:
     return values[0] if len(values) == 1 else torch.cat(tuple(values))
 
 
-def _joined(parts: Sequence[AdapterOutput], layout: TileLayout | None) -> AdapterOutput:
+def _joined(parts: Sequence[AdapterOutput], layout: TileLayout) -> AdapterOutput:
     """One output of several parts. An image of tiles is as abnormal as its most abnormal one."""
     logits, maps = (_cat(values) for values in zip(*parts, strict=True))
-    if layout is None:
-        return AdapterOutput(logits, maps)
     logits = torch.unflatten(logits, 0, (-1, layout.tiles))  # (B, T, 2)
     worst = (logits[..., 1:] - logits[..., :1]).argmax(dim=1, keepdim=True)  # (B, 1, 1)
     logits = logits.gather(1, worst.expand(-1, -1, 2)).flatten(0, 1)  # take_along_dim would fix B in exported graphs

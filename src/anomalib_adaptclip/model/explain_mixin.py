@@ -70,8 +70,7 @@ class ExplainMixin(_Host):
 
     def _prompts_of(self, images: torch.Tensor, categories: Sequence[str] | None) -> list[torch.Tensor | None]:
         if self.prompt_bank is None:
-            memory = self.model.prompt_memory
-            return [memory.tokens if memory.k_shot else None] * len(images)
+            return [self.model.own_prompts()] * len(images)
         if categories is None or len(categories) != len(images):
             raise ValueError(NEEDS_CATEGORIES)
         return self.prompt_bank.prompts_of(categories)

@@ -16,10 +16,9 @@ from torch.nn.functional import max_pool2d
 from anomalib_adaptclip.results.explanation import Explanation, Region
 from anomalib_adaptclip.results.geometry import Box
 
-from .evidence import Match, gather_images
+from .evidence import Evidence, gather_images
 from .fusion import fuse, harmonic_mean
 from .precision import without_autocast
-from .tiling import TileLayout
 
 if TYPE_CHECKING:
     from .torch_model import AdaptCLIPModel
@@ -31,7 +30,8 @@ def maps_by_adapter(model: "AdaptCLIPModel", images: torch.Tensor) -> dict[str, 
     """What each adapter marks in a batch, see :meth:`.AdaptCLIPModel.maps_by_adapter`."""
     model.encode_texts()
     prompts, size = model.own_prompts(), (images.shape[-2], images.shape[-1])
-    parts = [_maps_of(model, part, prompts) for part in torch.split(images, 1 if model.layout(size) else len(images))]
+    together = len(images) if model.layout(size).tiles == 1 else 1
+    parts = [_maps_of(model, part, prompts) for part in torch.split(images, together)]
     return {name: torch.cat([maps[name] for maps in parts]) for name in parts[0]}
 
 
@@ -77,13 +77,12 @@ def explain_one(
     with without_autocast(image.device.type):
         predictions, alignment = evidence.predictions(size), evidence.alignment_map(size)
         fused = fuse(predictions, alignment, model.options.fusion)
-    layout = evidence.layout or TileLayout.of_whole(evidence.grid, model.patch_size)
     anomaly_map = _plane(fused.anomaly_map)
     regions = []
     for component in components(anomaly_map, threshold):
         region = Region(_box_of(component), float(anomaly_map[component].max()))
         if prompts is not None:
-            region = with_nearest(region, component, evidence.matches, layout, prompts, model.layers)
+            region = with_nearest(region, component, evidence, prompts, model.layers)
         regions.append(region)
     return Explanation(
         float(fused.score),
@@ -118,8 +117,7 @@ def components(anomaly_map: torch.Tensor, threshold: float | None, count: int = 
 def with_nearest(
     region: Region,
     component: torch.Tensor,
-    matches: Sequence[Match],
-    layout: TileLayout,
+    evidence: Evidence,
     prompts: torch.Tensor,
     layers: Sequence[int],
 ) -> Region:
@@ -128,12 +126,12 @@ def with_nearest(
     Args:
         region: The region.
         component: Its mask ``(H, W)``.
-        matches: Nearest patches of the image, one for each layer.
-        layout: Where the image's tiles lie.
+        evidence: What was found in the image.
         prompts: Packed prompts ``(S, K, L, D)``, L patches of all tiles.
         layers: Numbers of the S layers.
     """
-    places = layout.patches(range(layout.tiles)).flatten(0, 1)  # (L, 2)
+    matches, layout = evidence.matches, evidence.layout
+    places = layout.patches().flatten(0, 1)  # (L, 2)
     distances = torch.stack([match.score.flatten().float().cpu() for match in matches])  # (S, L)
     inside = max_pool2d(component[None].float(), layout.patch, layout.patch)[0].bool()[places[:, 0], places[:, 1]]
     farthest = int(harmonic_mean([*distances]).where(inside, -1.0).argmax())
@@ -142,15 +140,9 @@ def with_nearest(
     known: dict[str, Any] = {}
     if prompts.shape[2] == len(places):  # else they are a coreset, or of other sizes, without positions
         shot, patch = divmod(nearest, prompts.shape[2])
-        known = {"shot": shot, "prompt_box": _patch_box(places[patch], layout.patch)}
-    own = _patch_box(places[farthest], layout.patch)
-    return Region(region.box, region.score, own, float(distances[layer, farthest]), layers[layer], **known)
-
-
-def _patch_box(place: torch.Tensor, size: tuple[int, int]) -> Box:
-    """Box in pixels of the patch in a row and a column."""
-    (row, column), (height, width) = place.tolist(), size
-    return column * width, row * height, (column + 1) * width, (row + 1) * height
+        known = {"shot": shot, "prompt_box": layout.box(patch)}
+    distance = float(distances[layer, farthest])
+    return Region(region.box, region.score, layout.box(farthest), distance, layers[layer], **known)
 
 
 def _box_of(component: torch.Tensor) -> Box:

@@ -39,9 +39,9 @@ def average_layers(outputs: Sequence[AdapterOutput], size: tuple[int, int]) -> P
     return Prediction(scores.mean(dim=0), _mean(upsample(output.patch_probabilities, size) for output in outputs))
 
 
-def alignment_map(scores: Sequence[torch.Tensor], grid: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
-    """Fuse the alignment scores ``(B, L)`` of all layers by their harmonic mean: ``(B, 1, H, W)``."""
-    return harmonic_mean(upsample(layer.view(-1, 1, *grid), size) for layer in scores)
+def alignment_map(scores: Sequence[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
+    """Fuse the alignment scores ``(B, 1, rows, columns)`` of all layers by their harmonic mean: ``(B, 1, H, W)``."""
+    return harmonic_mean(upsample(layer, size) for layer in scores)
 
 
 def harmonic_mean(values: Iterable[torch.Tensor]) -> torch.Tensor:

@@ -165,7 +165,7 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
             *(tuple(adapter_names), context, topk),
             class_name=class_name,
             fusion=resolve_fusion(fusion, backbone),
-            tile_size=size if tiles else None,
+            tile_size=None if tiles is None else size,
             tile_overlap=tile_overlap,
             match_window=match_window,
         )

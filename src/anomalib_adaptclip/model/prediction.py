@@ -40,12 +40,8 @@ def predict_images(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch
     """
     model.encode_texts()
     size = (images.shape[-2], images.shape[-1])
-    layout = model.layout(size)
-    if layout is None:
+    if model.layout(size).tiles == 1 or torch.compiler.is_compiling():
         return fused(model, gather_images(model, images, prompts), size)
-    if torch.compiler.is_compiling():  # the number of images may be open
-        tiles = model.encode(layout.cut(images, range(layout.tiles)), model.layers_for(prompts))
-        return fused(model, gather(model, [tiles], prompts, layout), size)
     return _join([fused(model, gather_images(model, image, prompts), size) for image in torch.split(images, 1)])
 
 
@@ -54,7 +50,7 @@ def predict_images_each(
 ) -> InferenceBatch:
     """Score and segment a batch as :func:`predict_images`, each image with prompts of its own."""
     size = (images.shape[-2], images.shape[-1])
-    if model.layout(size) is None:
+    if model.layout(size).tiles == 1:
         model.encode_texts()
         return predict_each(model, model.encode(images, model.layers), prompts, size)
     pairs = zip(torch.split(images, 1), prompts, strict=True)
@@ -88,9 +84,7 @@ def predict_each(
 
 def predict(model: "AdaptCLIPModel", tokens: ImageTokens, prompts: torch.Tensor | None, size: Size) -> InferenceBatch:
     """Score and segment a batch by its tokens, all images with the same prompts, as :func:`predict_each`."""
-    layout = model.layout(size)
-    parts = [tokens] if layout is None else split_tiles(tokens)
-    return fused(model, gather(model, parts, prompts, layout), size)
+    return fused(model, gather(model, split_tiles(tokens), prompts, model.layout(size)), size)
 
 
 def fused(model: "AdaptCLIPModel", evidence: Evidence, size: Size) -> InferenceBatch:

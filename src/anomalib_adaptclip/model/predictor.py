@@ -196,7 +196,7 @@ class AdaptCLIPPredictor:
 
         Args:
             files: Images. For models with a prompt bank their category is told by ``model.category_of`` or the folder.
-            batch_size: Images at a time.
+            batch_size: Images at a time; one for models that leave images of different sizes so.
             num_workers: Worker processes that read images.
             unreadable: What to do with damaged images: ``"error"``, or ``"skip"`` them with a warning that names them.
 

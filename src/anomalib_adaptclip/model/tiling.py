@@ -53,7 +53,7 @@ class Axis(NamedTuple):
 
 
 class TileLayout(NamedTuple):
-    """Where the tiles of images of one size lie: a grid of overlapping ones, counted row by row.
+    """Where the tiles of images of one size lie: a grid of overlapping ones, counted row by row; whole images are one.
 
     Attributes:
         down: Vertical axis.
@@ -65,12 +65,6 @@ class TileLayout(NamedTuple):
     across: Axis
     patch: Size
 
-    @classmethod
-    def of_whole(cls, grid: Size, patch: Size) -> "TileLayout":
-        """The layout of whole images, of a grid of patches: one tile."""
-        down, across = (Axis(length, length, (0,)) for length in grid)
-        return cls(down, across, patch)
-
     @property
     def tiles(self) -> int:
         """Number T of tiles."""
@@ -81,6 +75,11 @@ class TileLayout(NamedTuple):
         """Rows and columns of patches of the whole image."""
         return self.down.length, self.across.length
 
+    @property
+    def tile_grid(self) -> Size:
+        """Rows and columns of patches of a tile."""
+        return self.down.tile, self.across.tile
+
     def place(self, tile: int) -> Size:
         """Row and column of the first patch of a tile in the image."""
         row, column = divmod(tile, len(self.across.starts))
@@ -88,6 +87,8 @@ class TileLayout(NamedTuple):
 
     def cut(self, images: torch.Tensor, tiles: Sequence[int]) -> torch.Tensor:
         """Some tiles ``(B * tiles, C, h, w)`` of images ``(B, C, H, W)``; those of an image follow one another."""
+        if self.tiles == 1:
+            return images
         height, width = self.patch
         cut = []
         for top, left in map(self.place, tiles):
@@ -95,10 +96,17 @@ class TileLayout(NamedTuple):
             cut.append(images[..., rows, left * width : (left + self.across.tile) * width])
         return torch.stack(cut, dim=1).flatten(0, 1)
 
-    def patches(self, tiles: Sequence[int], device: torch.device | None = None) -> torch.Tensor:
-        """Row and column in the image of each patch of some tiles: ``(tiles, L, 2)``."""
+    def patches(self, device: torch.device | None = None) -> torch.Tensor:
+        """Row and column in the image of each patch of all tiles: ``(T, L, 2)``."""
         inside = torch.cartesian_prod(torch.arange(self.down.tile), torch.arange(self.across.tile))
-        return (torch.tensor([self.place(tile) for tile in tiles]).unsqueeze(1) + inside).to(device)
+        return (torch.tensor([self.place(tile) for tile in range(self.tiles)]).unsqueeze(1) + inside).to(device)
+
+    def box(self, patch: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom in pixels of the image of a patch, counted tile by tile."""
+        tile, inside = divmod(patch, self.down.tile * self.across.tile)
+        (top, left), (row, column), (height, width) = self.place(tile), divmod(inside, self.across.tile), self.patch
+        y, x = (top + row) * height, (left + column) * width
+        return x, y, x + width, y + height
 
     def stitch(self, maps: torch.Tensor) -> torch.Tensor:
         """Put maps of tiles together.
@@ -109,6 +117,8 @@ class TileLayout(NamedTuple):
         Returns:
             ``(B, C, H, W)``. Where tiles overlap it is their mean, weighted by how far inside each of them it lies.
         """
+        if self.tiles == 1:
+            return maps
         cells = maps.shape[-2] // self.down.tile
         down, across = (axis.weights(cells).to(maps) for axis in (self.down, self.across))
         rows, columns = len(self.down.starts), len(self.across.starts)
@@ -120,12 +130,12 @@ class Tiling(NamedTuple):
     """How images are cut.
 
     Attributes:
-        tile: Height and width of a tile in pixels of the model's input, multiples of the patch.
+        tile: Height and width of a tile in pixels of the model's input, multiples of the patch; None for whole images.
         overlap: Share of a tile, at least, that it has in common with the next one.
         patch: Height and width of a patch in pixels.
     """
 
-    tile: Size
+    tile: Size | None
     overlap: float
     patch: Size
 
@@ -138,12 +148,13 @@ class Tiling(NamedTuple):
         Raises:
             ValueError: If the images are smaller than a tile.
         """
-        if size[0] < self.tile[0] or size[1] < self.tile[1]:
-            msg = f"Tiles are {self.tile[0]} x {self.tile[1]} pixels, and images of {size[0]} x {size[1]} are smaller."
+        sides = self.tile or size
+        if size[0] < sides[0] or size[1] < sides[1]:
+            msg = f"Tiles are {sides[0]} x {sides[1]} pixels, and images of {size[0]} x {size[1]} are smaller."
             raise ValueError(msg)
         down, across = (
-            axis(length // patch, tile // patch, self.overlap)
-            for length, tile, patch in zip(size, self.tile, self.patch, strict=True)
+            axis(length // patch, side // patch, self.overlap)
+            for length, side, patch in zip(size, sides, self.patch, strict=True)
         )
         return TileLayout(down, across, self.patch)
 

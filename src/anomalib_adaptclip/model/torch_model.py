@@ -134,6 +134,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         require_context_length(getattr(clip, "text", clip), prompt_length)
         self.clip = clip.requires_grad_(False).eval()
         self.layers, self.first_vv_block = tuple(layers), first_vv_block
+        self.tile_size, self.tile_overlap = tile_size, tile_overlap
         width, text_width = clip.visual.proj.shape[1], self.text_tower.token_embedding.embedding_dim
         self.adapters = self.options.build(width, text_width, len(self.layers))
         self.awaits_adapters = False
@@ -152,12 +153,6 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """Height and width of a patch in pixels."""
         height, width = self.clip.visual.conv1.kernel_size
         return height, width
-
-    @property
-    def tiles(self) -> tuple[float, float, float] | None:
-        """Height and width of tiles in pixels, and how far they overlap; None for whole images."""
-        size = self.options.tile_size
-        return (float(size[0]), float(size[1]), self.options.tile_overlap) if size else None
 
     def train(self, mode: bool = True) -> "AdaptCLIPModel":
         """Set the mode of the adapters. CLIP stays in eval mode."""
@@ -215,12 +210,11 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
         layout = self.layout((images.shape[-2], images.shape[-1]))
-        whole = torch.split(images, 8 if layout is None else 1)
-        parts = whole if layout is None else (layout.cut(image, range(layout.tiles)) for image in whole)
-        chunks = (chunk for part in parts for chunk in torch.split(part, 8))
+        batches = (layout.cut(part, range(layout.tiles)) for part in torch.split(images, max(8 // layout.tiles, 1)))
+        chunks = (chunk for batch in batches for chunk in torch.split(batch, 8))
         with torch.autocast(images.device.type, enabled=False):
             tokens = finite_tokens(join_tokens([self.encode(chunk, self.layers) for chunk in chunks]))
-        return tokens if layout is None else tokens._replace(tiles=layout.tiles)
+        return tokens._replace(tiles=layout.tiles)
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""
@@ -271,26 +265,26 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         require_whole_patches(images, self.patch_size)
         size = (images.shape[-2], images.shape[-1])
         if bank is None:
-            return predict_images(self, images, self.own_prompts(categories))
+            if categories is not None:
+                msg = f"Got the categories {list(categories)} and no prompt bank that knows them. Leave them out."
+                raise ValueError(msg)
+            return predict_images(self, images, self.own_prompts())
         if categories is None or len(categories) != len(images):
             msg = f"Each image needs its category: got {len(images)} images and {len(categories or ())} names."
             raise ValueError(msg)
-        if self.options.tile_size is None:
+        if self.tile_size is None:
             bank.require_size(images)
         if len(images) == 0:
             none = torch.empty(0, device=images.device)
             return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
         return predict_images_each(self, images, bank.prompts_of(categories))
 
-    def own_prompts(self, categories: Sequence[str] | None = None) -> torch.Tensor | None:
+    def own_prompts(self) -> torch.Tensor | None:
         """The prompts in memory, packed ``(S, K, L, D)``; None for zero-shot.
 
         Raises:
-            ValueError: If something was said of how to keep prompts and there are none, or of categories.
+            ValueError: If there are none, and something was said of how to keep or to match them.
         """
-        if categories is not None:
-            msg = f"Got the categories {list(categories)} and no prompt bank that knows them. Leave them out."
-            raise ValueError(msg)
         if self.prompt_memory.k_shot:
             return self.prompt_memory.tokens
         self.prompt_memory.require_no_options()
@@ -314,10 +308,9 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """CLIP's layers whose tokens are needed: the last alone for zero-shot."""
         return self.layers[-1:] if prompts is None else self.layers
 
-    def layout(self, size: Size) -> TileLayout | None:
-        """Where the tiles of images of H x W pixels lie; None for whole images."""
-        tile = self.options.tile_size
-        return Tiling(tile, self.options.tile_overlap, self.patch_size).layout(size) if tile else None
+    def layout(self, size: Size) -> TileLayout:
+        """Where the tiles of images of H x W pixels lie; whole images are one tile."""
+        return Tiling(self.tile_size, self.tile_overlap, self.patch_size).layout(size)
 
     def encode(self, images: torch.Tensor, layers: Sequence[int]) -> ImageTokens:
         """Tokens of preprocessed images ``(B, 3, H, W)``, or of tiles, at some of the layers, ascending."""

@@ -46,11 +46,8 @@ class PromptEncoder(Protocol):
     first_vv_block: int
     prompt_memory: PromptMemory
     static_pair: torch.Tensor
-
-    @property
-    def tiles(self) -> tuple[float, float, float] | None:
-        """Height and width of tiles in pixels, and how far they overlap; None for whole images."""
-        ...
+    tile_size: Size | None
+    tile_overlap: float
 
     def encode_prompts(self, images: torch.Tensor) -> ImageTokens:
         """Tokens of preprocessed images ``(K, 3, H, W)`` at all layers."""
@@ -296,7 +293,8 @@ class PromptBank:
             self.image_size,
             self._images,
             self._scores,
-            self.model.tiles,
+            self.model.tile_size,
+            self.model.tile_overlap,
         )
 
 

@@ -34,8 +34,8 @@ class BankHeader:
         image_size: Height and width of the images in pixels, None while the bank is empty.
         images: Hashes of the preprocessed images by category, so that none is added twice.
         scores: How they score by category, for thresholds.
-        tiles: Height and width of their tiles in pixels of the model's input, and how far these overlap; None for whole
-            images.
+        tile_size: Height and width of their tiles in pixels of the model's input, None for whole images.
+        tile_overlap: How far the tiles overlap.
     """
 
     backbone: str
@@ -45,7 +45,8 @@ class BankHeader:
     image_size: tuple[int, int] | None
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scores: Mapping[str, ModelScores] = field(default_factory=dict)
-    tiles: tuple[float, float, float] | None = None
+    tile_size: tuple[int, int] | None = None
+    tile_overlap: float = 0.25
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "BankHeader":
@@ -54,8 +55,6 @@ class BankHeader:
         Raises:
             AttributeError, LookupError, TypeError, ValueError: If an entry is missing, or not what it should be.
         """
-        size = json.loads(metadata["image_size"])
-        tiles = json.loads(metadata.get("tiles", "null"))
         if not metadata["fingerprint"]:
             msg = "it has no fingerprint of CLIP's weights"
             raise ValueError(msg)
@@ -64,16 +63,17 @@ class BankHeader:
             metadata["fingerprint"],
             tuple(int(layer) for layer in json.loads(metadata["layers"])),
             int(metadata["first_vv_block"]),
-            None if size is None else (int(size[0]), int(size[1])),
+            _size(metadata["image_size"]),
             {name: tuple(map(str, hashes)) for name, hashes in json.loads(metadata["images"]).items()},
             read_scores(json.loads(metadata.get("scores", "{}"))),
-            None if tiles is None else (float(tiles[0]), float(tiles[1]), float(tiles[2])),
+            _size(metadata.get("tile_size", "null")),
+            float(metadata.get("tile_overlap", cls.tile_overlap)),
         )
 
     @property
     def input_size(self) -> tuple[int, int] | None:
         """Height and width of what the model sees at a time in pixels, None while the bank is empty."""
-        return (int(self.tiles[0]), int(self.tiles[1])) if self.tiles else self.image_size
+        return self.tile_size or self.image_size
 
     def to_metadata(self) -> dict[str, str]:
         """The header as the metadata of a safetensors file."""
@@ -87,16 +87,22 @@ class BankHeader:
             "image_size": json.dumps(self.image_size),
             "images": json.dumps(self.images),
             "scores": json.dumps(self.scores),
-            "tiles": json.dumps(self.tiles),
+            "tile_size": json.dumps(self.tile_size),
+            "tile_overlap": str(self.tile_overlap),
         }
 
     def differences(self, expected: "BankHeader") -> list[str]:
         """What makes prompts of this header useless for a model with the expected one. A missing size fits any."""
-        names = ["fingerprint", "layers", "first_vv_block", "tiles"]
+        names = ["fingerprint", "layers", "first_vv_block", "tile_size", "tile_overlap"]
         if self.image_size is not None and expected.image_size is not None:
             names.append("image_size")
         pairs = [(name, getattr(self, name), getattr(expected, name)) for name in names]
         return [f"{name} {_text(found)}, not {_text(wanted)}" for name, found, wanted in pairs if found != wanted]
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    size = json.loads(text)
+    return None if size is None else (int(size[0]), int(size[1]))
 
 
 def _text(value: object) -> str:
