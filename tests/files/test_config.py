@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from anomalib_adaptclip.files.config import ClassSpec, read_config
 from anomalib_adaptclip.files.yaml_text import MAX_BYTES
 
-SECONDS = 1.0  # within which a file is refused, on a busy machine too
+SECONDS = 5.0  # within which a file is refused: processor time of the whole process, on a busy machine too
 
 
 @dataclass
