@@ -82,7 +82,7 @@ def main() -> None:
             datamodule.setup()
             queries = list(encode(model, transform, datamodule))
             good = torch.cat([batch.image for batch in datamodule.train_dataloader()])
-            tokens = model.prompt_memory.pack(model.encode_prompts(transform(good)).layers)
+            tokens = model.prompt_memory.pack(model.encode_prompts(transform(good)))
         patches = tokens.shape[1] * tokens.shape[2]
         image, pixel = aurocs(model, queries, tokens)
         print(f"{category:10} {patches:6} 100 %: {image:.3f} {pixel:.3f}", flush=True)

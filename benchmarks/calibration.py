@@ -77,7 +77,7 @@ def encode(model: AdaptCLIP, data: SyntheticDefects) -> Category:
     tests = join_tokens(
         [core.encode(transform(read_image(path).unsqueeze(0)), core.layers) for path in samples.image_path]
     )
-    packed = torch.cat([core.prompt_memory.pack([layer[:1] for layer in tokens.layers]) for tokens in train], dim=1)
+    packed = torch.cat([core.prompt_memory.pack(tokens.select([0])) for tokens in train], dim=1)
     return Category(train, packed, tests, labels_of(data))
 
 

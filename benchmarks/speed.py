@@ -30,7 +30,7 @@ import torch
 from torch import nn
 
 from anomalib_adaptclip import AdaptCLIPModel
-from anomalib_adaptclip.clip import get_backbone
+from anomalib_adaptclip.clip import ImageTokens, get_backbone
 
 BACKBONE = "ViT-B-16-plus-240"  # WinCLIP's
 AT_ONCE = 4  # cases beside their reference: each has about 2 GB
@@ -103,7 +103,9 @@ def build_adaptclip(clip: Any, case: Case) -> AdaptCLIPModel:  # noqa: ANN401
     model.encode_texts()
     if case.shots:
         tokens = torch.randn(case.shots, 1 + (case.size // backbone.patch_size) ** 2, clip.visual.proj.shape[1])
-        model.prompt_memory.store(model.prompt_memory.pack([tokens] * len(backbone.layers)))
+        rows = case.size // backbone.patch_size
+        layers = (tokens,) * len(backbone.layers)
+        model.prompt_memory.store(model.prompt_memory.pack(ImageTokens(tokens[:, 0], layers, (rows, rows))))
     return model
 
 

@@ -141,7 +141,7 @@ def test_within_a_budget(good: dict[str, list[str]]) -> None:
     assert len(scores) == 4
     images = read_prompts(files, model.image_input, with_variants=True)
     tokens = [model.model.encode_prompts(variants) for variants in images.inputs]
-    other = model.model.prompt_memory.pack(tokens[3].select([0]).layers)
+    other = model.model.prompt_memory.pack(tokens[3].select([0]))
     pool = torch.cat([old.flatten(1, 2), other[:, 0]], dim=1)
     expected = score_with(model.model, tokens[2], pool.reshape(4, 3, 8, -1), (SIZE, SIZE))
     torch.testing.assert_close(torch.tensor([*scores.values()][2]), expected, rtol=0, atol=1e-5)
@@ -157,7 +157,7 @@ def test_of_many_images_some_are_scored(golden_model: Any) -> None:
         return [[0.1, 0.1]]
 
     tokens = golden_model.encode_prompts(torch.rand(1, 3, 56, 56)).select([0] * 100)
-    packed = golden_model.prompt_memory.pack(tokens.layers)
+    packed = golden_model.prompt_memory.pack(tokens)
     parts = {str(row): packed[:, row] for row in range(100)}
     places = {str(row): row for row in range(100)}
     found = judge_images(judge, tokens, places, parts, OldImages(None, ()))  # type: ignore[arg-type]

@@ -56,32 +56,47 @@ class PromptQueryAdapter(nn.Module):
             nn.Linear(hidden_dim // 2, 2, bias=False),
         )
 
-    def forward(self, alignments: Sequence[Alignment], grid: tuple[int, int]) -> list[AdapterOutput]:
+    def forward(
+        self, alignments: Sequence[Alignment], grid: tuple[int, int], judged: torch.Tensor | None = None
+    ) -> list[AdapterOutput]:
         """Judge a batch by its alignments.
 
         Args:
             alignments: One a layer.
             grid: Rows and columns, ``L = rows * columns``.
+            judged: Which patches count ``(B, L)``, all by default. Others are as normal as can be, without a residual.
 
         Returns:
             One output a layer, with maps ``(B, 1, 4 * rows, 4 * columns)``.
         """
+        features = (self.joint_feature(alignment, judged).mT for alignment in alignments)  # (B, D, L)
         return [
-            self._predict_features(norm(self.joint_feature(alignment).mT.reshape(-1, self.width, *grid)))
-            for norm, alignment in zip(self.norms, alignments, strict=True)
+            self._predict_features(norm(feature.reshape(-1, self.width, *grid)), judged)
+            for norm, feature in zip(self.norms, features, strict=True)
         ]
 
-    def joint_feature(self, alignment: Alignment) -> torch.Tensor:
+    def joint_feature(self, alignment: Alignment, judged: torch.Tensor | None = None) -> torch.Tensor:
         """Eq. 6: ``query + |query - aligned|``, or the residual alone; ``(B, L, D)``."""
         residual = (alignment.query - alignment.aligned).abs()
+        if judged is not None:
+            residual = residual * judged.unsqueeze(-1)
         return alignment.query + residual if self.context else residual
 
-    def pool(self, feature: torch.Tensor) -> torch.Tensor:
-        """Eq. 8's pooling of a ``(B, D, rows, columns)`` feature: ``(B, D)``."""
+    def pool(self, feature: torch.Tensor, judged: torch.Tensor | None = None) -> torch.Tensor:
+        """Eq. 8's pooling of a ``(B, D, rows, columns)`` feature, of the patches that count: ``(B, D)``."""
         positions = feature.flatten(2)  # (B, D, L)
-        top = positions.topk(min(self.topk, positions.shape[-1]), dim=-1).values
-        return (positions.mean(dim=-1) + top.mean(dim=-1)) / 2
+        count = min(self.topk, positions.shape[-1])
+        if judged is None:
+            return (positions.mean(dim=-1) + positions.topk(count, dim=-1).values.mean(dim=-1)) / 2
+        judged = judged.unsqueeze(1)  # (B, 1, L)
+        top = positions.masked_fill(~judged, -torch.inf).topk(count, dim=-1).values
+        return (_mean(positions, judged) + _mean(top, top.isfinite())) / 2
 
-    def _predict_features(self, feature: torch.Tensor) -> AdapterOutput:
-        logits, cells = self.image_head(self.pool(feature)), self.segmentation_head(feature)
+    def _predict_features(self, feature: torch.Tensor, judged: torch.Tensor | None) -> AdapterOutput:
+        logits, cells = self.image_head(self.pool(feature, judged)), self.segmentation_head(feature)
         return AdapterOutput(logits.float(), cells.float().softmax(dim=1)[:, 1:])
+
+
+def _mean(values: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Mean over the last axis of those values that count; 0 where none does."""
+    return values.where(counts, 0.0).sum(dim=-1) / counts.sum(dim=-1).clamp(min=1)

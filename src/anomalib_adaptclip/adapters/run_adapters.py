@@ -3,7 +3,7 @@
 
 """From CLIP's tokens to the outputs of all adapters of a model, and of plain CLIP in their place.
 
-Letters: D joint embedding width.
+Letters: B batch, L patches, D joint embedding width.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,7 @@ def run_adapters(
     learned_pair: torch.Tensor,
     *,
     joint: bool,
+    judged: torch.Tensor | None = None,
 ) -> dict[str, list[AdapterOutput]]:
     """Run the adapters that a model has.
 
@@ -36,6 +37,7 @@ def run_adapters(
         static_pair: Embeddings ``(2, D)`` of the static texts, normal first.
         learned_pair: Embeddings ``(2, D)`` of the learned texts, normal first. Not used without the textual adapter.
         joint: Whether visual and textual adapter both see adapted tokens and learned texts.
+        judged: Which patches the prompt-query adapter counts ``(B, L)``, all by default.
 
     Returns:
         For each adapter that is present its outputs: one of the visual and of the textual adapter, one for each layer
@@ -53,7 +55,7 @@ def run_adapters(
         outputs["textual"] = [compare_with_text(*(adapted if joint else plain), learned_pair, tokens.grid)]
     if "prompt_query" in adapters and alignments:
         alignments = [alignment._replace(query=alignment.query.to(precision)) for alignment in alignments]
-        outputs["prompt_query"] = adapters["prompt_query"](alignments, tokens.grid)
+        outputs["prompt_query"] = adapters["prompt_query"](alignments, tokens.grid, judged)
     return outputs
 
 

@@ -24,12 +24,16 @@ class ImageTokens(NamedTuple):
         layers: ``(B, T, D)`` for each tapped block, class position first.
         grid: Rows and columns of the patches, ``T = 1 + rows * columns``.
         tiles: Tiles that each image was cut into. Then B counts tiles, and those of an image follow one another.
+        region: Which pixels of the images were looked at, ``(H, W)``; None for all.
+        kept: Which patches of an image have such pixels, ``(tiles, L)``; None for all.
     """
 
     global_token: torch.Tensor
     layers: tuple[torch.Tensor, ...]
     grid: tuple[int, int]
     tiles: int = 1
+    region: torch.Tensor | None = None
+    kept: torch.Tensor | None = None
 
     def select(self, images: range | Sequence[int]) -> "ImageTokens":
         """Tokens of some images of the batch, by their positions; those of a range are not copied."""

@@ -60,7 +60,7 @@ class BankJudge:
     def __call__(self, row: int, tokens: ImageTokens, prompts: torch.Tensor) -> Values:
         """Score image ``row``, whose own tokens are given, with packed prompts ``(S, K, L, D)``."""
         variants = self._variants(row)
-        query = join_tokens([tokens, self._scorer.encode_prompts(variants[1:])])
+        query = join_tokens([tokens, self._scorer.encode_prompts(variants[1:], tokens.region)])
         self._scorer.encode_texts()
         values: Values = score_with(self._scorer, query, prompts, (variants.shape[-2], variants.shape[-1])).tolist()
         return values

@@ -132,7 +132,7 @@ def leave_one_out(model: AdaptCLIPModel, inputs: torch.Tensor, tokens: ImageToke
         Scores, and largest values of the maps: ``(K, A, 2)``.
     """
     size = (inputs.shape[-2], inputs.shape[-1])
-    prompts = model.prompt_memory.pack(tokens.layers, tokens.tiles)
+    prompts = model.prompt_memory.pack(tokens)
     values = []
     for row, variants in enumerate(inputs):
         query = join_tokens([tokens.select([row]), model.encode_prompts(variants[1:])])

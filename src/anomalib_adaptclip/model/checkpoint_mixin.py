@@ -43,8 +43,8 @@ class CheckpointMixin(_Host):
         super().on_save_checkpoint(checkpoint)
         self.leave_clip_out(checkpoint)
         arguments = checkpoint["hyper_parameters"]
-        # What the first two brought is in the checkpoint: it must load where their files are missing.
-        arguments |= {"few_shot_source": None, "adapters": AUTO, "results": None, "save": ()}
+        # What the first three brought is in the checkpoint: it must load where their files are missing.
+        arguments |= {"few_shot_source": None, "adapters": AUTO, "roi": None, "results": None, "save": ()}
         if bank := arguments.get("prompt_bank"):
             arguments["prompt_bank"] = str(bank)  # a file of its own, and no path object
         checkpoint[CHECKPOINT_KEY] = self.new_record(

@@ -55,19 +55,22 @@ class Evidence(NamedTuple):
 
     def predictions(self, size: Size) -> dict[str, Prediction]:
         """Scores and maps of H x W pixels of each adapter."""
-        return {name: average_layers(layers, size) for name, layers in self.outputs.items()}
+        inside = self.layout.inside
+        return {name: average_layers(layers, size, inside) for name, layers in self.outputs.items()}
 
     def alignment_map(self, size: Size) -> torch.Tensor | None:
         """Alignment scores of all layers, fused by their harmonic mean: ``(B, 1, H, W)``; None without prompts."""
         if not self.matches:
             return None
         tiles = (match.score.view(-1, 1, *self.layout.tile_grid) for match in self.matches)
-        return alignment_map([self.layout.stitch(scores) for scores in tiles], size)
+        return alignment_map([self.layout.stitch(scores) for scores in tiles], size, self.layout.inside)
 
 
-def gather_images(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None) -> Evidence:
+def gather_images(
+    model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tensor | None, region: torch.Tensor | None = None
+) -> Evidence:
     """What is found in preprocessed images ``(B, 3, H, W)``, of which several have one tile each; as :func:`gather`."""
-    layout, layers = model.layout((images.shape[-2], images.shape[-1])), model.layers_for(prompts)
+    layout, layers = model.layout((images.shape[-2], images.shape[-1]), region), model.layers_for(prompts)
     # An exported graph may leave the number of images open, and takes their tiles at once.
     step = layout.tiles if torch.compiler.is_compiling() else TILES
     tiles = (range(start, min(start + step, layout.tiles)) for start in range(0, layout.tiles, step))
@@ -87,14 +90,17 @@ def gather(
     """
     device = model.static_pair.device
     prompts = None if prompts is None else prompts.to(device)
-    places = None if prompts is None else places_to_match(model, prompts, layout)
+    if prompts is not None:
+        require_places(model, prompts, layout)
+    judged = layout.judged()
     outputs: list[dict[str, list[AdapterOutput]]] = []
     matches: list[list[Match]] = []
     first = 0
     for tokens in parts:
-        alignments = [] if prompts is None else align(model, tokens, first, prompts, places)
+        tiles = (first + torch.arange(tokens.global_token.shape[0], device=device)) % layout.tiles
         first += tokens.global_token.shape[0]
-        found = model.adapter_outputs(tokens, alignments)
+        alignments = [] if prompts is None else align(model, tokens, tiles, prompts, layout)
+        found = model.adapter_outputs(tokens, alignments, None if judged is None else judged[tiles])
         outputs.append(found or {"plain": [plain_clip_output(tokens, model.static_pair)]})
         matches.append([Match(alignment.nearest, alignment.score) for alignment in alignments])
     with without_autocast(device.type):
@@ -113,45 +119,41 @@ def split_tiles(tokens: ImageTokens) -> Iterator[ImageTokens]:
         yield ImageTokens(part[0], part[1:], tokens.grid)
 
 
-def places_to_match(model: "AdaptCLIPModel", prompts: torch.Tensor, layout: TileLayout) -> torch.Tensor | None:
-    """Row and column in its image of each patch ``(T, L, 2)``, if the model matches within a window.
+def require_places(model: "AdaptCLIPModel", prompts: torch.Tensor, layout: TileLayout) -> None:
+    """Check, if the model matches within a window, that places of images and prompts can be compared.
 
     Raises:
-        ValueError: If prompts are of another size, so that places cannot be compared.
+        ValueError: If prompts are of another size.
     """
-    if model.options.match_window is None:
-        return None
-    places = layout.patches(prompts.device)
-    patches = places.shape[0] * places.shape[1]
-    if patches != prompts.shape[2]:
+    patches = len(layout.prompt_places())
+    if model.options.match_window is not None and patches != prompts.shape[2]:
         msg = (
             f"match_window compares places, and the images have {patches} patches, the normal ones "
             f"{prompts.shape[2]}. Give images of one size, or leave match_window out."
         )
         raise ValueError(msg)
-    return places
 
 
 def align(
-    model: "AdaptCLIPModel", tokens: ImageTokens, first: int, prompts: torch.Tensor, places: torch.Tensor | None
+    model: "AdaptCLIPModel", tokens: ImageTokens, tiles: torch.Tensor, prompts: torch.Tensor, layout: TileLayout
 ) -> list[Alignment]:
     """Align tokens with prompts, within the model's window if it has one.
 
     Args:
         model: The model.
-        tokens: Tokens of some of the batch's tiles.
-        first: Position of the first of them in the batch.
+        tokens: Tokens of some tiles.
+        tiles: Which tile of its image each of them is.
         prompts: Packed prompts ``(S, K, T * L, D)``.
-        places: As of :func:`places_to_match`.
+        layout: Where the tiles lie.
 
     Returns:
         One alignment for each layer.
     """
     reach = model.options.match_window
-    if places is None or reach is None:
+    if reach is None:
         return align_layers(tokens.layers, prompts)
-    own = places[(first + torch.arange(tokens.global_token.shape[0], device=places.device)) % places.shape[0]]
-    window = Window(own, places.flatten(0, 1).repeat(prompts.shape[1], 1), reach)
+    own = layout.patches(prompts.device)[tiles]
+    window = Window(own, layout.prompt_places(prompts.device).repeat(prompts.shape[1], 1), reach)
     return align_layers(tokens.layers, prompts, window)
 
 
@@ -163,6 +165,9 @@ def _joined(parts: Sequence[AdapterOutput], layout: TileLayout) -> AdapterOutput
     """One output of several parts. An image of tiles is as abnormal as its most abnormal one."""
     logits, maps = (_cat(values) for values in zip(*parts, strict=True))
     logits = torch.unflatten(logits, 0, (-1, layout.tiles))  # (B, T, 2)
-    worst = (logits[..., 1:] - logits[..., :1]).argmax(dim=1, keepdim=True)  # (B, 1, 1)
+    margin = logits[..., 1:] - logits[..., :1]  # (B, T, 1)
+    if (judged := layout.judged()) is not None:
+        margin = margin.masked_fill(~judged.any(dim=1, keepdim=True), -torch.inf)
+    worst = margin.argmax(dim=1, keepdim=True)  # (B, 1, 1)
     logits = logits.gather(1, worst.expand(-1, -1, 2)).flatten(0, 1)  # take_along_dim would fix B in exported graphs
     return AdapterOutput(logits, layout.stitch(maps))

@@ -11,7 +11,8 @@ import torch
 from anomalib.data import Batch
 
 from anomalib_adaptclip.files.image_reader import ImageReader
-from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank
+from anomalib_adaptclip.prompts.bank import PromptBank
+from anomalib_adaptclip.prompts.bank_choice import NEEDS_CATEGORIES
 from anomalib_adaptclip.prompts.selection import Shots
 from anomalib_adaptclip.results.explanation import Explanation, Region
 from anomalib_adaptclip.results.geometry import FileGeometry
@@ -55,7 +56,10 @@ class ExplainMixin(_Host):
         if pixel_threshold is None:
             scales = score_scales(self, categories or [None] * len(images))
             thresholds = [scale.pixel.threshold if scale.pixel else None for scale in scales]
-        found = explain(self.model, images, self._prompts_of(images, categories), thresholds)
+        prompts = self._prompts_of(images, categories)
+        bank = self.prompt_bank
+        regions = bank.regions_of(categories) if bank and categories else [None] * len(images)
+        found = explain(self.model, images, prompts, thresholds, regions)
         if self.prompt_bank is not None:
             return found  # a bank knows no files
         files = FileGeometry(self.image_input.like_test_images(self.current_datamodule()).transforms)

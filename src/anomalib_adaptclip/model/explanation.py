@@ -42,7 +42,7 @@ def _maps_of(model: "AdaptCLIPModel", images: torch.Tensor, prompts: torch.Tenso
     maps = {name: prediction.anomaly_map for name, prediction in predictions.items()}
     if alignment is not None and model.options.fusion != "paper":
         maps["alignment"] = alignment
-    return maps | {"fused": fuse(predictions, alignment, model.options.fusion).anomaly_map}
+    return maps | {"fused": fuse(predictions, alignment, model.options.fusion, evidence.layout.inside).anomaly_map}
 
 
 @torch.no_grad()
@@ -51,6 +51,7 @@ def explain(
     images: torch.Tensor,
     prompts: Sequence[torch.Tensor | None],
     thresholds: Sequence[float | None],
+    regions: Sequence[torch.Tensor | None],
 ) -> list[Explanation]:
     """Explain the predictions of a batch, image by image.
 
@@ -59,31 +60,34 @@ def explain(
         images: Preprocessed images ``(B, 3, H, W)``.
         prompts: Packed prompts ``(S, K, L, D)`` of each image, None for zero-shot.
         thresholds: Raw value of each map that abnormal pixels exceed, None if it is not known.
+        regions: Which part of each image is judged, a mask over the whole image; None for the model's own.
 
     Returns:
         Explanations on the CPU, boxes in pixels of the input.
     """
     model.encode_texts()
-    parts = zip(images, prompts, thresholds, strict=True)
-    return [explain_one(model, image.unsqueeze(0), own, threshold) for image, own, threshold in parts]
+    parts = zip(torch.split(images, 1), prompts, thresholds, regions, strict=True)
+    return [explain_one(model, *part) for part in parts]
 
 
 def explain_one(
-    model: "AdaptCLIPModel", image: torch.Tensor, prompts: torch.Tensor | None, threshold: float | None
+    model: "AdaptCLIPModel",
+    image: torch.Tensor,
+    prompts: torch.Tensor | None,
+    threshold: float | None,
+    region: torch.Tensor | None,
 ) -> Explanation:
     """Explain the prediction of one image ``(1, 3, H, W)``, as :func:`explain`."""
     size = (image.shape[-2], image.shape[-1])
-    evidence = gather_images(model, image, prompts)
+    evidence = gather_images(model, image, prompts, region)
     with without_autocast(image.device.type):
         predictions, alignment = evidence.predictions(size), evidence.alignment_map(size)
-        fused = fuse(predictions, alignment, model.options.fusion)
+        fused = fuse(predictions, alignment, model.options.fusion, evidence.layout.inside)
     anomaly_map = _plane(fused.anomaly_map)
     regions = []
     for component in components(anomaly_map, threshold):
-        region = Region(_box_of(component), float(anomaly_map[component].max()))
-        if prompts is not None:
-            region = with_nearest(region, component, evidence, prompts, model.layers)
-        regions.append(region)
+        found = Region(_box_of(component), float(anomaly_map[component].max()))
+        regions.append(found if prompts is None else with_nearest(found, component, evidence, prompts, model.layers))
     return Explanation(
         float(fused.score),
         anomaly_map,
@@ -131,16 +135,17 @@ def with_nearest(
         layers: Numbers of the S layers.
     """
     matches, layout = evidence.matches, evidence.layout
-    places = layout.patches().flatten(0, 1)  # (L, 2)
+    places, judged = layout.patches().flatten(0, 1), layout.judged()  # (L, 2)
     distances = torch.stack([match.score.flatten().float().cpu() for match in matches])  # (S, L)
     inside = max_pool2d(component[None].float(), layout.patch, layout.patch)[0].bool()[places[:, 0], places[:, 1]]
+    rows = torch.arange(len(places)) if judged is None else judged.flatten().nonzero()[:, 0].cpu()  # of the prompts
     farthest = int(harmonic_mean([*distances]).where(inside, -1.0).argmax())
     layer = int(distances[:, farthest].argmin())
     nearest = int(matches[layer].nearest.flatten()[farthest])
     known: dict[str, Any] = {}
-    if prompts.shape[2] == len(places):  # else they are a coreset, or of other sizes, without positions
+    if prompts.shape[2] == len(rows):  # else they are a coreset, or of other sizes, without positions
         shot, patch = divmod(nearest, prompts.shape[2])
-        known = {"shot": shot, "prompt_box": layout.box(patch)}
+        known = {"shot": shot, "prompt_box": layout.box(int(rows[patch]))}
     distance = float(distances[layer, farthest])
     return Region(region.box, region.score, layout.box(farthest), distance, layers[layer], **known)
 

@@ -15,6 +15,7 @@ import torch
 from anomalib_adaptclip.adapters import AdapterOutput
 
 from .anomaly_map import smooth, upsample
+from .tiling import Inside
 
 Fusion = Literal["published", "paper", "log_odds"]
 
@@ -33,15 +34,16 @@ class Prediction(NamedTuple):
     anomaly_map: torch.Tensor
 
 
-def average_layers(outputs: Sequence[AdapterOutput], size: tuple[int, int]) -> Prediction:
-    """Average one adapter's outputs, one a layer, and bring the map to ``size`` pixels."""
+def average_layers(outputs: Sequence[AdapterOutput], size: tuple[int, int], inside: Inside | None = None) -> Prediction:
+    """Average one adapter's outputs, one a layer, and bring the map to ``size`` pixels, 0 outside what counts."""
     scores = torch.stack([output.score for output in outputs])
-    return Prediction(scores.mean(dim=0), _mean(upsample(output.patch_probabilities, size) for output in outputs))
+    maps = (upsample(output.patch_probabilities, size, inside) for output in outputs)
+    return Prediction(scores.mean(dim=0), _mean(maps))
 
 
-def alignment_map(scores: Sequence[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
+def alignment_map(scores: Sequence[torch.Tensor], size: tuple[int, int], inside: Inside | None = None) -> torch.Tensor:
     """Fuse the alignment scores ``(B, 1, rows, columns)`` of all layers by their harmonic mean: ``(B, 1, H, W)``."""
-    return harmonic_mean(upsample(layer, size) for layer in scores)
+    return harmonic_mean(upsample(layer, size, inside) for layer in scores)
 
 
 def harmonic_mean(values: Iterable[torch.Tensor]) -> torch.Tensor:
@@ -78,7 +80,12 @@ def _mean(values: Iterable[torch.Tensor]) -> torch.Tensor:
     return total / count
 
 
-def fuse(predictions: Mapping[str, Prediction], alignment: torch.Tensor | None, fusion: Fusion) -> Prediction:
+def fuse(
+    predictions: Mapping[str, Prediction],
+    alignment: torch.Tensor | None,
+    fusion: Fusion,
+    inside: Inside | None = None,
+) -> Prediction:
     """Fuse what the adapters say into the final score and map.
 
     As published: zero-shot, the map is the smoothed mean map, and its maximum counts as one more score. Few-shot, the
@@ -92,24 +99,27 @@ def fuse(predictions: Mapping[str, Prediction], alignment: torch.Tensor | None, 
         predictions: Predictions of the adapters that are present, by name, at least one.
         alignment: Alignment map ``(B, 1, H, W)``, ``None`` for zero-shot.
         fusion: How.
+        inside: What is judged, all by default.
 
     Returns:
-        Score ``(B,)`` and map ``(B, 1, H, W)``, both in [0, 1].
+        Score ``(B,)`` and map ``(B, 1, H, W)``, both in [0, 1]; the map is 0 outside.
     """
     if fusion == "log_odds":
-        return fuse_log_odds(predictions, alignment)
+        return fuse_log_odds(predictions, alignment, inside)
     scores = [prediction.score for prediction in predictions.values()]
     mean_map = average_map(predictions)
     if fusion == "paper":
-        return Prediction(torch.stack(scores).mean(dim=0), smooth(mean_map))
+        return Prediction(torch.stack(scores).mean(dim=0), smooth(mean_map, inside))
     if alignment is None:
-        anomaly_map = smooth(mean_map)
+        anomaly_map = smooth(mean_map, inside)
         return Prediction(torch.stack([*scores, image_maximum(anomaly_map)]).mean(dim=0), anomaly_map)
-    anomaly_map = smooth(harmonic_mean([mean_map, alignment]))
+    anomaly_map = smooth(harmonic_mean([mean_map, alignment]), inside)
     return Prediction(harmonic_mean([torch.stack(scores).mean(dim=0), image_maximum(anomaly_map)]), anomaly_map)
 
 
-def fuse_log_odds(predictions: Mapping[str, Prediction], alignment: torch.Tensor | None) -> Prediction:
+def fuse_log_odds(
+    predictions: Mapping[str, Prediction], alignment: torch.Tensor | None, inside: Inside | None = None
+) -> Prediction:
     """Fuse by means of log-odds.
 
     Zero-shot, the map is the smoothed mean map, and the score the mean of the adapters' scores and its maximum.
@@ -119,15 +129,17 @@ def fuse_log_odds(predictions: Mapping[str, Prediction], alignment: torch.Tensor
     Args:
         predictions: As for :func:`fuse`. Without a prompt-query adapter the mean of the scores stands for its score.
         alignment: As for :func:`fuse`.
+        inside: As for :func:`fuse`.
     """
     scores = [prediction.score for prediction in predictions.values()]
     mean_map = average_map(predictions)
     if alignment is None:
-        anomaly_map = smooth(mean_map)
+        anomaly_map = smooth(mean_map, inside)
         return Prediction(log_odds_mean([*scores, image_maximum(anomaly_map)]), anomaly_map)
     seen = predictions["prompt_query"].score if "prompt_query" in predictions else torch.stack(scores).mean(dim=0)
-    anomaly_map = smooth(log_odds_mean([mean_map, alignment, alignment]))
-    return Prediction(log_odds_mean([seen, image_maximum(smooth(alignment)), image_maximum(anomaly_map)]), anomaly_map)
+    anomaly_map = smooth(log_odds_mean([mean_map, alignment, alignment]), inside)
+    heights = [image_maximum(smooth(alignment, inside)), image_maximum(anomaly_map)]
+    return Prediction(log_odds_mean([seen, *heights]), anomaly_map)
 
 
 def average_map(predictions: Mapping[str, Prediction]) -> torch.Tensor:

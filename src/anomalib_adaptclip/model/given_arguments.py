@@ -13,6 +13,7 @@ from torch import nn
 
 from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
 from anomalib_adaptclip.argument_types import require_types
+from anomalib_adaptclip.files.region_of_interest import read_region
 from anomalib_adaptclip.files.tensors import sha256_of
 from anomalib_adaptclip.prompts.selection import prompts_from_folder
 
@@ -107,6 +108,9 @@ def with_dependents(given: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[
 
 def _decided(name: str, given: Mapping[str, Any], saved: Mapping[str, Any], record: CheckpointRecord) -> list[Any]:
     """Values that agree with a checkpoint, none if the argument is free."""
+    if name == "roi":
+        own = record.options.roi
+        return [given[name] if read_region(given[name]) == own else str(own or "the whole image")]
     if name in _OPTIONS:
         return [getattr(record.options, _OPTIONS[name]), saved.get(name)]
     if name == "adapters":

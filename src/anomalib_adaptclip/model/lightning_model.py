@@ -30,7 +30,9 @@ from anomalib_adaptclip.data.empty_dataloader import empty_dataloader
 from anomalib_adaptclip.data.good_images import keep_good_images
 from anomalib_adaptclip.data.reading import ReadingCallback, require_images
 from anomalib_adaptclip.files.image_reader import ImageReader
-from anomalib_adaptclip.prompts.bank import NEEDS_CATEGORIES, PromptBank, UnknownCategory, require_bank
+from anomalib_adaptclip.files.region_of_interest import RegionSource, read_region
+from anomalib_adaptclip.prompts.bank import PromptBank
+from anomalib_adaptclip.prompts.bank_choice import NEEDS_CATEGORIES, UnknownCategory, require_bank
 from anomalib_adaptclip.prompts.categories import categories_by_path
 from anomalib_adaptclip.prompts.memory import Precision, require_memory
 from anomalib_adaptclip.prompts.selection import Draw, Shots
@@ -53,7 +55,7 @@ from .precision import keep_float32
 from .prompt_encoding import PromptImages, read_prompts, update_prompts
 from .thresholds import warn_if_uncalibrated
 from .tile_resize import require_tiles, tile_pre_processor
-from .tiling import TILE_OVERLAP, require_overlap
+from .tiling import TILE_OVERLAP
 
 
 class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, WholeExportMixin, AnomalibModule):
@@ -84,6 +86,9 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
         tile_overlap: Share of a tile, at least, that it has in common with the next one, 0 to 0.75.
         match_window: For parts that always lie at the same place: rows and columns of patches that a patch and its
             nearest normal one may lie apart at most.
+        roi: Region of interest: outside it nothing is judged, and prompts are used inside alone. A mask file of the
+            images' shape, white inside; a box: left, top, right, bottom; or a polygon: x, y of each corner. Numbers are
+            shares of width and height, 0 to 1. A category of a bank has its own.
         prompt_bank: File of a :class:`PromptBank`: prompts of many categories, instead of ``k_shot``. Each image is
             compared with those of its category, which its batch names, its data set's column ``category``, or its
             folder; or ``category_of``, if that is set.
@@ -143,6 +148,7 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
         tiles: int | tuple[int, int] | None = None,
         tile_overlap: float = TILE_OVERLAP,
         match_window: int | None = None,
+        roi: RegionSource | None = None,
         prompt_bank: Path | str | None = None,
         unknown_category: UnknownCategory = "zero_shot",
         calibration: Calibration = "labels",
@@ -168,12 +174,12 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
             tile_size=None if tiles is None else size,
             tile_overlap=tile_overlap,
             match_window=match_window,
+            roi=read_region(roi),
         )
         require_tiles(tiles, spec.patch_size, has_own_pre_processor=pre_processor is not True)
-        require_overlap(tile_overlap, has_tiles=tiles is not None)
         require_window(match_window, k_shot, prompt_bank, prompt_budget)
         require_memory(prompt_precision, prompt_budget, k_shot)
-        require_bank(prompt_bank, unknown_category, k_shot)
+        require_bank(prompt_bank, unknown_category, k_shot, roi)
         require_calibration(calibration, false_positive_rate, k_shot, prompt_bank, post_processor)
         given = GivenThresholds(image_threshold, pixel_threshold, image_sensitivity, pixel_sensitivity)
         given.require_range(post_processor)

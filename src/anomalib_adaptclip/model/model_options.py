@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from anomalib_adaptclip.adapters import AdapterOptions
 from anomalib_adaptclip.argument_types import require_at_least
 from anomalib_adaptclip.choices import require_choice
+from anomalib_adaptclip.files.region_of_interest import RegionOfInterest
 
 from .fusion import Fusion
-from .tiling import TILE_OVERLAP
+from .tiling import TILE_OVERLAP, require_overlap
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class ModelOptions(AdapterOptions):
         tile_size: Height and width of tiles in pixels of the model's input; None for whole images.
         tile_overlap: Share of a tile, at least, that it has in common with the next one.
         match_window: Rows and columns of patches that a patch and its nearest normal one may lie apart at most.
+        roi: Region of interest: what is judged; None for all.
 
     Raises:
         ValueError: If a name is unknown, the known ones are listed, or a number out of range.
@@ -33,6 +35,7 @@ class ModelOptions(AdapterOptions):
     tile_size: tuple[int, int] | None = None
     tile_overlap: float = TILE_OVERLAP
     match_window: int | None = None
+    roi: RegionOfInterest | None = None
 
     def __post_init__(self) -> None:
         """Check names and numbers."""
@@ -40,6 +43,7 @@ class ModelOptions(AdapterOptions):
         require_choice("fusion", self.fusion, Fusion)
         if self.match_window is not None:
             require_at_least(0, match_window=self.match_window)
+        require_overlap(self.tile_overlap, has_tiles=self.tile_size is not None)
 
 
 def resolve_fusion(fusion: Fusion | None, backbone: str) -> Fusion:

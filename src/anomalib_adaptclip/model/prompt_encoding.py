@@ -77,7 +77,7 @@ def read_prompts(files: Sequence[str], image_input: ImageInput, *, with_variants
 def encode_prompts(model: AdaptCLIPModel, images: PromptImages) -> EncodedPrompts:
     """Encode prompt images, each different one once."""
     tokens = model.encode_prompts(images.inputs[:, 0].to(model.static_pair.device))
-    return EncodedPrompts(model.prompt_memory.pack(tokens.layers, tokens.tiles)[:, images.rows], tokens)
+    return EncodedPrompts(model.prompt_memory.pack(tokens)[:, images.rows], tokens)
 
 
 def first_equal(images: torch.Tensor) -> list[int]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch.nn.functional import interpolate, max_pool2d
 
 Size = tuple[int, int]
 
@@ -52,6 +53,18 @@ class Axis(NamedTuple):
         return shares.flatten(1) / shares.sum(dim=(1, 2)).unsqueeze(1)
 
 
+class Inside(NamedTuple):
+    """What of images of one size is judged, where that is not all.
+
+    Attributes:
+        pixels: Pixels in the region of interest ``(H, W)``, booleans.
+        patches: Patches that have any of them ``(rows, columns)``, booleans.
+    """
+
+    pixels: torch.Tensor
+    patches: torch.Tensor
+
+
 class TileLayout(NamedTuple):
     """Where the tiles of images of one size lie: a grid of overlapping ones, counted row by row; whole images are one.
 
@@ -59,11 +72,13 @@ class TileLayout(NamedTuple):
         down: Vertical axis.
         across: Horizontal axis.
         patch: Height and width of a patch in pixels.
+        inside: What is judged; None for all.
     """
 
     down: Axis
     across: Axis
     patch: Size
+    inside: Inside | None = None
 
     @property
     def tiles(self) -> int:
@@ -86,20 +101,37 @@ class TileLayout(NamedTuple):
         return self.down.starts[row], self.across.starts[column]
 
     def cut(self, images: torch.Tensor, tiles: Sequence[int]) -> torch.Tensor:
-        """Some tiles ``(B * tiles, C, h, w)`` of images ``(B, C, H, W)``; those of an image follow one another."""
+        """Some tiles ``(B * tiles, C, h, w)`` of images ``(B, C, H, W)``; those of an image follow one another.
+
+        What is not judged becomes 0, the mean of CLIP's images: it has no say in anything.
+        """
         if self.tiles == 1:
-            return images
+            return images if self.inside is None else images.where(self.inside.pixels, 0.0)
         height, width = self.patch
         cut = []
         for top, left in map(self.place, tiles):
             rows = slice(top * height, (top + self.down.tile) * height)
-            cut.append(images[..., rows, left * width : (left + self.across.tile) * width])
+            columns = slice(left * width, (left + self.across.tile) * width)
+            tile = images[..., rows, columns]
+            cut.append(tile if self.inside is None else tile.where(self.inside.pixels[rows, columns], 0.0))
         return torch.stack(cut, dim=1).flatten(0, 1)
 
     def patches(self, device: torch.device | None = None) -> torch.Tensor:
         """Row and column in the image of each patch of all tiles: ``(T, L, 2)``."""
         inside = torch.cartesian_prod(torch.arange(self.down.tile), torch.arange(self.across.tile))
         return (torch.tensor([self.place(tile) for tile in range(self.tiles)]).unsqueeze(1) + inside).to(device)
+
+    def prompt_places(self, device: torch.device | None = None) -> torch.Tensor:
+        """Row and column in the image of each patch that prompts have of all tiles, those that are judged."""
+        places, judged = self.patches(device), self.judged()
+        return places.flatten(0, 1) if judged is None else places[judged.to(places.device)]
+
+    def judged(self) -> torch.Tensor | None:
+        """Which patches of all tiles are judged: ``(T, L)``; None for all."""
+        if self.inside is None:
+            return None
+        places = self.patches(self.inside.patches.device)
+        return self.inside.patches[places[..., 0], places[..., 1]]
 
     def box(self, patch: int) -> tuple[int, int, int, int]:
         """Left, top, right and bottom in pixels of the image of a patch, counted tile by tile."""
@@ -139,11 +171,12 @@ class Tiling(NamedTuple):
     overlap: float
     patch: Size
 
-    def layout(self, size: Size) -> TileLayout:
+    def layout(self, size: Size, region: torch.Tensor | None = None) -> TileLayout:
         """Where the tiles of images lie.
 
         Args:
             size: Height and width of the images in pixels, multiples of the patch, and no less than a tile's.
+            region: Which part of them is judged, a mask ``(h, w)`` of any size over the whole image; all by default.
 
         Raises:
             ValueError: If the images are smaller than a tile.
@@ -156,7 +189,12 @@ class Tiling(NamedTuple):
             axis(length // patch, side // patch, self.overlap)
             for length, side, patch in zip(size, sides, self.patch, strict=True)
         )
-        return TileLayout(down, across, self.patch)
+        return TileLayout(down, across, self.patch, None if region is None else _inside(region, size, self.patch))
+
+
+def _inside(region: torch.Tensor, size: Size, patch: Size) -> Inside:
+    pixels = interpolate(region[None, None].float(), size=size, mode="nearest-exact")
+    return Inside(pixels[0, 0].bool(), max_pool2d(pixels, patch)[0, 0].bool())
 
 
 def stride_of(tile: int, overlap: float) -> int:

@@ -31,6 +31,7 @@ from anomalib_adaptclip.clip import (
     require_whole_patches,
     static_text_pair,
 )
+from anomalib_adaptclip.files.region_of_interest import RegionOfInterest
 from anomalib_adaptclip.prompts.bank import PromptBank
 from anomalib_adaptclip.prompts.memory import Precision, PromptMemory
 from anomalib_adaptclip.results.explanation import Explanation
@@ -40,7 +41,7 @@ from .finite import finite_tokens
 from .fusion import Fusion
 from .model_options import ModelOptions, require_window
 from .prediction import predict_images, predict_images_each
-from .tiling import TILE_OVERLAP, TileLayout, Tiling, require_overlap
+from .tiling import TILE_OVERLAP, TileLayout, Tiling
 
 Size = tuple[int, int]
 
@@ -78,6 +79,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         tile_overlap: Share of a tile, at least, that it has in common with the next one.
         match_window: Rows and columns of patches that a patch and its nearest normal one may lie apart at most, for
             parts that always lie at the same place. Everything is compared with everything by default.
+        roi: Region of interest, see :func:`.read_region`: nothing outside has a say, and maps are 0 there.
 
     Attributes:
         awaits_adapters: Whether weights are still to come, so that nothing must be predicted by what is there.
@@ -97,6 +99,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     clip: Clip
     prompt_memory: PromptMemory
+    region: torch.Tensor | None
     static_pair: torch.Tensor
     learned_pair: torch.Tensor
 
@@ -119,6 +122,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         tile_size: Size | None = None,
         tile_overlap: float = TILE_OVERLAP,
         match_window: int | None = None,
+        roi: RegionOfInterest | None = None,
     ) -> None:
         super().__init__()
         require_types(AdaptCLIPModel.__init__, locals())
@@ -126,11 +130,10 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         require_blocks(len(clip.visual.transformer.resblocks), layers, first_vv_block)
         self.options = ModelOptions(
             *(tuple(adapters), context, topk, mode, prompt_length, reduction, hidden_dim, class_name, fusion),
-            *(tile_size, tile_overlap, match_window),
+            *(tile_size, tile_overlap, match_window, roi),
         )
         if tile_size is not None:
             require_image_size(tile_size, clip.visual.conv1.kernel_size[0])
-        require_overlap(tile_overlap, has_tiles=tile_size is not None)
         require_context_length(getattr(clip, "text", clip), prompt_length)
         self.clip = clip.requires_grad_(False).eval()
         self.layers, self.first_vv_block = tuple(layers), first_vv_block
@@ -140,6 +143,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self.awaits_adapters = False
         self.prompt_memory = PromptMemory(prompt_precision, prompt_budget)
         # The text pairs depend on no image. They are computed when first needed and kept, in checkpoints too.
+        self.register_buffer("region", roi.mask() if roi else None, persistent=False)
         self.register_buffer("static_pair", torch.empty(0, width))
         self.register_buffer("learned_pair", torch.empty(0, width))
 
@@ -182,21 +186,18 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         """Remember normal images, in place of any before.
 
         Args:
-            images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
-
-        Raises:
-            ValueError: If the shape is another.
+            images: Preprocessed images ``(K, 3, H, W)``, K at least 1; else a ValueError is raised.
         """
-        tokens = self.encode_prompts(images)
-        self.prompt_memory.store(self.prompt_memory.pack(tokens.layers, tokens.tiles))
+        self.prompt_memory.store(self.prompt_memory.pack(self.encode_prompts(images)))
 
     @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
     @torch.no_grad()
-    def encode_prompts(self, images: torch.Tensor) -> ImageTokens:
+    def encode_prompts(self, images: torch.Tensor, region: torch.Tensor | None = None) -> ImageTokens:
         """Tokens of normal images at all layers, a few images at a time, so that many fit in memory.
 
         Args:
             images: Preprocessed images ``(K, 3, H, W)``, K at least 1.
+            region: As of :meth:`layout`.
 
         Returns:
             Tokens of CLIP's own precision, also under autocast: what is kept serves other precisions too. Of images in
@@ -209,12 +210,13 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if images.ndim != 4 or len(images) == 0:
             msg = f"Prompts must be a batch of at least one image (K, 3, H, W); got shape {tuple(images.shape)}."
             raise ValueError(msg)
-        layout = self.layout((images.shape[-2], images.shape[-1]))
+        layout = self.layout((images.shape[-2], images.shape[-1]), region)
         batches = (layout.cut(part, range(layout.tiles)) for part in torch.split(images, max(8 // layout.tiles, 1)))
         chunks = (chunk for batch in batches for chunk in torch.split(batch, 8))
         with torch.autocast(images.device.type, enabled=False):
             tokens = finite_tokens(join_tokens([self.encode(chunk, self.layers) for chunk in chunks]))
-        return tokens._replace(tiles=layout.tiles)
+        region = layout.inside.pixels if layout.inside else None
+        return tokens._replace(tiles=layout.tiles, region=region, kept=layout.judged())
 
     def clear_prompts(self) -> None:
         """Forget the normal images: zero-shot again."""
@@ -277,7 +279,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if len(images) == 0:
             none = torch.empty(0, device=images.device)
             return InferenceBatch(pred_score=none, anomaly_map=none.reshape(0, 1, *size))
-        return predict_images_each(self, images, bank.prompts_of(categories))
+        return predict_images_each(self, images, bank.prompts_of(categories), bank.regions_of(categories))
 
     def own_prompts(self) -> torch.Tensor | None:
         """The prompts in memory, packed ``(S, K, L, D)``; None for zero-shot.
@@ -302,15 +304,20 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
 
     def explain(self, images: torch.Tensor, threshold: float | None = None) -> list[Explanation]:
         """Why preprocessed images ``(B, 3, H, W)`` score as they do; regions exceed a raw ``threshold`` if given."""
-        return explain(self, images, [self.own_prompts()] * len(images), [threshold] * len(images))
+        count = len(images)
+        return explain(self, images, [self.own_prompts()] * count, [threshold] * count, [None] * count)
 
     def layers_for(self, prompts: torch.Tensor | None) -> tuple[int, ...]:
         """CLIP's layers whose tokens are needed: the last alone for zero-shot."""
         return self.layers[-1:] if prompts is None else self.layers
 
-    def layout(self, size: Size) -> TileLayout:
-        """Where the tiles of images of H x W pixels lie; whole images are one tile."""
-        return Tiling(self.tile_size, self.tile_overlap, self.patch_size).layout(size)
+    def layout(self, size: Size, region: torch.Tensor | None = None) -> TileLayout:
+        """Where the tiles of images of H x W pixels lie, whole images being one, as :meth:`.Tiling.layout`.
+
+        ``region`` is the model's own by default.
+        """
+        tiling = Tiling(self.tile_size, self.tile_overlap, self.patch_size)
+        return tiling.layout(size, self.region if region is None else region)
 
     def encode(self, images: torch.Tensor, layers: Sequence[int]) -> ImageTokens:
         """Tokens of preprocessed images ``(B, 3, H, W)``, or of tiles, at some of the layers, ascending."""
@@ -318,13 +325,14 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         return encode_image(self.clip.visual, images.to(self.clip.visual.proj.dtype), layers, self.first_vv_block)
 
     def adapter_outputs(
-        self, tokens: ImageTokens, alignments: Sequence[Alignment] = ()
+        self, tokens: ImageTokens, alignments: Sequence[Alignment] = (), judged: torch.Tensor | None = None
     ) -> dict[str, list[AdapterOutput]]:
         """What the adapters make of a batch.
 
         Args:
             tokens: Tokens of the queries.
             alignments: Alignments of the queries with their prompts, one for each layer. None for zero-shot.
+            judged: Which patches count ``(B, L)``, all by default.
 
         Returns:
             Outputs by adapter, see :func:`~anomalib_adaptclip.adapters.run_adapters.run_adapters`.
@@ -335,8 +343,8 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         if "textual" in self.adapters and self.training:
             learned_pair = self.adapters["textual"](self.text_tower)  # it carries a gradient
             self._forget_learned_pair()  # each step moves it
-        joint = self.options.mode == "joint"
-        return run_adapters(self.adapters, tokens, alignments, self.static_pair, learned_pair, joint=joint)
+        joint, pair = self.options.mode == "joint", self.static_pair
+        return run_adapters(self.adapters, tokens, alignments, pair, learned_pair, joint=joint, judged=judged)
 
     def _forget_learned_pair(self) -> None:
         self.learned_pair = self.learned_pair.new_empty(0, self.learned_pair.shape[1])

@@ -10,29 +10,24 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.choices import require_choice
 from anomalib_adaptclip.clip import Clip, ImageTokens, fingerprint
+from anomalib_adaptclip.files.region_of_interest import RegionOfInterest
 
-from .bank_file import BankHeader, read_bank, read_header, require_same_model, require_width, write_bank
+from .bank_choice import UnknownCategory
+from .bank_file import BankHeader, read_bank, require_same_model, require_width, write_bank
 from .bank_scores import Judge, ModelScores, OldImages, image_hash, judge_images, merge_scores
 from .coreset import select_coreset
 from .memory import PromptMemory
 
 logger = logging.getLogger(__name__)
 
-UnknownCategory = Literal["zero_shot", "error"]
 Size = tuple[int, int]
-
-NEEDS_CATEGORIES = (
-    "With a prompt bank each image needs its category, and images alone do not tell it. Predict with the Engine, or "
-    "call model.detect(images, categories) on pre-processed images. To export, give the prompts of one category by "
-    "k_shot and few_shot_source instead."
-)
 
 _WRITING = threading.Lock()  # of the process, not of a bank: banks are pickled and copied with their model
 
@@ -49,8 +44,8 @@ class PromptEncoder(Protocol):
     tile_size: Size | None
     tile_overlap: float
 
-    def encode_prompts(self, images: torch.Tensor) -> ImageTokens:
-        """Tokens of preprocessed images ``(K, 3, H, W)`` at all layers."""
+    def encode_prompts(self, images: torch.Tensor, region: torch.Tensor | None = None) -> ImageTokens:
+        """Tokens of preprocessed images ``(K, 3, H, W)`` at all layers, of a part of them or of all."""
         ...
 
 
@@ -90,6 +85,7 @@ class PromptBank:
         self._sets: Mapping[str, torch.Tensor] = {}
         self._images: Mapping[str, tuple[str, ...]] = {}  # hashes by category
         self._scores: Mapping[str, ModelScores] = {}
+        self._regions: Mapping[str, RegionOfInterest] = {}
         self._warned: set[str] = set()
         self._fingerprint = fingerprint(model.clip)  # now, for a trainer may change the precision
 
@@ -108,7 +104,9 @@ class PromptBank:
 
     @torch.inference_mode(mode=False)  # what is kept must not be an inference tensor
     @torch.no_grad()
-    def add(self, name: str, images: torch.Tensor, judge: Judge | None = None) -> None:
+    def add(
+        self, name: str, images: torch.Tensor, judge: Judge | None = None, roi: RegionOfInterest | None = None
+    ) -> None:
         """Add good images to a category, a new one or one that has some.
 
         An image that the category has already is passed over, with a warning: it would count twice.
@@ -117,9 +115,10 @@ class PromptBank:
             name: Name of the category.
             images: Preprocessed images ``(K, 3, H, W)``, K at least 1, of the size of those before.
             judge: Scores each of them, compared with all others of the category, for thresholds. Copies too.
+            roi: Region of interest: what of this category's images is judged. A category that has one keeps it.
 
         Raises:
-            ValueError: If shape or size is another, or there is no name.
+            ValueError: If shape, size or region is another, or there is no name.
         """
         if name == "":
             msg = "A category of a prompt bank needs a name; got an empty one."
@@ -130,8 +129,9 @@ class PromptBank:
         if images.ndim == 4 and len(images) > 0 and not rows:
             self._tell_doubles(name, len(images))
             return
-        tokens = self.model.encode_prompts(images[rows])
-        packed = self.model.prompt_memory.pack(tokens.layers, tokens.tiles)
+        roi = self._region_to_add(name, roi)
+        tokens = self.model.encode_prompts(images[rows], roi.mask().to(images.device) if roi else None)
+        packed = self.model.prompt_memory.pack(tokens)
         hashes = [hashes[row] for row in rows]
         found = {}
         if judge:
@@ -146,10 +146,21 @@ class PromptBank:
                 added = tuple(hashes[row] for row in left)
                 self._images = {**self._images, name: (*self._images.get(name, ()), *added)}
                 self._sets = {**self._sets, name: self._extended(self._sets.get(name), packed[:, left])}
+                self._regions = {**self._regions, name: roi} if roi else self._regions
                 self.image_size = (images.shape[-2], images.shape[-1])
             if judge and found:
                 self._scores = {**self._scores, name: merge_scores(self.scores(name), judge.model, found)}
         self._tell_doubles(name, len(images) - len(left))
+
+    def _region_to_add(self, name: str, roi: RegionOfInterest | None) -> RegionOfInterest | None:
+        own = self._regions.get(name)
+        if roi is None or roi == own or name not in self._sets:
+            return roi or own
+        msg = (
+            f"The prompts of {name!r} in the bank are of {own or 'whole images'}, and roi is {roi}. Leave roi out, or "
+            "remove the category and add its images anew."
+        )
+        raise ValueError(msg)
 
     def _new_rows(self, name: str, hashes: Sequence[str]) -> list[int]:
         """Rows of the images that a category lacks, of equal ones the first."""
@@ -178,6 +189,7 @@ class PromptBank:
             self._sets = without(self._sets, name)
             self._images = {other: hashes for other, hashes in self._images.items() if other != name}
             self._scores = {other: scores for other, scores in self._scores.items() if other != name}
+            self._regions = {other: roi for other, roi in self._regions.items() if other != name}
 
     def to(self, device: torch.device | str) -> None:
         """Move all prompts to where the model is."""
@@ -200,6 +212,12 @@ class PromptBank:
         sets = self._sets  # those of this batch, whatever others add meanwhile
         self._tell_unknown([name for name in dict.fromkeys(categories) if name not in sets])
         return [sets.get(name) for name in categories]
+
+    def regions_of(self, categories: Sequence[str]) -> list[torch.Tensor | None]:
+        """What is judged of each image of a batch, a mask ``(h, w)`` over the whole image; None for all."""
+        device = self.model.static_pair.device
+        masks = {name: self._regions[name].mask().to(device) for name in {*categories} if name in self._regions}
+        return [masks.get(name) for name in categories]
 
     def _tell_unknown(self, unknown: Sequence[str]) -> None:
         if unknown and self.unknown_category == "error":
@@ -275,7 +293,7 @@ class PromptBank:
         require_same_model(Path(path), header, bank.header())
         require_width(Path(path), sets, model.static_pair.shape[1])
         bank.image_size = header.image_size or bank.image_size
-        bank._images = header.images
+        bank._images, bank._regions = header.images, header.regions
         device = model.static_pair.device
         sets = {name: tokens.to(device) for name, tokens in sets.items()}
         bank._sets = sets if as_stored else {name: model.prompt_memory.reduce(tokens) for name, tokens in sets.items()}
@@ -295,40 +313,8 @@ class PromptBank:
             self._scores,
             self.model.tile_size,
             self.model.tile_overlap,
+            self._regions,
         )
-
-
-def require_bank(path: Path | str | None, unknown_category: str, k_shot: int) -> None:
-    """Check a model's arguments that concern its bank.
-
-    Args:
-        path: The bank's file, if there is one.
-        unknown_category: What to do with unknown categories.
-        k_shot: Number of shots besides.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If there are prompts besides, the file is no bank, or an argument is unknown.
-    """
-    require_choice("unknown_category", unknown_category, UnknownCategory)
-    if path is None:
-        require_no_choice(unknown_category)
-        return
-    if k_shot:
-        msg = f"Prompts come from the bank {path} or by k_shot={k_shot}, not both. Leave one out."
-        raise ValueError(msg)
-    read_header(Path(path))
-
-
-def require_no_choice(unknown_category: str) -> None:
-    """Check that nothing is said of unknown categories where there is no bank.
-
-    Raises:
-        ValueError: If it is.
-    """
-    if unknown_category != "zero_shot":
-        msg = f"unknown_category={unknown_category!r} is for a prompt bank, and there is none. Give prompt_bank."
-        raise ValueError(msg)
 
 
 def without(sets: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:

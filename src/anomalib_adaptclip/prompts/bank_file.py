@@ -8,11 +8,13 @@ Letters: K normal prompt images (shots), S layers, L patches, D joint embedding 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 
+from anomalib_adaptclip.files.plain_data import build_record
+from anomalib_adaptclip.files.region_of_interest import RegionOfInterest
 from anomalib_adaptclip.files.tensors import State, read_safetensors, read_safetensors_header, write_safetensors
 from anomalib_adaptclip.version import __version__
 
@@ -36,6 +38,7 @@ class BankHeader:
         scores: How they score by category, for thresholds.
         tile_size: Height and width of their tiles in pixels of the model's input, None for whole images.
         tile_overlap: How far the tiles overlap.
+        regions: Regions of interest by category, of those that have one.
     """
 
     backbone: str
@@ -47,6 +50,7 @@ class BankHeader:
     scores: Mapping[str, ModelScores] = field(default_factory=dict)
     tile_size: tuple[int, int] | None = None
     tile_overlap: float = 0.25
+    regions: Mapping[str, RegionOfInterest] = field(default_factory=dict)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "BankHeader":
@@ -68,6 +72,10 @@ class BankHeader:
             read_scores(json.loads(metadata.get("scores", "{}"))),
             _size(metadata.get("tile_size", "null")),
             float(metadata.get("tile_overlap", cls.tile_overlap)),
+            {
+                name: build_record(RegionOfInterest, record, name)
+                for name, record in json.loads(metadata.get("regions", "{}")).items()
+            },
         )
 
     @property
@@ -89,6 +97,7 @@ class BankHeader:
             "scores": json.dumps(self.scores),
             "tile_size": json.dumps(self.tile_size),
             "tile_overlap": str(self.tile_overlap),
+            "regions": json.dumps({name: asdict(roi) for name, roi in self.regions.items()}),
         }
 
     def differences(self, expected: "BankHeader") -> list[str]:
@@ -116,6 +125,7 @@ def write_bank(path: Path, sets: Mapping[str, torch.Tensor], header: BankHeader)
         header,
         images={name: header.images.get(name, ()) for name in sets},
         scores={name: header.scores[name] for name in sets if name in header.scores},
+        regions={name: header.regions[name] for name in sets if name in header.regions},
     )
     write_safetensors(path, state, header.to_metadata())
 

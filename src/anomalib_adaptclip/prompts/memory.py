@@ -16,6 +16,7 @@ from torch import nn
 from anomalib_adaptclip.adapters import Alignment, Window, align, normalized_patches
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.choices import require_choice
+from anomalib_adaptclip.clip import ImageTokens
 
 from .coreset import require_budget, select_coreset
 
@@ -64,15 +65,14 @@ class PromptMemory(nn.Module):
             )
             raise ValueError(msg)
 
-    def pack(self, layers: Sequence[torch.Tensor], tiles: int = 1) -> torch.Tensor:
-        """Bring tokens ``(K, 1 + L, D)`` of K images, one tensor a layer, into the memory's form ``(S, K, L, D)``.
+    def pack(self, tokens: ImageTokens) -> torch.Tensor:
+        """Bring tokens of K images into the memory's form ``(S, K, L, D)``.
 
-        Args:
-            layers: The tokens. Of images in T tiles there are ``(K * T, 1 + L, D)``.
-            tiles: Number T of tiles of each image: it has their patches, ``(S, K, T * L, D)``, tile by tile.
+        Of images in tiles L counts the patches of all tiles, tile by tile; of a region of interest those inside alone.
         """
-        packed = torch.stack([normalized_patches(layer) for layer in layers])
-        return self.rounded(torch.unflatten(packed, 1, (-1, tiles)).flatten(2, 3))
+        packed = torch.stack([normalized_patches(layer) for layer in tokens.layers])
+        packed = torch.unflatten(packed, 1, (-1, tokens.tiles)).flatten(2, 3)
+        return self.rounded(packed if tokens.kept is None else packed[:, :, tokens.kept.flatten()])
 
     def reduce(self, tokens: torch.Tensor) -> torch.Tensor:
         """Bring packed tokens ``(S, K, L, D)`` within precision and budget; those in half precision stay so."""

@@ -36,7 +36,7 @@ class TargetEvaluation:
     ) -> None:
         self.model = model
         pack = model.prompt_memory.pack
-        self.prompts = {category: pack(encode([path]).layers) for category, path in prompts.items()}
+        self.prompts = {category: pack(encode([path])) for category, path in prompts.items()}
         shots = ["zero_shot", *(["one_shot"] if len(self.prompts) == len(categories) else [])]
         self.metrics = {shot: TargetMetric(categories).to(device) for shot in shots}
 
