@@ -3,6 +3,7 @@
 
 """The commands ``bank-add``, ``bank-remove`` and ``bank-list``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ def bank_add(
     prompt_budget: int | None = None,
     tiles: int | tuple[int, int] | None = None,
     tile_overlap: float = 0.25,
+    roi: Sequence[float] | Path | str | None = None,
     white_level: float | None = None,
 ) -> None:
     """Add good images to a category of a prompt bank. The bank's file is created if it does not exist.
@@ -52,6 +54,8 @@ def bank_add(
         prompt_budget: Largest number of patches to keep of this category.
         tiles: Cut images into tiles, as that model does: side in pixels of the image, or [rows,columns].
         tile_overlap: Share of a tile that the next one repeats, 0 to 0.75.
+        roi: Region of interest of this category, which alone is judged: a mask file, white inside, a box
+            [left,top,right,bottom] or a polygon [x,y,...] in shares of width and height.
         white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
 
     Raises:
@@ -63,10 +67,12 @@ def bank_add(
     from anomalib_adaptclip import AdaptCLIP, PromptBank
     from anomalib_adaptclip.files.atomic import require_file
     from anomalib_adaptclip.files.locks import locked
+    from anomalib_adaptclip.files.region_of_interest import read_region
     from anomalib_adaptclip.prompts.bank_file import read_header
     from anomalib_adaptclip.prompts.selection import prompts_from_folder
 
     require_file(bank)
+    region = read_region(roi)
     files = prompts_from_folder(folder, k_shot, "folder")
     header = read_header(bank) if bank.exists() else None
     model = AdaptCLIP(
@@ -89,9 +95,9 @@ def bank_add(
         )
         before = prompts.k_shot(name)
         if calibrate:
-            model.add_to_bank(name, files, prompts)
+            model.add_to_bank(name, files, prompts, region)
         else:
-            prompts.add(name, model.read_images(files))
+            prompts.add(name, model.read_images(files), roi=region)
         prompts.save(bank)
     added = f"{prompts.k_shot(name)} good images, {prompts.k_shot(name) - before} of them new"
     say(f"{bank}: {name} has {added}; {_describe_thresholds(prompts.scores(name), 0.1)}.")

@@ -41,9 +41,10 @@ class AdaptCLIPOptions:
         fusion: How scores become one: published, paper or log_odds.
         prompt_precision: Precision of the prompts in memory.
         prompt_budget: Patches to keep of all prompts together.
-        tiles: Cut images: side of tiles in pixels, or [rows,columns].
+        tiles: Side of tiles in pixels, or [rows,columns].
         tile_overlap: Share of a tile that the next repeats.
         match_window: Patches that matching ones may lie apart at most.
+        roi: What alone is judged: mask file, box or polygon.
         prompt_bank: File of a prompt bank to use instead of k_shot.
         unknown_category: Images that the bank lacks.
         calibration: What sets the thresholds.
@@ -73,6 +74,7 @@ class AdaptCLIPOptions:
     tiles: int | tuple[int, int] | None = None
     tile_overlap: float = 0.25
     match_window: int | None = None
+    roi: Sequence[float] | Path | str | None = None
     prompt_bank: Path | str | None = None
     unknown_category: UnknownCategory = "zero_shot"
     calibration: Calibration = "labels"
@@ -98,6 +100,8 @@ class PartOptions:
         tiles: Cut photos into tiles, for small defects: side in pixels of the photo, or [rows,columns].
         tile_overlap: Share of a tile that the next one repeats, 0 to 0.75. By default 0.25.
         match_window: Patches that a patch and its nearest good one may lie apart, for parts in a fixture.
+        roi: Region of interest, which alone is judged: a mask file, white inside, a box [left,top,right,bottom] or a
+            polygon [x,y,...] in shares of width and height.
         false_positive_rate: Share of good photos that may be judged abnormal. By default 0.1.
         white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
     """
@@ -110,6 +114,7 @@ class PartOptions:
     tiles: int | tuple[int, int] | None = None
     tile_overlap: float | None = None
     match_window: int | None = None
+    roi: Sequence[float] | Path | str | None = None
     false_positive_rate: float | None = None
     white_level: float | None = None
 

@@ -29,11 +29,10 @@ def predict(
     *,
     options: dict[str, Any],
 ) -> None:
-    """Predict any number of images in a folder, and write a table: path, score, label, boxes and more.
+    """Predict any number of images into a table: path, score, label, boxes and more.
 
-    The table appears only when all images are predicted. Until then a draft beside it holds the rows, and resume
-    continues from it. Options of the model override those of the checkpoint, but for those that it fixes: adapters,
-    fusion, image size, tiles, class name, and its prompts.
+    Until all are predicted a draft beside it holds the rows, from which resume continues. Options override those of the
+    checkpoint, but for what it fixes: adapters, fusion, image size, tiles, roi, class name, prompts.
 
     Args:
         images: Folder, searched with its subfolders, or an image.

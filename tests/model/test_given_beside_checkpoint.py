@@ -125,6 +125,7 @@ CASES = {
     "tiles": Case({"tiles": (2, 2)}, decides("tiles")),
     "tile_overlap": Case({"tiles": (2, 2), "tile_overlap": 0.5}, decides("tile_overlap")),
     "match_window": Case({"k_shot": 2, "match_window": 1}, decides("match_window")),
+    "roi": Case({"roi": [0, 0, 1, 0.5]}, decides("roi")),
     "prompt_bank": Case(
         {"prompt_bank": "<bank>", "k_shot": 0, "image_size": SIZE},
         won=lambda model: model.prompt_bank.names == ["bottle"],

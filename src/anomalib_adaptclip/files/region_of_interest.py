@@ -6,6 +6,7 @@
 Letters: H and W pixels of a mask.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -45,8 +46,9 @@ class RegionOfInterest:
             raise ValueError(msg)
 
     def __str__(self) -> str:
-        """How much of the image it is."""
-        return f"a region of {sum(self.runs[1::2]) / sum(self.runs):.1%} of the image"
+        """How much of the image it is, with eight digits of a hash that tell it from others."""
+        digest = hashlib.sha256(f"{self.size} {self.runs}".encode()).hexdigest()
+        return f"a region of {sum(self.runs[1::2]) / sum(self.runs):.1%} of the image ({digest[:8]})"
 
     @classmethod
     def of_mask(cls, mask: torch.Tensor) -> "RegionOfInterest":
@@ -83,7 +85,10 @@ def read_region(source: RegionSource | RegionOfInterest | None) -> RegionOfInter
     if not path.is_file():
         msg = f"There is no mask file {path} for roi. Give a file, white where images are judged, or numbers of a box."
         raise FileNotFoundError(msg)
-    mask = ImageReader().read_mask(path)
+    reader = ImageReader()
+    mask = reader.read_mask(path, 0.5)
+    if not mask.any():  # labels 0 and 1, perhaps
+        mask = reader.read_mask(path)
     if not mask.any():
         msg = f"The mask {path} of roi is black all over: nothing would be judged. Paint white what is to be judged."
         raise ValueError(msg)
@@ -102,7 +107,7 @@ def _drawn(numbers: Sequence[float]) -> torch.Tensor:
         points = [number * _SIDE - 0.5 for number in numbers]  # Pillow counts from the middle of the first pixel
         ImageDraw.Draw(image).polygon(points, fill=1)
         mask = torch.from_numpy(np.array(image))
-    if not mask.any():
+    if not mask.any() or _area(numbers) == 0:  # Pillow draws the outline in any case
         msg = f"roi has no area: got {list(numbers)}. A box is left, top, right, bottom; the last two are the larger."
         raise ValueError(msg)
     return mask
@@ -121,3 +126,12 @@ def _require_corners(numbers: Sequence[float]) -> None:
             "of the image."
         )
         raise ValueError(msg)
+
+
+def _area(numbers: Sequence[float]) -> float:
+    """Area of a box, or of a polygon by the shoelace formula."""
+    if len(numbers) == 4:
+        return (numbers[2] - numbers[0]) * (numbers[3] - numbers[1])
+    corners = np.reshape(numbers, (-1, 2))
+    following = np.roll(corners, -1, axis=0)
+    return abs(float((corners[:, 0] * following[:, 1] - corners[:, 1] * following[:, 0]).sum())) / 2

@@ -12,6 +12,7 @@ from anomalib.data import Batch, InferenceBatch
 
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.image_reader import ImageReader
+from anomalib_adaptclip.files.region_of_interest import RegionOfInterest, RegionSource, read_region
 from anomalib_adaptclip.prompts.bank import PromptBank
 from anomalib_adaptclip.prompts.categories import categories_of
 
@@ -51,7 +52,13 @@ class CategoryMixin(_Host):
         """Tells by content what the scores of the prepared model depend on, besides CLIP and prompts."""
         return scoring_identity(self.model, self.image_input.description)
 
-    def add_to_bank(self, category: str, files: Sequence[str | Path], bank: PromptBank | None = None) -> None:
+    def add_to_bank(
+        self,
+        category: str,
+        files: Sequence[str | Path],
+        bank: PromptBank | None = None,
+        roi: RegionSource | RegionOfInterest | None = None,
+    ) -> None:
         """Add good images to a category of a bank, and calibrate it on them for this model.
 
         Each image is scored by comparison with all others of the category. Images that the category has already are not
@@ -61,9 +68,10 @@ class CategoryMixin(_Host):
             category: Name of the category.
             files: Image files, at least one. Two make a calibrated category, eight a better one.
             bank: Bank of this model's CLIP; its own by default.
+            roi: Region of interest of the category, as of the model. A category that has one keeps it.
 
         Raises:
-            ValueError: If there is no bank, or an image cannot be read.
+            ValueError: If there is no bank, an image cannot be read, or the region is another.
             ConnectionError: If adapters cannot be downloaded.
         """
         require_types(CategoryMixin.add_to_bank, locals())
@@ -71,10 +79,11 @@ class CategoryMixin(_Host):
         if bank is None:
             msg = "The model has no prompt bank to add images to. Build it with prompt_bank, or give a PromptBank."
             raise ValueError(msg)
+        region = read_region(roi)
         images = self.image_input.read(files)
         self.prepare()
         judge = BankJudge(self.model, lambda row: self._variants(files[row]), self.scoring_identity)
-        bank.add(category, images.to(self.device), judge)
+        bank.add(category, images.to(self.device), judge, region)
 
     def _variants(self, file: str | Path) -> torch.Tensor:
         """A preprocessed image and its mildly changed variants: ``(A, 3, H, W)``."""

@@ -16,8 +16,11 @@ from torch import nn
 from torchvision.transforms.v2 import Resize, Transform
 
 from anomalib_adaptclip.files.image_reader import ImageReader
+from anomalib_adaptclip.results.geometry import FileGeometry
 
 from .tile_resize import TileResize
+
+_TOLERANCE = 0.005  # of scales: resizing rounds to whole pixels, or patches
 
 
 class ImageInput:
@@ -75,6 +78,21 @@ class ImageInput:
             msg = (
                 f"The transform of the pre-processor must begin with Resize, because anomalib's data modules resize "
                 f"before all else; got {[type(step).__name__ for step in steps]}. Resize first, and crop or pad then."
+            )
+            raise ValueError(msg)
+
+    def require_whole_images(self) -> None:
+        """Check that the model sees whole images, upright: a region of interest is a mask over them.
+
+        Raises:
+            ValueError: If something is cropped, padded, turned or warped.
+        """
+        size = (480, 640)
+        geometry = FileGeometry(self.transforms).of(size, size)
+        if any(abs(axis.scale - 1) > _TOLERANCE or abs(axis.offset) > 1 for axis in (geometry.down, geometry.across)):
+            msg = (
+                f"roi is a region of whole images, and the model sees a part of them, or a border around: "
+                f"{' '.join(' '.join(map(repr, self.transforms)).split())}. Leave out roi, or what crops and pads."
             )
             raise ValueError(msg)
 

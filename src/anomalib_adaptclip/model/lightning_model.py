@@ -259,6 +259,8 @@ class AdaptCLIP(ExplainMixin, CheckpointMixin, FrozenClipMixin, CategoryMixin, W
             ConnectionError: If adapters cannot be downloaded.
         """
         datamodule = self.current_datamodule()
+        if self.model.options.roi:
+            self.image_input.like_test_images(datamodule).require_whole_images()
         keep_float32(self, self._precise_state)
         if file := self.adapter_slot.resolve(datamodule):
             self.adapter_slot.install(file, self.model.load_adapters, self.clip_identity)

@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 from torch import nn
@@ -36,7 +36,7 @@ def run_identity(model: AdaptCLIP) -> dict[str, str]:
         "CLIP's weights": digest_of(inner.clip.state_dict()),
         "precision": str(inner.clip.visual.proj.dtype),
         "adapters' weights": digest_of(inner.adapters.state_dict()),
-        **{name: str(value) for name, value in asdict(inner.options).items()},
+        **{field.name: str(getattr(inner.options, field.name)) for field in fields(inner.options)},
         "layers": str(inner.layers),
         "pre-processing": model.image_input.description,
         "post-processing": _describe_post_processor(model),
@@ -60,7 +60,8 @@ def _describe_bank(model: AdaptCLIP) -> str:
         return "none"
     sets, header = read_bank(Path(str(model.hparams["prompt_bank"])))
     scores = f", scores {hashlib.sha256(json.dumps(header.scores).encode()).hexdigest()}" if model.calibrator else ""
-    return f"{digest_of(sets)}, {model.prompt_bank.unknown_category} for unknown categories{scores}"
+    regions = "".join(f", {name} of {roi}" for name, roi in header.regions.items())
+    return f"{digest_of(sets)}, {model.prompt_bank.unknown_category} for unknown categories{scores}{regions}"
 
 
 def _describe_post_processor(model: AdaptCLIP) -> str:
