@@ -16,6 +16,7 @@ Calibration = Literal["labels", "normal"]
 ExecutorName = Literal["processes", "ray"]
 Fusion = Literal["published", "paper", "log_odds"]
 Precision = Literal["float32", "float16"]
+Runtime = Literal["torch", "openvino"]
 SaveFormat = Literal["csv", "parquet", "jsonl", "coco", "masks", "maps"]
 UnknownCategory = Literal["zero_shot", "error"]
 Unreadable = Literal["error", "skip"]
@@ -29,7 +30,7 @@ class AdaptCLIPOptions:
         k_shot: Normal images as prompts; 0 is zero-shot.
         few_shot_source: Folder of normal images, used by file name.
         class_name: What images show, for the texts.
-        backbone: ViT-L-14-336, ViT-B-16-plus-240, tiny or another standard ViT of open_clip.
+        backbone: A ViT of open_clip, or tiny.
         pretrained: Weights of CLIP: a tag of open_clip or a file.
         adapters: Adapters: auto, mvtec, visa, generated, none or a file; @sha256:HASH pins them.
         seed: Seed for drawing the prompt images.
