@@ -128,7 +128,12 @@ def test_openai_weights_get_quick_gelu(tmp_path: Path) -> None:
 def test_openai_tag_gets_quick_gelu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved_state(tmp_path / "downloaded.safetensors")
     downloads: list[Any] = []
-    monkeypatch.setattr(open_clip, "download_pretrained", lambda config: downloads.append(config) or path)
+
+    def download_pretrained(config: Any) -> str:
+        downloads.append(config)
+        return str(path)
+
+    monkeypatch.setattr(open_clip, "download_pretrained", download_pretrained)
     assert activation(load_clip("ViT-L-14-336").clip) == "QuickGELUQuickGELU"
     assert activation(load_clip("ViT-B-16", "openai").clip) == "QuickGELUQuickGELU"
     assert activation(load_clip(NAME).clip) == "GELUGELU"
