@@ -24,7 +24,15 @@ assert not loaded, loaded
 
 def test_predict_imports_nothing_of_other_commands(tmp_path: Path) -> None:
     Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
-    arguments = ["predict", tmp_path / "a.png", tmp_path / "a.csv", "--backbone", "tiny", "--image_size", "28"]
+    arguments = [
+        "predict",
+        str(tmp_path / "a.png"),
+        str(tmp_path / "a.csv"),
+        "--backbone",
+        "tiny",
+        "--image_size",
+        "28",
+    ]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT, *arguments], check=False, capture_output=True, text=True
     )
