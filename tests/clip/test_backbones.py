@@ -125,18 +125,20 @@ def test_openai_weights_get_quick_gelu(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_openai_tag_gets_quick_gelu(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[Any] = []
+def test_openai_tag_gets_quick_gelu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved_state(tmp_path / "downloaded.safetensors")
+    downloads: list[Any] = []
 
-    def create_model(name: str, tag: str | None, *, force_quick_gelu: bool) -> Any:
-        calls.append((name, tag, force_quick_gelu))
-        return open_clip.CLIP(**SMALL)
+    def download_pretrained(config: Any) -> str:
+        downloads.append(config)
+        return str(path)
 
-    monkeypatch.setattr(open_clip, "create_model", create_model)
-    load_clip("ViT-L-14-336")
-    load_clip("ViT-B-16", "openai")
-    load_clip(NAME)
-    assert calls == [("ViT-L-14-336", "openai", True), ("ViT-B-16", "openai", True), (NAME, "laion400m_e31", False)]
+    monkeypatch.setattr(open_clip, "download_pretrained", download_pretrained)
+    assert activation(load_clip("ViT-L-14-336").clip) == "QuickGELUQuickGELU"
+    assert activation(load_clip("ViT-B-16", "openai").clip) == "QuickGELUQuickGELU"
+    assert activation(load_clip(NAME).clip) == "GELUGELU"
+    tags = [("ViT-L-14-336", "openai"), ("ViT-B-16", "openai"), (NAME, "laion400m_e31")]
+    assert downloads == [open_clip.get_pretrained_cfg(*tag) for tag in tags]
 
 
 def torchscript(path: Path) -> Path:
@@ -271,10 +273,10 @@ def test_pickled_code_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def create_model(*_: Any, **__: Any) -> nn.Module:
+    def download_pretrained(*_: Any) -> str:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(open_clip, "create_model", create_model)
+    monkeypatch.setattr(open_clip, "download_pretrained", download_pretrained)
     with pytest.raises(
         ConnectionError, match=r"'openai' of ViT-L-14-336: no route to host\. .*--model\.pretrained PATH"
     ):

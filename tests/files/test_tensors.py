@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from anomalib_adaptclip.files.tensors import (
     differences,
     digest_of,
+    is_finite,
     read_safetensors,
     require_state,
     write_safetensors,
@@ -45,6 +46,25 @@ def test_a_number_that_is_not_finite_is_refused_by_name(tmp_path: Path, value: f
     save_file(state, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match=r"a\.safetensors holds NaN or infinite numbers in bad\. Get it again"):
         read_safetensors(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "expected"),
+    [
+        (torch.tensor([1.0, torch.nan, 2.0]), False),
+        (torch.tensor([1.0, torch.inf]).to(torch.float8_e5m2), False),
+        (torch.tensor([1.0, complex(0.0, torch.nan)]), False),
+        (torch.tensor([1.0, 2.0j]).conj(), True),
+        (torch.tensor([1.0, -3e38]), True),
+        (torch.tensor([2**63 - 1]), True),
+        (torch.tensor([3], dtype=torch.uint16), True),
+        (torch.tensor([True]), True),
+        (torch.zeros(0), True),
+        (torch.tensor(torch.nan), False),
+    ],
+)
+def test_finite_numbers_of_all_types(tensor: torch.Tensor, expected: bool) -> None:
+    assert is_finite(tensor) is expected
 
 
 @pytest.mark.parametrize(

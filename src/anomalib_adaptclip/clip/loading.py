@@ -23,7 +23,6 @@ from anomalib_adaptclip.files.tensors import (
     differences,
     read_safetensors,
     read_torch_file,
-    require_finite,
     require_state,
     sha256_of,
 )
@@ -32,7 +31,7 @@ from .backbones import TINY_WEIGHTS, Backbone, get_backbone
 from .huggingface_layout import from_huggingface, is_huggingface
 from .identity import ClipIdentity, fingerprint
 from .tiny import UNTRAINED_WEIGHTS, build_tiny, load_tiny
-from .types import Clip
+from .types import Clip, TextTower
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +67,9 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
             ``.pt``, ``.bin``), or OpenAI's own archive. The backbone's usual weights by default. `tiny` has
             ``"generated"``, trained on generated images, and ``"seed-0"``, untrained.
 
+    Weights in float32 stay in their file, which is mapped into memory: processes share them, and what is written to
+    them stays in the process. Replace such a file as a whole; never change it in place while a process uses it.
+
     Returns:
         The CLIP and how to read it.
 
@@ -84,7 +86,6 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
         clip, weights = load_tiny() if str(pretrained) == TINY_WEIGHTS else build_tiny(), str(pretrained)
     elif str(pretrained) in open_clip.list_pretrained_tags_by_model(name):
         clip, weights = _load_tag(backbone, str(pretrained)), str(pretrained)
-        require_finite(f"The file of the weights {weights!r}", clip.state_dict())
     else:
         path = _require_weights(backbone, pretrained)
         clip, weights = _load_file(backbone, path), path.name
@@ -92,9 +93,15 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
 
 
 def _load_tag(backbone: Backbone, tag: str) -> Clip:
+    path, is_openai = _download(backbone, tag), tag == "openai"
+    return _build(backbone, path, _read_state(path, is_verified=is_openai)[0], quick_gelu=is_openai)
+
+
+def _download(backbone: Backbone, tag: str) -> Path:
+    """File of a tag, from open_clip's cache or the net. Of OpenAI's files open_clip compares the hash."""
     try:
         with _bounded_waiting():
-            return _create(backbone, tag, quick_gelu=tag == "openai")
+            return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(backbone.name, tag)))
     except Exception as error:  # open_clip raises errors of urllib, of the hub, and of its own
         msg = (
             f"Could not load the weights {tag!r} of {backbone.name}: {in_one_line(error)} "
@@ -106,13 +113,11 @@ def _load_tag(backbone: Backbone, tag: str) -> Clip:
 
 @contextmanager
 def _bounded_waiting() -> Iterator[None]:
-    """Give a silent server up after a while: open_clip sets no limit. Its reading of OpenAI's files warns."""
+    """Give a silent server up after a while: open_clip sets no limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT if before is None else before)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
+        yield
     finally:
         socket.setdefaulttimeout(before)
 
@@ -129,16 +134,7 @@ def _require_weights(backbone: Backbone, pretrained: str | Path | None) -> Path:
 
 def _load_file(backbone: Backbone, path: Path) -> Clip:
     state, from_openai = _read_state(path)
-    clip = _create(backbone, None, quick_gelu=from_openai)
-    if problems := differences(clip.state_dict(), state):
-        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        msg = (
-            f"The weights in {path} are not those of a {backbone.name}. Name their backbone, or give a file in "
-            f"open_clip's layout. {'; '.join(problems[:_SHOWN])}{more}."
-        )
-        raise ValueError(msg)
-    clip.load_state_dict(state)
-    logger.info("CLIP %s loaded from %s, with %s.", backbone.name, path, _activation(clip))
+    clip = _build(backbone, path, state, quick_gelu=from_openai)
     quick = f"{backbone.name}-quickgelu"
     if not from_openai and _activation(clip) == "GELU" and quick in open_clip.list_models():
         logger.warning(
@@ -150,21 +146,41 @@ def _load_file(backbone: Backbone, path: Path) -> Clip:
     return clip
 
 
-def _create(backbone: Backbone, tag: str | None, *, quick_gelu: bool) -> Clip:
+def _build(backbone: Backbone, path: Path, state: State, *, quick_gelu: bool) -> Clip:
+    """Build a CLIP around the weights of a file. They are the only ones in memory, and mapped where they can be."""
+    with torch.device("meta"):  # draws no weights and takes no memory for them
+        clip = _create(backbone, quick_gelu=quick_gelu or backbone.quick_gelu)
+    if problems := differences(clip.state_dict(), state):
+        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        msg = (
+            f"The weights in {path} are not those of a {backbone.name}. Name their backbone, or give a file in "
+            f"open_clip's layout. {'; '.join(problems[:_SHOWN])}{more}."
+        )
+        raise ValueError(msg)
+    for name in state:  # one by one, so that of half precision no second copy of all is held
+        state[name] = state[name].float().contiguous()
+    clip.load_state_dict(state, assign=True)
+    tower: TextTower = getattr(clip, "text", clip)
+    tower.attn_mask = torch.full(tower.attn_mask.shape, -torch.inf).triu(1)  # causal; files do not hold it
+    logger.info("CLIP %s loaded from %s, with %s.", backbone.name, path, _activation(clip))
+    return clip
+
+
+def _create(backbone: Backbone, *, quick_gelu: bool) -> Clip:
     if backbone.name == "tiny":
         return build_tiny()
-    return open_clip.create_model(backbone.name, tag, force_quick_gelu=quick_gelu or backbone.quick_gelu)
+    return open_clip.create_model(backbone.name, force_quick_gelu=quick_gelu, device="meta")
 
 
-def _read_state(path: Path) -> tuple[State, bool]:
-    """State dict of a CLIP, and whether it is OpenAI's own file."""
+def _read_state(path: Path, *, is_verified: bool = False) -> tuple[State, bool]:
+    """State dict of a CLIP, and whether it is OpenAI's own file, which may have been verified already."""
     content: Any
     if path.suffix == ".safetensors":
         content = read_safetensors(path)[0]
     elif zipfile.is_zipfile(path) and any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
-        content = _read_openai_archive(path)
+        content = _read_openai_archive(path, is_verified=is_verified)
     else:
-        content = read_torch_file(path)
+        content = read_torch_file(path, mmap=True)
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     from_openai = False
     if isinstance(content, dict):
@@ -174,9 +190,9 @@ def _read_state(path: Path) -> tuple[State, bool]:
     return from_huggingface(state) if is_huggingface(state) else state, from_openai
 
 
-def _read_openai_archive(path: Path) -> State:
+def _read_openai_archive(path: Path, *, is_verified: bool) -> State:
     """OpenAI's files are TorchScript, which is code. They are opened only if they are the ones that open_clip knows."""
-    if sha256_of(path) not in _openai_hashes():
+    if not is_verified and sha256_of(path) not in _openai_hashes():
         msg = (
             f"{path} is a TorchScript archive, which can hold code, and none of OpenAI's files. Save its "
             "state dict, with safetensors for instance, and pass that."

@@ -10,11 +10,10 @@ Letters: N prompts, r learnable context vectors, W text width, D joint embedding
 """
 
 from collections.abc import Sequence
-from functools import cache
 
+import open_clip
 import torch
 from anomalib.models.image.winclip.prompting import create_prompt_ensemble
-from open_clip import SimpleTokenizer
 
 from .transformer import run_block
 from .types import TextTower
@@ -77,13 +76,8 @@ def require_context_length(tower: TextTower, length: int) -> None:
 def tokenize(tower: TextTower, prompts: Sequence[str]) -> torch.Tensor:
     """Token ids ``(N, context_length)`` on the tower's device."""
     positions = tower.positional_embedding
-    ids: torch.Tensor = _tokenizer()(list(prompts), context_length=positions.shape[0])
+    ids: torch.Tensor = open_clip.tokenize(list(prompts), context_length=positions.shape[0])
     return ids.to(positions.device)
-
-
-@cache
-def _tokenizer() -> SimpleTokenizer:
-    return SimpleTokenizer()  # reads its vocabulary from disk
 
 
 def _encode(tower: TextTower, embeddings: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
