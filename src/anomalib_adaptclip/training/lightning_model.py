@@ -10,6 +10,7 @@ Example:
     >>> Engine().fit(AdaptCLIPTraining(), datamodule=datamodule)  # doctest: +SKIP
 """
 
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ from anomalib.models.components import AnomalibModule
 from anomalib.visualization import Visualizer
 from lightning.pytorch import Callback
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, Mode, align_pairs
@@ -32,6 +33,7 @@ from anomalib_adaptclip.adapters.adapter_choice import NONE
 from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE, write_adapter_file
 from anomalib_adaptclip.adapters.adapter_slot import AdapterSlot
 from anomalib_adaptclip.clip import load_clip, seeded
+from anomalib_adaptclip.data.base_warnings import base_warnings
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
 from anomalib_adaptclip.data.reading import ReadingCallback
@@ -45,6 +47,7 @@ from anomalib_adaptclip.model.model_options import ModelOptions, resolve_fusion
 
 from .batch_norm import synchronize_batch_norms
 from .default_epochs import DefaultEpochsMixin
+from .image_heads import freeze_maps, parts_of_maps, unmasked_message
 from .losses import adapter_loss, require_finite, total_loss
 from .resuming import require_same_options
 from .starting_adapters import describe_start, require_start, starting_options, warn_of_seen_target
@@ -53,6 +56,8 @@ from .token_cache import require_cache_folder
 from .token_source import TokenSource
 from .trained_header import trained_header
 from .training_options import require_training
+
+_warn = rank_zero_only(logging.getLogger(__name__).warning)
 
 
 class AdaptCLIPTraining(DefaultEpochsMixin, TargetEvaluationMixin, AnomalibModule):  # type: ignore[misc]  # as anomalib's own class
@@ -211,6 +216,9 @@ class AdaptCLIPTraining(DefaultEpochsMixin, TargetEvaluationMixin, AnomalibModul
         """Let the adapters learn from what the trainer and its data can give."""
         if self.trainer.world_size > 1:
             synchronize_batch_norms(self.model.adapters, self.trainer.strategy.root_device)
+        self.model.adapters.requires_grad_(True)
+        if not self.pairs().trains_maps:
+            freeze_maps(self.model.adapters)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the adapters, and what they belong to. CLIP stays out."""
@@ -248,8 +256,16 @@ class AdaptCLIPTraining(DefaultEpochsMixin, TargetEvaluationMixin, AnomalibModul
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # CLIP, as intended
         self.model.train()
         datamodule = self.pairs()
+        if not datamodule.trains_maps:
+            for part in parts_of_maps(self.model.adapters):
+                part.eval()
         for line in (describe_start(self.adapter_slot.origin), *datamodule.summary().splitlines()):
             rank_zero_info(line)
+        warnings_of_data = base_warnings(datamodule.base_samples)
+        if not datamodule.trains_maps:
+            warnings_of_data.append(unmasked_message(self.adapter_slot.origin.source == NONE))
+        for line in warnings_of_data:
+            _warn(line)
         warn_of_seen_target(self.adapter_slot.origin, datamodule.target)
         if self.cache_dir is not None:
             self.tokens.fill_cache(self.cache_dir, datamodule, self.trainer, self.backbone.name)
@@ -264,10 +280,11 @@ class AdaptCLIPTraining(DefaultEpochsMixin, TargetEvaluationMixin, AnomalibModul
         del batch_idx
         query, prompt = self.tokens.of_pairs(batch)
         outputs = self.model.adapter_outputs(query, align_pairs(query.layers, prompt.layers))
-        label, mask = torch.as_tensor(batch.gt_label).long(), torch.as_tensor(batch.gt_mask).float()
+        label = torch.as_tensor(batch.gt_label).long()
+        mask = None if batch.gt_mask is None else torch.as_tensor(batch.gt_mask).float()
         with torch.autocast(self.device.type, enabled=False):
             losses = {
-                name: total_loss([adapter_loss(output, label, mask) for output in layers])
+                name: total_loss([adapter_loss(output, label, mask, batch.has_mask) for output in layers])
                 for name, layers in outputs.items()
             }
         parts = {f"{name}_{part}": value for name, loss in losses.items() for part, value in loss._asdict().items()}
