@@ -195,7 +195,7 @@ class TestTarget:
     def test_prompts_are_drawn_as_published(self, drawn: Path) -> None:
         prompts = pairs(drawn, base_categories=["gear"], holdout_categories=["wood", "carpet"]).target_prompts(20)
         index = int(torch.randint(0, 3, (1,), generator=torch.Generator().manual_seed(20)))
-        assert prompts == {name: str(drawn / name / f"train/good/00{index}.png") for name in ("carpet", "wood")}
+        assert prompts == {name: [str(drawn / name / f"train/good/00{index}.png")] for name in ("carpet", "wood")}
 
     def test_no_target(self, drawn: Path) -> None:
         datamodule = pairs(drawn)

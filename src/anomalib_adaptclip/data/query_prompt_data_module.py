@@ -200,17 +200,18 @@ class QueryPromptDataModule(AnomalibDataModule):
         """Load the images of the target, as for validation."""
         return self.val_dataloader()
 
-    def target_prompts(self, seed: int = 10) -> dict[str, str]:
-        """Draw a normal image for each category of the target, as the published protocol does.
+    def target_prompts(self, seed: int = 10, k_shot: int = 1) -> dict[str, list[str]]:
+        """Draw normal images for each category of the target, as the published protocol does.
 
         Args:
             seed: Seed for drawing the images; the paper uses 10, 20 and 30.
+            k_shot: Images for each category. They are drawn with replacement.
 
         Returns:
             Paths by category. Categories without normal train images are left out.
         """
         prompts = self.target_samples.prompts if self.target_samples else {}
-        return {category: draw_files(files, 1, seed)[0] for category, files in prompts.items() if files}
+        return {category: draw_files(files, k_shot, seed) for category, files in prompts.items() if files}
 
     def image_files(self) -> list[str]:
         """List all images of base and target, both queries and prompts, each once."""

@@ -90,6 +90,7 @@ class AdaptCLIPTraining(DefaultEpochsMixin, TargetEvaluationMixin, AnomalibModul
         white_level: As for :class:`AdaptCLIP`.
         adapters: Adapters to go on from: ``"mvtec"``, ``"visa"``, ``"generated"`` for those of `tiny`, or a file.
             ``"none"`` starts from random ones. Their sizes, and the options that their file tells, go with them.
+        k_shot: Normal images that serve as prompts in validation and test, for each category of the target.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
         post_processor: Post-processor or flag; none by default, for it keeps every pixel of the target.
         evaluator: Further metrics, computed on one-shot predictions.
@@ -122,13 +123,14 @@ class AdaptCLIPTraining(DefaultEpochsMixin, TargetEvaluationMixin, AnomalibModul
         fusion: Fusion | None = None,
         white_level: float | None = None,
         adapters: str | Path = NONE,
+        k_shot: int = 1,
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = False,
         evaluator: Evaluator | bool = False,
         visualizer: Visualizer | bool = False,
     ) -> None:
         components, given = require_arguments(AdaptCLIPTraining, locals()), given_arguments(AdaptCLIPTraining, locals())
-        require_training(learning_rate, betas, epochs)
+        require_training(learning_rate, betas, epochs, k_shot)
         options = ModelOptions(
             tuple(adapter_names),
             context,
@@ -157,6 +159,7 @@ class AdaptCLIPTraining(DefaultEpochsMixin, TargetEvaluationMixin, AnomalibModul
         self.betas = (betas[0], betas[1])
         self.epochs = epochs
         self.seed = seed
+        self.k_shot = k_shot
         self.cache_dir = None if cache_dir is None else require_cache_folder(cache_dir)
         loaded = load_clip(backbone, pretrained)
         self.backbone = loaded.backbone

@@ -14,6 +14,7 @@ _FREE = frozenset(
         "backbone",
         "pretrained",
         "epochs",
+        "k_shot",
         "cache_dir",
         "pre_processor",
         "post_processor",

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How well adapters do on a target data set of many categories, zero- and one-shot."""
+"""How well adapters do on a target data set of many categories, zero- and few-shot."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ class TargetEvaluation:
     Args:
         model: Model that is evaluated.
         categories: Categories of the target.
-        prompts: A normal image for each category that has one.
+        prompts: Normal images, equally many for each category that has some.
         encode: Computes the tokens of a batch of files at all layers.
         device: Where the metrics add up.
     """
@@ -39,18 +39,20 @@ class TargetEvaluation:
         self,
         model: AdaptCLIPModel,
         categories: Sequence[str],
-        prompts: Mapping[str, str],
+        prompts: Mapping[str, Sequence[str]],
         encode: Callable[[Sequence[str]], ImageTokens],
         device: torch.device,
     ) -> None:
         self.model = model
         pack = model.prompt_memory.pack
-        self.prompts = {category: pack(encode([path])) for category, path in prompts.items()}
-        shots = ["zero_shot", *(["one_shot"] if len(self.prompts) == len(categories) else [])]
+        self.prompts = {category: pack(encode(paths)) for category, paths in prompts.items()}
+        shots = ["zero_shot"]
+        if len(self.prompts) == len(categories):
+            shots.append("few_shot" if any(len(paths) > 1 for paths in prompts.values()) else "one_shot")
         self.metrics = {shot: TargetMetric(categories).to(device) for shot in shots}
 
     def update(self, batch: QueryPromptBatch, tokens: ImageTokens, size: tuple[int, int]) -> InferenceBatch:
-        """Predict a batch by its tokens, zero- and one-shot, and add it to the metrics.
+        """Predict a batch by its tokens, zero- and few-shot, and add it to the metrics.
 
         Args:
             batch: Queries of the target.
@@ -58,11 +60,11 @@ class TargetEvaluation:
             size: Height and width of the maps in pixels.
 
         Returns:
-            The one-shot predictions, or zero-shot where there are no prompts.
+            The few-shot predictions, or zero-shot where there are no prompts.
         """
         categories = list(batch.category or ())
         for shot, metric in self.metrics.items():
-            prompts = [self.prompts[category] if shot == "one_shot" else None for category in categories]
+            prompts = [None if shot == "zero_shot" else self.prompts[category] for category in categories]
             output = predict_each(self.model, tokens, prompts, size)
             metric.update(
                 categories,
@@ -88,6 +90,7 @@ class TargetEvaluationMixin(FrozenClipMixin):
     adapter_slot: AdapterSlot
     tokens: TokenSource
     seed: int
+    k_shot: int
     _evaluation: TargetEvaluation | None = None
 
     def pairs(self) -> QueryPromptDataModule:
@@ -112,7 +115,7 @@ class TargetEvaluationMixin(FrozenClipMixin):
         self._start_evaluation()
 
     def validation_step(self, batch: QueryPromptBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
-        """Predict a batch of the target, zero- and one-shot."""
+        """Predict a batch of the target, zero- and few-shot."""
         del args, kwargs, batch_idx
         if self._evaluation is None:
             msg = "A step of validation came before its start."
@@ -123,7 +126,7 @@ class TargetEvaluationMixin(FrozenClipMixin):
         return updated
 
     def test_step(self, batch: QueryPromptBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # type: ignore[override]  # noqa: ANN401
-        """Predict a batch of the target, zero- and one-shot."""
+        """Predict a batch of the target, zero- and few-shot."""
         return self.validation_step(batch, batch_idx, *args, **kwargs)
 
     def on_validation_epoch_end(self) -> None:
@@ -138,7 +141,7 @@ class TargetEvaluationMixin(FrozenClipMixin):
         datamodule = self.pairs()
         self.model.encode_texts()
         categories = datamodule.target_samples.categories if datamodule.target_samples else []
-        prompts = datamodule.target_prompts(self.seed)
+        prompts = datamodule.target_prompts(self.seed, self.k_shot)
         self._evaluation = TargetEvaluation(self.model, categories, prompts, self.tokens.of_files, self.device)
 
     def _log_evaluation(self, stage: str) -> None:
