@@ -28,7 +28,10 @@ from .options import AdaptCLIPOptions, DataModuleOptions, PartOptions, TrainingO
 from .predict import predict
 
 NAME = "anomalib-adaptclip"
-DESCRIPTION = "AdaptCLIP for anomalib: inspections, predictions, fine-tuning, ablations, comparisons, adapters, prompt banks, data sets."
+DESCRIPTION = (
+    "AdaptCLIP for anomalib: inspections, predictions, fine-tuning, ablations, comparisons, adapters, prompt banks, "
+    "data sets."
+)
 
 
 class Command(NamedTuple):

@@ -161,6 +161,8 @@ class DataSource:
         try:
             module.setup()
         except Exception as error:  # anomalib's errors on unpaired masks or empty folders do not name the category
+            if self._is_ours:
+                raise
             msg = (
                 f"The category {category} of {self.label} cannot be read: {error} Check that it has train images, test "
                 "images and a mask for each abnormal one, or leave it out."
@@ -180,6 +182,11 @@ class DataSource:
             arguments.setdefault("seed", self.seed)
         return self.module_class(**arguments)
 
+    @property
+    def _is_ours(self) -> bool:
+        """Whether the data module is one of this package's."""
+        return self.module_class.__module__.startswith("anomalib_adaptclip.")
+
     @cached_property
     def _parameters(self) -> dict[str, Any]:
         return constructor_arguments(self.module_class)
@@ -192,7 +199,7 @@ class DataSource:
     def _known_categories(self) -> list[str]:
         """Folders with a train split; if there are none yet, the categories that anomalib lists."""
         listed = listed_categories(self.module_class)
-        if self.module_class.__module__.startswith("anomalib_adaptclip."):
+        if self._is_ours:
             return listed  # not yet drawn, perhaps
         folders = sorted(path.parent.name for path in self._root.glob("*/train") if path.is_dir())
         folders = folders or sorted(path.parent.name for path in self._root.glob("visa_pytorch/*/train"))
