@@ -7,7 +7,14 @@ Importing the package registers its models and data modules with anomalib. anoma
 the package once, and ends with what a constructor refuses.
 """
 
-from anomalib_adaptclip.data import AbnormalFolder, DTDSynthetic, PredictFolder, QueryPromptDataModule, SyntheticDefects
+from anomalib_adaptclip.data import (
+    AbnormalFolder,
+    DTDSynthetic,
+    LabelledFolder,
+    PredictFolder,
+    QueryPromptDataModule,
+    SyntheticDefects,
+)
 from anomalib_adaptclip.host_console import end_with_reason, say_once
 from anomalib_adaptclip.model import AdaptCLIP, AdaptCLIPModel, AdaptCLIPPredictor
 from anomalib_adaptclip.prompts import PromptBank
@@ -24,6 +31,7 @@ __all__ = [
     "AdaptCLIPTraining",
     "AdaptCLIPVisualizer",
     "DTDSynthetic",
+    "LabelledFolder",
     "PredictFolder",
     "PromptBank",
     "QueryPromptDataModule",

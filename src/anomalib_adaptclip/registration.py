@@ -4,7 +4,7 @@
 
 from importlib import import_module
 
-from anomalib_adaptclip.data import PredictFolder, QueryPromptDataModule, SyntheticDefects
+from anomalib_adaptclip.data import LabelledFolder, PredictFolder, QueryPromptDataModule, SyntheticDefects
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.training.lightning_model import AdaptCLIPTraining
 
@@ -21,6 +21,6 @@ def register() -> None:
     data = import_module("anomalib.data")
     for model in (AdaptCLIP, AdaptCLIPTraining):
         setattr(models, model.__name__, model)
-    for datamodule in (PredictFolder, QueryPromptDataModule, SyntheticDefects):
+    for datamodule in (LabelledFolder, PredictFolder, QueryPromptDataModule, SyntheticDefects):
         setattr(data, datamodule.__name__, datamodule)
     models.ALLOWED_MODULES.add("anomalib_adaptclip")

@@ -120,6 +120,28 @@ class PartOptions:
     white_level: float | None = None
 
 
+@dataclass
+class TrainingOptions:
+    """Options of a model that is trained. What is left out is not given to it.
+
+    Args:
+        backbone: ViT-L-14-336, which is the default, ViT-B-16-plus-240, tiny (which needs no network) or another
+            standard ViT of open_clip.
+        pretrained: Weights of CLIP: a tag of open_clip or a local file. By default the backbone's usual weights.
+        class_name: Name of what the images show, for the texts. By default object.
+        image_size: Height and width of the input in pixels. By default the backbone's usual size.
+        cache_dir: Folder for cached CLIP tokens, with which epochs are many times faster.
+        white_level: Value of white in images with more than 8 bits, such as 4095 for 12 bits in files of 16.
+    """
+
+    backbone: str | None = None
+    pretrained: str | None = None
+    class_name: str | None = None
+    image_size: int | tuple[int, int] | None = None
+    cache_dir: Path | None = None
+    white_level: float | None = None
+
+
 OPTIONS_OF_MODELS = (AdaptCLIPOptions, PartOptions)
 
 

@@ -20,15 +20,17 @@ from .app import app
 from .bank import bank_add, bank_list, bank_remove
 from .compare import compare, report
 from .data import data
+from .finetune import finetune
 from .inspect import calibrate
 from .inspect import inspect as inspect_photos
 from .messages import in_one_line
-from .options import AdaptCLIPOptions, DataModuleOptions, PartOptions
+from .options import AdaptCLIPOptions, DataModuleOptions, PartOptions, TrainingOptions
 from .predict import predict
 
 NAME = "anomalib-adaptclip"
 DESCRIPTION = (
-    "AdaptCLIP for anomalib: inspections, predictions, ablations, comparisons, adapters, prompt banks, data sets."
+    "AdaptCLIP for anomalib: inspections, predictions, fine-tuning, ablations, comparisons, adapters, prompt banks, "
+    "data sets."
 )
 
 
@@ -53,6 +55,7 @@ COMMANDS = {
     "calibrate": Command(calibrate, PartOptions),
     "app": Command(app, PartOptions, optional="model"),
     "predict": Command(predict, AdaptCLIPOptions),
+    "finetune": Command(finetune, TrainingOptions),
     "ablation": Command(ablation, DataModuleOptions),
     "compare": Command(compare, takes_overrides=True),
     "report": Command(report),

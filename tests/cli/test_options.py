@@ -9,11 +9,13 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, QueryPromptDataModule
+from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, AdaptCLIPTraining, QueryPromptDataModule
 from anomalib_adaptclip.comparison import run_all
+from anomalib_adaptclip.training.finetuning import FineTuning
 from anomalib_adaptclip_cli.bank import bank_add
 from anomalib_adaptclip_cli.compare import compare
-from anomalib_adaptclip_cli.options import AdaptCLIPOptions, DataModuleOptions, PartOptions
+from anomalib_adaptclip_cli.finetune import finetune
+from anomalib_adaptclip_cli.options import AdaptCLIPOptions, DataModuleOptions, PartOptions, TrainingOptions
 from anomalib_adaptclip_cli.predict import predict
 
 ONLY_CODE_CAN_GIVE = ("pre_processor", "post_processor", "evaluator", "visualizer")
@@ -43,6 +45,14 @@ def test_options_of_a_part_are_the_models_and_left_to_it() -> None:
     assert {default for *_, default in signature_of(PartOptions)} == {None}
 
 
+def test_options_of_fine_tuning_are_the_models_and_left_to_it() -> None:
+    assert {name for name, *_ in signature_of(TrainingOptions)} < {name for name, *_ in signature_of(AdaptCLIPTraining)}
+    assert {default for *_, default in signature_of(TrainingOptions)} == {None}
+    own = {name: default for name, _, default in signature_of(finetune)}
+    for name, _, default in signature_of(FineTuning, ("folder", "out")):
+        assert own[name] == default
+
+
 def test_options_of_prediction_are_those_of_the_predictor() -> None:
     own = signature_of(predict)
     for option in signature_of(AdaptCLIPPredictor.stream, ("self", "files")):
@@ -62,7 +72,7 @@ def test_formats_are_those_of_the_model() -> None:
     assert several == get_type_hints(AdaptCLIP.__init__)["save"]
 
 
-@pytest.mark.parametrize("options", [AdaptCLIPOptions, PartOptions, DataModuleOptions])
+@pytest.mark.parametrize("options", [AdaptCLIPOptions, PartOptions, DataModuleOptions, TrainingOptions])
 def test_every_option_is_described(options: type) -> None:
     described = inspect.getdoc(options) or ""
     for name, *_ in signature_of(options):

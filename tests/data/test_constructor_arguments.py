@@ -12,10 +12,10 @@ from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import ValSplitMode
 from jsonargparse import ArgumentParser
 
-from anomalib_adaptclip.data import AbnormalFolder, DTDSynthetic, SyntheticDefects
+from anomalib_adaptclip.data import AbnormalFolder, DTDSynthetic, LabelledFolder, SyntheticDefects
 from anomalib_adaptclip.data.constructor_arguments import constructor_arguments
 
-MODULES = [AbnormalFolder, DTDSynthetic, SyntheticDefects]
+MODULES = [AbnormalFolder, DTDSynthetic, LabelledFolder, SyntheticDefects]
 SHARED = {
     "train_batch_size": 32,
     "eval_batch_size": 32,
@@ -28,6 +28,7 @@ SHARED = {
 OWN: dict[type[AnomalibDataModule], dict[str, Any]] = {
     AbnormalFolder: {"name": None, "root": None, "num_workers": 8, "seed": None},
     DTDSynthetic: {"category": "Blotchy_099", "num_workers": 8, "test_split_ratio": 0.2, "seed": None},
+    LabelledFolder: {"name": None, "root": None, "num_workers": 8, "seed": None, "held_out_ratio": 0.0},
     SyntheticDefects: {"category": "hex_nut", "num_workers": 0, "test_split_ratio": 0.2, "seed": 0},
 }
 
@@ -39,7 +40,7 @@ def parser() -> ArgumentParser:
 
 
 def required(module: type[AnomalibDataModule]) -> dict[str, str]:
-    return {"name": "polyps", "root": "here"} if module is AbnormalFolder else {}
+    return {"name": "polyps", "root": "here"} if module in {AbnormalFolder, LabelledFolder} else {}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.transforms.v2 import Resize
 
 from anomalib_adaptclip.data import QueryPromptDataModule, SyntheticDefects
+from anomalib_adaptclip.data.data_source import DataSource
 from anomalib_adaptclip.data.query_prompt_loader import Pair, QueryPromptSampler
 
 FEW = {"image_size": 64, "num_train_images": 3, "num_normal_test_images": 2, "num_images_per_defect": 1}
@@ -194,7 +195,7 @@ class TestTarget:
     def test_prompts_are_drawn_as_published(self, drawn: Path) -> None:
         prompts = pairs(drawn, base_categories=["gear"], holdout_categories=["wood", "carpet"]).target_prompts(20)
         index = int(torch.randint(0, 3, (1,), generator=torch.Generator().manual_seed(20)))
-        assert prompts == {name: str(drawn / name / f"train/good/00{index}.png") for name in ("carpet", "wood")}
+        assert prompts == {name: [str(drawn / name / f"train/good/00{index}.png")] for name in ("carpet", "wood")}
 
     def test_no_target(self, drawn: Path) -> None:
         datamodule = pairs(drawn)
@@ -367,7 +368,50 @@ def test_a_target_may_lack_masks(drawn: Path) -> None:
     assert int(batch.gt_label.sum()) == 4
 
 
-def test_a_base_needs_masks(drawn: Path) -> None:
+def test_a_base_may_lack_masks(drawn: Path) -> None:
     scans = {**folder("scans"), "mask_dir": None}
-    with pytest.raises(ValueError, match=r"category scans of scans has 4 abnormal images without a mask.*foreign_part"):
-        pairs(drawn / "gear", base="Folder", base_args=scans)
+    datamodule = pairs(drawn / "gear", base="Folder", base_args=scans, train_batch_size=6)
+    assert not datamodule.trains_maps
+    assert "0 of 4 abnormal ones with a mask" in datamodule.summary()
+    batch = next(iter(datamodule.train_dataloader()))
+    assert batch.gt_mask is None
+    assert batch.has_mask.tolist() == [not label for label in batch.gt_label]
+
+
+def test_a_base_may_lack_some_masks(copied: Path) -> None:
+    gear = copied / "gear"
+    for name in ("stain", "scratch"):
+        (gear / f"ground_truth/{name}/000_mask.png").unlink()
+    mine = {"name": "mine", "normal_dir": "train/good", "abnormal_dir": "test", "mask_dir": "ground_truth"}
+    shutil.rmtree(gear / "test/good")
+    datamodule = pairs(gear, base="LabelledFolder", base_args=mine, train_batch_size=8)
+    batch = next(iter(datamodule.train_dataloader()))
+    for path, label, has_mask, mask in zip(
+        batch.image_path, batch.gt_label, batch.has_mask, batch.gt_mask, strict=True
+    ):
+        assert has_mask == (Path(path).parent.name not in {"stain", "scratch"})
+        assert mask.any() == (label and has_mask)
+
+
+def test_masks_that_are_named_must_be_there(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collect = DataSource._read
+
+    def read(source: DataSource, category: str) -> Any:
+        module = collect(source, category)
+        module.test_data.samples.loc[module.test_data.samples.label_index == 1, "mask_path"] = "nowhere.png"
+        return module
+
+    monkeypatch.setattr(DataSource, "_read", read)
+    with pytest.raises(ValueError, match="gear of MVTecAD names masks of 4 abnormal images, and these files are not"):
+        pairs(drawn, base_categories=["gear"])
+
+
+def test_a_seed_decides_the_splits_that_are_drawn(drawn: Path) -> None:
+    mine = {"name": "mine", "normal_dir": "train/good", "abnormal_dir": "test/stain", "test_split_ratio": 0.4}
+    drawn_twice = []
+    for seed in (1, 1, 2, 3, 4):
+        torch.seed()
+        module = pairs(drawn / "gear", base="Folder", base_args=mine, seed=seed)
+        drawn_twice.append(module.base_samples.prompts["mine"])
+    assert drawn_twice[0] == drawn_twice[1]
+    assert any(other != drawn_twice[0] for other in drawn_twice)

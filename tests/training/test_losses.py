@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from anomalib_adaptclip.adapters import AdapterOutput
-from anomalib_adaptclip.training.losses import SMOOTHING, adapter_loss, dice_loss, focal_loss
+from anomalib_adaptclip.training.losses import SMOOTHING, adapter_loss, dice_loss, focal_loss, segmentation_loss
 
 
 @pytest.mark.parametrize(("probability", "target"), [(0.9, 1.0), (0.9, 0.0), (0.5, 1.0)])
@@ -43,6 +43,27 @@ def test_opinion_loss_compares_at_the_resolution_of_the_mask() -> None:
     half = torch.full((1, 2, 2), 0.5)
     expected = focal_loss(half, mask) + dice_loss(half, mask) + dice_loss(half, 1 - mask)
     torch.testing.assert_close(loss.segmentation, expected)
+
+
+def test_images_without_mask_take_part_with_their_logits_alone() -> None:
+    maps = torch.tensor([[[[0.2]]], [[[0.9]]]], requires_grad=True)
+    output, label = AdapterOutput(torch.zeros(2, 2), maps), torch.tensor([1, 1])
+    mask, has_mask = torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]]), torch.tensor([True, False])
+    loss = adapter_loss(output, label, mask, has_mask)
+    torch.testing.assert_close(loss.classification, torch.tensor(math.log(2)))
+    torch.testing.assert_close(loss.segmentation, segmentation_loss(maps[:1], mask[:1]) / 2)
+    [gradient] = torch.autograd.grad(loss.segmentation, maps)
+    assert gradient.flatten().ne(0).tolist() == [True, False]
+
+
+def test_a_batch_without_masks_has_no_gradient_of_maps() -> None:
+    maps = torch.full((2, 1, 1, 1), 0.5, requires_grad=True)
+    loss = adapter_loss(
+        AdapterOutput(torch.zeros(2, 2), maps), torch.tensor([0, 1]), torch.zeros(2, 1, 1), torch.tensor([False] * 2)
+    )
+    [gradient] = torch.autograd.grad(loss.segmentation, maps)
+    assert (loss.segmentation.item(), gradient.any().item()) == (0, False)
+    assert adapter_loss(AdapterOutput(torch.zeros(2, 2), maps), torch.tensor([0, 1]), None).segmentation == 0
 
 
 @pytest.mark.parametrize("loss", [focal_loss, dice_loss])

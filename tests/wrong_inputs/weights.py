@@ -79,6 +79,7 @@ def _write_adapters(folder: Path, model: AdaptCLIP) -> None:
         "joint": {"mode": "joint"},
         "versions": {"versions": "[]"},
         "categories": {"base_categories": "[1]"},
+        "earlier": {"earlier_bases": '{"MVTecAD": "bottle"}'},
         "clip": {"fingerprint": "0" * 64},
         "unnamed": {"backbone": None},
         "backbone": {"backbone": "ViT-None"},

@@ -90,6 +90,11 @@ def _write_data_sets(folder: Path) -> None:
         if name != "mv-unmasked":
             draw(root / "ground_truth" / "bad" / "000_mask.png", (8, 8) if name == "mv-size" else (40, 48))
     (folder / "mv-broken" / "bottle" / "test" / "bad" / "000.png").write_bytes(b"\x89PNG")
+    for product in ("product", "damaged-product"):
+        for number in range(4):
+            for kind in ("good", "bad", "masks"):
+                draw(folder / product / kind / f"{number}.png")
+    (folder / "damaged-product" / "bad" / "1.png").write_bytes(b"\x89PNG")
     draw(folder / "seg" / "images" / "a.png")
     (folder / "seg" / "masks").mkdir()
 

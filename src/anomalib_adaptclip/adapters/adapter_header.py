@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .adapter_options import Mode
+from .leakage import Base
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,10 @@ class AdapterHeader:
         mode: How the visual and the textual adapter learned, ``"alternating"`` or ``"joint"``.
         base: Class of the data module that the adapters were trained on.
         base_categories: Its categories that were trained on.
-        epochs: Epochs of training.
+        started_from: What training went on from: the name of adapters, or of their file. Empty if from random ones.
+        started_from_sha256: Hash of that file, in hexadecimal.
+        earlier_bases: What those were trained on: categories, none for all, by the class of the data module.
+        epochs: Epochs of training, without those of the adapters that it went on from.
         versions: Versions of the packages that trained them.
     """
 
@@ -42,6 +46,9 @@ class AdapterHeader:
     mode: Mode | None = None
     base: str = ""
     base_categories: tuple[str, ...] = ()
+    started_from: str = ""
+    started_from_sha256: str = ""
+    earlier_bases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     epochs: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -59,8 +66,14 @@ class AdapterHeader:
                 if not _is(value, kind) or (name == "image_size" and len(value) != 2):
                     msg = f"the entry {name!r} of its header should be {expected}, and is {metadata[name]!r}"
                     raise ValueError(msg)
-                values[name] = tuple(value) if isinstance(value, list) else value
+                values[name] = _with_tuples(value)
         return cls(**values)
+
+    @property
+    def bases(self) -> tuple[Base, ...]:
+        """All that the adapters were trained on, as far as it is known."""
+        earlier = [Base(name, categories) for name, categories in self.earlier_bases.items()]
+        return tuple(([Base(self.base, self.base_categories)] if self.base else []) + earlier)
 
     def to_metadata(self) -> dict[str, str]:
         """The header as the metadata of a safetensors file, without what is unknown."""
@@ -68,7 +81,7 @@ class AdapterHeader:
         return {name: value if isinstance(value, str) else json.dumps(value) for name, value in known.items()}
 
 
-_Kind = type | tuple[type, type]
+_Kind = type | tuple[type, Any]
 _ENTRIES: dict[str, tuple[_Kind, str]] = {  # a pair is a container and what it holds
     "backbone": (str, "a name"),
     "weights": (str, "a name"),
@@ -81,6 +94,9 @@ _ENTRIES: dict[str, tuple[_Kind, str]] = {  # a pair is a container and what it 
     "mode": (str, "a name"),
     "base": (str, "a name"),
     "base_categories": ((list, str), "a list of names"),
+    "started_from": (str, "a name"),
+    "started_from_sha256": (str, "a hash"),
+    "earlier_bases": ((dict, (list, str)), "lists of categories by data set"),
     "epochs": (int, "a number"),
     "versions": ((dict, str), "versions by package"),
 }
@@ -98,4 +114,10 @@ def _is(value: Any, kind: _Kind) -> bool:  # noqa: ANN401
         return type(value) is kind
     container, part = kind
     parts = value.values() if isinstance(value, dict) else value
-    return type(value) is container and all(type(one) is part for one in parts)
+    return type(value) is container and all(_is(one, part) for one in parts)
+
+
+def _with_tuples(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {key: _with_tuples(part) for key, part in value.items()}
+    return tuple(value) if isinstance(value, list) else value

@@ -13,7 +13,7 @@ from anomalib_adaptclip.clip import Backbone, ClipIdentity
 
 from .adapter_choice import AUTO, NONE, choose_adapters, locate_adapters, warn_of_absence
 from .adapter_file import AdapterFile, read_adapter_file
-from .leakage import is_base, warn_of_leakage
+from .leakage import Base, is_base, warn_of_leakage
 from .pinning import require_sha256, split_pin
 from .published_download import PUBLISHED_ADAPTERS
 
@@ -27,14 +27,12 @@ class AdapterOrigin:
     Attributes:
         source: ``"mvtec"``, ``"visa"``, ``"generated"``, ``"none"``, or the path of a file.
         sha256: Hash of the file, in hexadecimal. Empty without adapters.
-        base: Class of the data module that they were trained on. Empty if unknown.
-        categories: Its categories that were trained on. Empty for all, or if unknown.
+        bases: What they were trained on, the last first. Empty if unknown.
     """
 
     source: str = NONE
     sha256: str = ""
-    base: str = ""
-    categories: tuple[str, ...] = ()
+    bases: tuple[Base, ...] = ()
 
 
 class AdapterSlot:
@@ -106,8 +104,8 @@ class AdapterSlot:
         file.require_same_clip(clip)
         load(file)
         published = PUBLISHED_ADAPTERS.get(self.source)
-        base = published.base if published else file.header.base
-        self.origin = AdapterOrigin(self.source, file.sha256, base, file.header.base_categories)
+        bases = (Base(published.base),) if published else file.header.bases
+        self.origin = AdapterOrigin(self.source, file.sha256, bases)
         logger.info("Adapters %s loaded from %s, SHA-256 %s.", self.source, file.path, file.sha256)
 
     def restore(self, origin: AdapterOrigin, *, is_automatic: bool = False) -> None:
@@ -116,9 +114,13 @@ class AdapterSlot:
 
     def saw(self, datamodule: LightningDataModule | None) -> bool:
         """Whether the adapters in use were trained on the data under test."""
-        return is_base(self.origin.base, datamodule, self.origin.categories)
+        return bool(self._leaking(datamodule))
 
     def warn_of_leakage(self, datamodule: LightningDataModule | None) -> None:
         """Log loudly if the adapters were trained on the data under test."""
-        if self.saw(datamodule):
-            warn_of_leakage(self.origin.source, self.origin.base)
+        for name in self._leaking(datamodule):
+            warn_of_leakage(self.origin.source, name)
+
+    def _leaking(self, datamodule: LightningDataModule | None) -> list[str]:
+        """Names of the bases that are under test."""
+        return [base.name for base in self.origin.bases if is_base(base.name, datamodule, base.categories)]

@@ -26,8 +26,8 @@ class DataSetSamples(NamedTuple):
     """The files of a data set, all selected categories together.
 
     Attributes:
-        queries: Images of the test splits: columns ``image_path``, ``mask_path``, ``label_index``, ``split`` and
-            ``category``.
+        queries: Images of the test splits: columns ``image_path``, ``mask_path``, ``label_index``, ``split``,
+            ``category``, and ``has_mask``, whether it is known which pixels are abnormal.
         prompts: Normal images of the train split of each category, in the order of file names.
         has_masks: Whether every abnormal query has a mask.
     """
@@ -35,6 +35,11 @@ class DataSetSamples(NamedTuple):
     queries: pd.DataFrame
     prompts: dict[str, list[str]]
     has_masks: bool
+
+    @property
+    def abnormal(self) -> pd.DataFrame:
+        """The abnormal queries."""
+        return self.queries[self.queries.label_index == LabelName.ABNORMAL]
 
     @property
     def categories(self) -> list[str]:
@@ -51,6 +56,7 @@ class DataSource:
         arguments: Arguments of its constructor, without the category.
         wanted: Categories to use. By default all that exist.
         excluded: Categories to leave out.
+        seed: Seed for what the data module draws, such as the images of its splits, unless its arguments have one.
 
     Raises:
         ValueError: If there is no such data module.
@@ -60,6 +66,7 @@ class DataSource:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     wanted: Sequence[str] | None = None
     excluded: Sequence[str] = ()
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         """Check the name of the class and its arguments at once."""
@@ -124,8 +131,8 @@ class DataSource:
         """List the files of all categories.
 
         Args:
-            as_base: Require what training needs: normal train images, test images, and a mask of the right size for
-                each abnormal image.
+            as_base: Require what training needs: normal train images and test images. Abnormal images may lack a mask;
+                those that there are must have the right size.
 
         Returns:
             The files, in the order of their names.
@@ -142,8 +149,11 @@ class DataSource:
         queries = pd.concat(tables, ignore_index=True)
         if as_base:
             _require_complete(self.label, queries, prompts)
-        has_masks = not images_without_mask(queries)
-        queries.attrs["task"] = "segmentation" if has_masks else "classification"
+        unmasked = queries.image_path.isin(images_without_mask(queries))
+        queries = queries.assign(has_mask=~unmasked)
+        has_masks = not unmasked.any()
+        has_some = bool((queries.has_mask & (queries.label_index == LabelName.ABNORMAL)).any())
+        queries.attrs["task"] = "segmentation" if has_masks or (as_base and has_some) else "classification"
         return DataSetSamples(queries, prompts, has_masks)
 
     def _read(self, category: str) -> AnomalibDataModule:
@@ -151,6 +161,8 @@ class DataSource:
         try:
             module.setup()
         except Exception as error:  # anomalib's errors on unpaired masks or empty folders do not name the category
+            if self._is_ours:
+                raise
             msg = (
                 f"The category {category} of {self.label} cannot be read: {error} Check that it has train images, test "
                 "images and a mask for each abnormal one, or leave it out."
@@ -166,7 +178,14 @@ class DataSource:
             "val_split_mode" in self._parameters
         ):  # otherwise some data modules take half of the test split for validation
             arguments.setdefault("val_split_mode", ValSplitMode.NONE)
+        if self._parameters.get("seed", 0) is None:  # of draws that are new each time otherwise
+            arguments.setdefault("seed", self.seed)
         return self.module_class(**arguments)
+
+    @property
+    def _is_ours(self) -> bool:
+        """Whether the data module is one of this package's."""
+        return self.module_class.__module__.startswith("anomalib_adaptclip.")
 
     @cached_property
     def _parameters(self) -> dict[str, Any]:
@@ -180,7 +199,7 @@ class DataSource:
     def _known_categories(self) -> list[str]:
         """Folders with a train split; if there are none yet, the categories that anomalib lists."""
         listed = listed_categories(self.module_class)
-        if self.module_class.__module__.startswith("anomalib_adaptclip."):
+        if self._is_ours:
             return listed  # not yet drawn, perhaps
         folders = sorted(path.parent.name for path in self._root.glob("*/train") if path.is_dir())
         folders = folders or sorted(path.parent.name for path in self._root.glob("visa_pytorch/*/train"))
@@ -206,15 +225,15 @@ def listed_categories(module_class: type[AnomalibDataModule]) -> list[str]:
 def images_without_mask(queries: pd.DataFrame) -> list[str]:
     """List the abnormal images that have no mask."""
     abnormal = queries[queries.label_index == LabelName.ABNORMAL]
-    return [
-        row.image_path
-        for row in abnormal.itertuples()
-        if not (isinstance(row.mask_path, str | Path) and row.mask_path and Path(row.mask_path).is_file())
-    ]
+    return [row.image_path for row in abnormal.itertuples() if not (_names_mask(row) and Path(row.mask_path).is_file())]
+
+
+def _names_mask(row: Any) -> bool:  # noqa: ANN401
+    return isinstance(row.mask_path, str | Path) and bool(row.mask_path)
 
 
 def _require_complete(label: str, queries: pd.DataFrame, prompts: Mapping[str, Sequence[str]]) -> None:
-    """Check that every category has the images and masks that training needs."""
+    """Check that every category has the images that training needs, and the masks that it names."""
     for category, files in prompts.items():
         own = queries[queries.category == category]
         where = f"The category {category} of {label}"
@@ -224,14 +243,14 @@ def _require_complete(label: str, queries: pd.DataFrame, prompts: Mapping[str, S
         if own.empty:
             msg = f"{where} has no test images, and the adapters are trained on them. Add some or leave it out."
             raise ValueError(msg)
-        unmasked = images_without_mask(own)
-        if unmasked:
+        named = own[[_names_mask(row) for row in own.itertuples()]]
+        if absent := images_without_mask(named):
             msg = (
-                f"{where} has {len(unmasked)} abnormal images without a mask, and training needs one for each: "
-                f"{abbreviate(unmasked)}. Add the masks or leave it out."
+                f"{where} names masks of {len(absent)} abnormal images, and these files are not there: "
+                f"{abbreviate(absent)}. Add the masks or leave it out."
             )
             raise ValueError(msg)
-        _require_equal_sizes(where, own)
+        _require_equal_sizes(where, named)
 
 
 def _require_equal_sizes(where: str, queries: pd.DataFrame) -> None:

@@ -23,6 +23,8 @@ class QueryPromptItem(ImageItem):
         category: Category of the query.
         prompt_image: Normal image ``(3, H, W)`` in [0, 1] of the same category.
         prompt_path: File of the prompt.
+        has_mask: Whether it is known which pixels of the query are abnormal, a boolean ``()``. Where it is not, the
+            mask is empty.
         tokens: Stored tokens of the query ``(N, D)``, in place of ``image``.
         prompt_tokens: Stored tokens of the prompt ``(N, D)``, in place of ``prompt_image``.
     """
@@ -30,6 +32,7 @@ class QueryPromptItem(ImageItem):
     category: str | None = None
     prompt_image: torch.Tensor | None = None
     prompt_path: str | None = None
+    has_mask: torch.Tensor | None = None
     tokens: torch.Tensor | None = None
     prompt_tokens: torch.Tensor | None = None
 
@@ -48,6 +51,7 @@ class QueryPromptBatch(ImageBatch):
     category: list[str] | None = None
     prompt_image: torch.Tensor | None = None
     prompt_path: list[str] | None = None
+    has_mask: torch.Tensor | None = None
     tokens: torch.Tensor | None = None
     prompt_tokens: torch.Tensor | None = None
 

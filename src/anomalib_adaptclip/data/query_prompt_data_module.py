@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from anomalib.data import AnomalibDataModule
-from anomalib.data.utils import LabelName
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader
 
@@ -33,9 +32,9 @@ logger = logging.getLogger(__name__)
 class QueryPromptDataModule(AnomalibDataModule):
     """Train on the test splits of a base data set, paired with normal prompts; validate and test on a target.
 
-    A query is a normal or abnormal image of the test split of a base category, with its mask. Its prompt is a normal
-    image of the same category, drawn from the train split anew in each epoch. Batches mix all categories, and images
-    are not augmented.
+    A query is a normal or abnormal image of the test split of a base category, with its mask if it has one. Its prompt
+    is a normal image of the same category, drawn from the train split anew in each epoch. Batches mix all categories,
+    images with and without mask, and images are not augmented.
 
     Args:
         base: Data set to train on, given by the class of its data module, such as ``"MVTecAD"`` or ``"Folder"``.
@@ -53,7 +52,8 @@ class QueryPromptDataModule(AnomalibDataModule):
         train_batch_size: Queries in a batch of each process; all processes together need at least two.
         eval_batch_size: Images in a batch in validation and test.
         num_workers: Worker processes that load images.
-        seed: Seed for the order of the queries and for drawing their prompts.
+        seed: Seed for the order of the queries, for drawing their prompts, and for the splits of data modules that draw
+            them.
 
     Raises:
         ValueError: If a name is unknown, or base and target are the same.
@@ -88,15 +88,15 @@ class QueryPromptDataModule(AnomalibDataModule):
             raise ValueError(msg)
         self.seed: int = seed
         base_arguments = _arguments(base_root, base_args)
-        self.base = DataSource(base, base_arguments, base_categories, held_out)
+        self.base = DataSource(base, base_arguments, base_categories, held_out, seed)
         self.allow_leakage = require_leakage(allow_leakage, self.base.name)
         self.target: DataSource | None = None
         if held_out:
-            self.target = DataSource(base, base_arguments, held_out)
+            self.target = DataSource(base, base_arguments, held_out, seed=seed)
         elif target:
             if target == base and target_root is None:
                 target_root = base_root
-            self.target = DataSource(target, _arguments(target_root, target_args), target_categories)
+            self.target = DataSource(target, _arguments(target_root, target_args), target_categories, seed=seed)
             self._refuse_leakage(self.base == self.target, "the same data set")
         self.train_data: QueryPromptDataset
         self.base_samples: DataSetSamples
@@ -106,6 +106,11 @@ class QueryPromptDataModule(AnomalibDataModule):
     def name(self) -> str:  # type: ignore[override]
         """Name of the folder of the results: base and target."""
         return results_name(f"{self.base.label}-{self.target.label}" if self.target else self.base.label)
+
+    @property
+    def trains_maps(self) -> bool:
+        """Whether the base has masks to train maps with, once it is set up."""
+        return self.base_samples.has_masks or bool(self.base_samples.abnormal.has_mask.any())
 
     def prepare_data(self) -> None:
         """Let the data modules download what is missing."""
@@ -195,17 +200,18 @@ class QueryPromptDataModule(AnomalibDataModule):
         """Load the images of the target, as for validation."""
         return self.val_dataloader()
 
-    def target_prompts(self, seed: int = 10) -> dict[str, str]:
-        """Draw a normal image for each category of the target, as the published protocol does.
+    def target_prompts(self, seed: int = 10, k_shot: int = 1) -> dict[str, list[str]]:
+        """Draw normal images for each category of the target, as the published protocol does.
 
         Args:
             seed: Seed for drawing the images; the paper uses 10, 20 and 30.
+            k_shot: Images for each category. They are drawn with replacement.
 
         Returns:
             Paths by category. Categories without normal train images are left out.
         """
         prompts = self.target_samples.prompts if self.target_samples else {}
-        return {category: draw_files(files, 1, seed)[0] for category, files in prompts.items() if files}
+        return {category: draw_files(files, k_shot, seed) for category, files in prompts.items() if files}
 
     def image_files(self) -> list[str]:
         """List all images of base and target, both queries and prompts, each once."""
@@ -234,12 +240,14 @@ class QueryPromptDataModule(AnomalibDataModule):
             if source is None or samples is None:
                 lines.append(f"{role}: none, so nothing is validated")
                 continue
-            abnormal = (samples.queries.label_index == LabelName.ABNORMAL).mean()
+            abnormal = len(samples.abnormal) / len(samples.queries)
+            masked = int(samples.abnormal.has_mask.sum())
             count = len(samples.categories)
             lines.append(
                 f"{role}: {source.label}, {count} {'category' if count == 1 else 'categories'} "
                 f"({', '.join(samples.categories)}), "
                 f"{len(samples.queries)} queries, {abnormal:.0%} abnormal, "
+                f"{'' if samples.has_masks else f'{masked} of {len(samples.abnormal)} abnormal ones with a mask, '}"
                 f"{sum(map(len, samples.prompts.values()))} normal images for prompts"
             )
         return "\n".join(lines)

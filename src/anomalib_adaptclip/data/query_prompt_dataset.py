@@ -64,7 +64,7 @@ class TargetDataset(AnomalibDataset):
     def _read_mask(self, row: Any) -> Mask | None:  # noqa: ANN401
         if self.samples.attrs["task"] != "segmentation":
             return None
-        if row.label_index == LabelName.ABNORMAL:
+        if row.label_index == LabelName.ABNORMAL and row.has_mask:
             return self.reader.read_mask(row.mask_path)
         return Mask(torch.zeros(self.reader.size(row.image_path), dtype=torch.uint8))
 
@@ -91,6 +91,7 @@ class QueryPromptDataset(TargetDataset):
     def __getitem__(self, index: Pair) -> QueryPromptItem:  # type: ignore[override]
         """Read a query and its prompt."""
         item = super().__getitem__(index.query)
+        item.has_mask = torch.tensor(bool(self.samples.has_mask.iloc[index.query]))
         item.prompt_path = self.prompts[str(item.category)][index.prompt]
         if self.token_store:
             item.prompt_tokens = self.token_store.read(item.prompt_path)

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
+from anomalib_adaptclip.adapters.pinning import split_pin
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.region_of_interest import read_region
 from anomalib_adaptclip.files.tensors import sha256_of
@@ -138,8 +139,9 @@ def _decided_by_prompts(
 
 
 def _is_origin(adapters: str | Path, origin: AdapterOrigin) -> bool:
-    is_same_file = Path(adapters).is_file() and sha256_of(Path(adapters)) == origin.sha256
-    return is_same_file or str(adapters) == origin.source
+    name, pin = split_pin(str(adapters))
+    is_same_file = Path(name).is_file() and sha256_of(Path(name)) == origin.sha256
+    return (is_same_file or name == origin.source) and pin in {"", origin.sha256}
 
 
 def keep_given(names: Collection[str], checkpoint: dict[str, Any]) -> None:

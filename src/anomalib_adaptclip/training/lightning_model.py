@@ -10,11 +10,11 @@ Example:
     >>> Engine().fit(AdaptCLIPTraining(), datamodule=datamodule)  # doctest: +SKIP
 """
 
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,39 +25,42 @@ from anomalib.models.components import AnomalibModule
 from anomalib.visualization import Visualizer
 from lightning.pytorch import Callback
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
-from lightning.pytorch.utilities.types import STEP_OUTPUT
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from torch import nn
 
 from anomalib_adaptclip.adapters import ADAPTERS, AdapterName, Mode, align_pairs
+from anomalib_adaptclip.adapters.adapter_choice import NONE
 from anomalib_adaptclip.adapters.adapter_file import ADAPTER_FILE, write_adapter_file
-from anomalib_adaptclip.adapters.adapter_header import AdapterHeader
-from anomalib_adaptclip.adapters.adapter_slot import AdapterOrigin
+from anomalib_adaptclip.adapters.adapter_slot import AdapterSlot
 from anomalib_adaptclip.clip import load_clip, seeded
+from anomalib_adaptclip.data.base_warnings import base_warnings
 from anomalib_adaptclip.data.query_prompt_batch import QueryPromptBatch
 from anomalib_adaptclip.data.query_prompt_data_module import QueryPromptDataModule
 from anomalib_adaptclip.data.reading import ReadingCallback
 from anomalib_adaptclip.files.image_reader import ImageReader
 from anomalib_adaptclip.files.run_folder import share_results_folder
 from anomalib_adaptclip.model.checkpoint_record import CHECKPOINT_KEY, CheckpointRecord
-from anomalib_adaptclip.model.clip_mixin import FrozenClipMixin, build_model, resolve_backbone
+from anomalib_adaptclip.model.clip_mixin import build_model, resolve_backbone
 from anomalib_adaptclip.model.fusion import Fusion
-from anomalib_adaptclip.model.given_arguments import require_arguments
+from anomalib_adaptclip.model.given_arguments import given_arguments, require_arguments
 from anomalib_adaptclip.model.model_options import ModelOptions, resolve_fusion
 
 from .batch_norm import synchronize_batch_norms
 from .default_epochs import DefaultEpochsMixin
+from .image_heads import freeze_maps, parts_of_maps, unmasked_message
 from .losses import adapter_loss, require_finite, total_loss
 from .resuming import require_same_options
-from .target_evaluation import TargetEvaluation
+from .starting_adapters import describe_start, require_start, starting_options, warn_of_seen_target
+from .target_evaluation import TargetEvaluationMixin
 from .token_cache import require_cache_folder
 from .token_source import TokenSource
+from .trained_header import trained_header
 from .training_options import require_training
 
-_PACKAGES = ("anomalib-adaptclip", "anomalib", "open_clip_torch", "torch")
+_warn = rank_zero_only(logging.getLogger(__name__).warning)
 
 
-class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  # type: ignore[misc]  # as anomalib's own class
+class AdaptCLIPTraining(DefaultEpochsMixin, TargetEvaluationMixin, AnomalibModule):  # type: ignore[misc]  # as anomalib's own class
     """Train AdaptCLIP's adapters. CLIP stays frozen; defaults are those of the published adapters.
 
     Needs a :class:`QueryPromptDataModule`. After each epoch the adapters are written as ``adapters.safetensors`` beside
@@ -85,14 +88,18 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         cache_dir: Folder for CLIP's tokens, which are then computed once. About 4 times D numbers of 2 bytes a patch.
         fusion: As for :class:`AdaptCLIP`, for validation.
         white_level: As for :class:`AdaptCLIP`.
+        adapters: Adapters to go on from: ``"mvtec"``, ``"visa"``, ``"generated"`` for those of `tiny`, or a file.
+            ``"none"`` starts from random ones. Their sizes, and the options that their file tells, go with them.
+        k_shot: Normal images that serve as prompts in validation and test, for each category of the target.
         pre_processor: Pre-processor or flag to use the default: resize, bicubic, and CLIP's statistics.
         post_processor: Post-processor or flag; none by default, for it keeps every pixel of the target.
         evaluator: Further metrics, computed on one-shot predictions.
         visualizer: Visualizer or flag; none by default.
 
     Raises:
-        ValueError: If an argument is out of range.
-        ConnectionError: If CLIP's weights cannot be downloaded.
+        ValueError: If an argument is out of range, or the adapters belong to another CLIP.
+        FileNotFoundError: If there is no such file of adapters.
+        ConnectionError: If weights cannot be downloaded.
     """
 
     def __init__(
@@ -115,13 +122,15 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         cache_dir: Path | str | None = None,
         fusion: Fusion | None = None,
         white_level: float | None = None,
+        adapters: str | Path = NONE,
+        k_shot: int = 1,
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = False,
         evaluator: Evaluator | bool = False,
         visualizer: Visualizer | bool = False,
     ) -> None:
-        components = require_arguments(AdaptCLIPTraining, locals())
-        require_training(learning_rate, betas, epochs)
+        components, given = require_arguments(AdaptCLIPTraining, locals()), given_arguments(AdaptCLIPTraining, locals())
+        require_training(learning_rate, betas, epochs, k_shot)
         options = ModelOptions(
             tuple(adapter_names),
             context,
@@ -135,6 +144,7 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         )
         reader = ImageReader(white_level)
         spec, size = resolve_backbone(backbone, image_size)
+        require_start(str(adapters), spec)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
             post_processor=post_processor,
@@ -149,14 +159,19 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         self.betas = (betas[0], betas[1])
         self.epochs = epochs
         self.seed = seed
+        self.k_shot = k_shot
         self.cache_dir = None if cache_dir is None else require_cache_folder(cache_dir)
         loaded = load_clip(backbone, pretrained)
         self.backbone = loaded.backbone
         self.clip_identity = loaded.identity()  # now, for a trainer may change the precision
+        self.adapter_slot = AdapterSlot(str(adapters), self.backbone)
+        file = self.adapter_slot.read_known()
         with seeded(seed):
+            options = starting_options(file, options, given) if file else options
             self.model = build_model(loaded.clip, self.backbone, options)
+        if file:
+            self.adapter_slot.install(file, self.model.load_adapters, self.clip_identity)
         self.tokens = self._new_token_source()
-        self._evaluation: TargetEvaluation | None = None
 
     def _new_token_source(self) -> TokenSource:
         return TokenSource(self.model, self.image_input, self.input_size)
@@ -194,18 +209,26 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
             datamodule.use_tokens(None)
         if stage != "fit":
             return
-        self._pairs()
+        self.pairs()
         if not self.model.adapters:
             msg = f"There is nothing to train: adapter_names is empty. Choose out of {list(ADAPTERS)}."
             raise ValueError(msg)
+        self._make_trainable()
+
+    def _make_trainable(self) -> None:
+        """Let the adapters learn from what the trainer and its data can give."""
         if self.trainer.world_size > 1:
             synchronize_batch_norms(self.model.adapters, self.trainer.strategy.root_device)
+        self.model.adapters.requires_grad_(True)
+        if not self.pairs().trains_maps:
+            freeze_maps(self.model.adapters)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the adapters, and what they belong to. CLIP stays out."""
         super().on_save_checkpoint(checkpoint)
         self.leave_clip_out(checkpoint)
-        checkpoint[CHECKPOINT_KEY] = self.new_record(AdapterOrigin()).to_dict()
+        checkpoint[CHECKPOINT_KEY] = self.new_record(self.adapter_slot.origin).to_dict()
+        checkpoint["hyper_parameters"]["adapters"] = NONE  # they are in the checkpoint, which needs their file no more
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over what a checkpoint holds; training goes on with the options that it began with only.
@@ -217,9 +240,12 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
             require_same_options(checkpoint.get("hyper_parameters", {}), self.hparams)
         record = CheckpointRecord.from_checkpoint(checkpoint)
         super().on_load_checkpoint(checkpoint)  # which puts given components in
-        if record.options != self.model.options:  # of a test: the checkpoint decides
+        self.adapter_slot.restore(record.origin)
+        if record.options != self.model.options:  # of a test, or of adapters to go on from: the checkpoint decides
             self.model = build_model(self.model.clip, self.backbone, record.options)
             self.tokens = self._new_token_source()
+            if self.is_fitting():
+                self._make_trainable()
         self.put_clip_in(checkpoint)
 
     def is_fitting(self) -> bool:
@@ -228,25 +254,22 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
             return bool(self.trainer.state.fn == TrainerFn.FITTING)
         return False
 
-    def _pairs(self) -> QueryPromptDataModule:
-        """The data module, which must be one of pairs."""
-        datamodule = self.current_datamodule()
-        if isinstance(datamodule, QueryPromptDataModule):
-            return datamodule
-        found = type(datamodule).__name__ if datamodule else "no data module"
-        msg = (
-            f"AdaptCLIPTraining learns from pairs of queries and prompts and got {found}. Wrap the data set: --data "
-            "QueryPromptDataModule --data.base MVTecAD, or QueryPromptDataModule(base='MVTecAD')."
-        )
-        raise TypeError(msg)
-
     def on_fit_start(self) -> None:
         """Log what is trained on, fill the cache, and encode the static texts."""
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # CLIP, as intended
         self.model.train()
-        datamodule = self._pairs()
-        for line in datamodule.summary().splitlines():
+        datamodule = self.pairs()
+        if not datamodule.trains_maps:
+            for part in parts_of_maps(self.model.adapters):
+                part.eval()
+        for line in (describe_start(self.adapter_slot.origin), *datamodule.summary().splitlines()):
             rank_zero_info(line)
+        warnings_of_data = base_warnings(datamodule.base_samples)
+        if not datamodule.trains_maps:
+            warnings_of_data.append(unmasked_message(self.adapter_slot.origin.source == NONE))
+        for line in warnings_of_data:
+            _warn(line)
+        warn_of_seen_target(self.adapter_slot.origin, datamodule.target)
         if self.cache_dir is not None:
             self.tokens.fill_cache(self.cache_dir, datamodule, self.trainer, self.backbone.name)
         self.model.encode_texts()
@@ -260,10 +283,11 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         del batch_idx
         query, prompt = self.tokens.of_pairs(batch)
         outputs = self.model.adapter_outputs(query, align_pairs(query.layers, prompt.layers))
-        label, mask = torch.as_tensor(batch.gt_label).long(), torch.as_tensor(batch.gt_mask).float()
+        label = torch.as_tensor(batch.gt_label).long()
+        mask = None if batch.gt_mask is None else torch.as_tensor(batch.gt_mask).float()
         with torch.autocast(self.device.type, enabled=False):
             losses = {
-                name: total_loss([adapter_loss(output, label, mask) for output in layers])
+                name: total_loss([adapter_loss(output, label, mask, batch.has_mask) for output in layers])
                 for name, layers in outputs.items()
             }
         parts = {f"{name}_{part}": value for name, loss in losses.items() for part, value in loss._asdict().items()}
@@ -279,69 +303,12 @@ class AdaptCLIPTraining(DefaultEpochsMixin, FrozenClipMixin, AnomalibModule):  #
         callback = self.trainer.checkpoint_callback
         folder = Path(getattr(callback, "dirpath", None) or self.trainer.default_root_dir)
         if self.trainer.is_global_zero:
-            write_adapter_file(folder / ADAPTER_FILE, self.model.adapters, self.adapter_header())
-
-    def adapter_header(self) -> AdapterHeader:
-        """What the adapters were trained on, and which CLIP they belong to."""
-        datamodule, options = self._pairs(), self.model.options
-        return AdapterHeader(
-            backbone=self.clip_identity.backbone,
-            weights=self.clip_identity.weights,
-            fingerprint=self.clip_identity.fingerprint,
-            layers=self.model.layers,
-            image_size=self.input_size,
-            class_name=options.class_name,
-            context=options.context,
-            topk=options.topk,
-            mode=options.mode,
-            base=datamodule.base.module_class.__name__,
-            base_categories=tuple(datamodule.base_samples.categories),
-            epochs=self.current_epoch + 1,
-            versions={name: version(name) for name in _PACKAGES},
-        )
-
-    def on_validation_start(self) -> None:
-        """Encode texts and the target's prompts, and start new metrics."""
-        self._start_evaluation()
-
-    def on_test_start(self) -> None:
-        """Prepare as for validation."""
-        self._start_evaluation()
-
-    def validation_step(self, batch: QueryPromptBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # noqa: ANN401
-        """Predict a batch of the target, zero- and one-shot."""
-        del args, kwargs, batch_idx
-        if self._evaluation is None:
-            msg = "A step of validation came before its start."
-            raise RuntimeError(msg)
-        size = self.input_size or tuple(torch.as_tensor(batch.image).shape[-2:])
-        output = self._evaluation.update(batch, self.tokens.of_queries(batch), (size[0], size[1]))
-        updated: STEP_OUTPUT = batch.update(**output._asdict())
-        return updated
-
-    def test_step(self, batch: QueryPromptBatch, batch_idx: int, *args: Any, **kwargs: Any) -> STEP_OUTPUT:  # type: ignore[override]  # noqa: ANN401
-        """Predict a batch of the target, zero- and one-shot."""
-        return self.validation_step(batch, batch_idx, *args, **kwargs)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the metrics on the target."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the metrics on the target."""
-        self._log_evaluation("test")
-
-    def _start_evaluation(self) -> None:
-        datamodule = self._pairs()
-        self.model.encode_texts()
-        categories = datamodule.target_samples.categories if datamodule.target_samples else []
-        prompts = datamodule.target_prompts(self.seed)
-        self._evaluation = TargetEvaluation(self.model, categories, prompts, self.tokens.of_files, self.device)
-
-    def _log_evaluation(self, stage: str) -> None:
-        if self._evaluation is not None and self._pairs().target is not None:
-            scores = self._evaluation.scores()
-            self.log_dict({f"{stage}_{name}": score for name, score in scores.items()})
-            figures = ", ".join(f"{name.replace('_', ' ')} {score:.3f}" for name, score in scores.items())
-            rank_zero_info("Epoch %d, target: %s", self.current_epoch, figures)
-        self._evaluation = None
+            header = trained_header(
+                self.model,
+                self.clip_identity,
+                self.adapter_slot.origin,
+                self.pairs(),
+                self.input_size,
+                self.current_epoch + 1,
+            )
+            write_adapter_file(folder / ADAPTER_FILE, self.model.adapters, header)

@@ -32,23 +32,42 @@ class AdapterLoss(NamedTuple):
     segmentation: torch.Tensor
 
 
-def adapter_loss(output: AdapterOutput, label: torch.Tensor, mask: torch.Tensor) -> AdapterLoss:
+def adapter_loss(
+    output: AdapterOutput, label: torch.Tensor, mask: torch.Tensor | None, has_mask: torch.Tensor | None = None
+) -> AdapterLoss:
     """Loss of the output of an adapter, or of the prompt-query adapter at one layer.
 
     Args:
         output: Logits ``(B, 2)`` and map ``(B, 1, h, w)`` at the adapter's own resolution.
         label: 1 for abnormal images, ``(B,)`` integers.
-        mask: 1 for abnormal pixels, ``(B, H, W)`` in {0, 1}; it sets the resolution.
+        mask: 1 for abnormal pixels, ``(B, H, W)`` in {0, 1}; it sets the resolution. None where no image has one.
+        has_mask: Which masks are known, ``(B,)`` booleans; all by default. An image without counts as one whose map is
+            right.
 
     Returns:
         Both parts; training minimises their sum.
     """
-    size = (mask.shape[-2], mask.shape[-1])
-    abnormal = upsample(output.patch_probabilities.float(), size).squeeze(
-        1
-    )  # (B, H, W), float32 whatever the precision
-    segmentation = focal_loss(abnormal, mask) + dice_loss(abnormal, mask) + dice_loss(1 - abnormal, 1 - mask)
-    return AdapterLoss(cross_entropy(output.logits.float(), label), segmentation)
+    classification = cross_entropy(output.logits.float(), label)
+    if mask is None:
+        return AdapterLoss(classification, torch.zeros_like(classification))
+    maps = output.patch_probabilities.float()  # float32 whatever the precision
+    if has_mask is None or has_mask.all():
+        return AdapterLoss(classification, segmentation_loss(maps, mask))
+    if not has_mask.any():
+        return AdapterLoss(classification, 0 * maps.sum())  # several processes wait for a gradient of each parameter
+    segmentation = segmentation_loss(maps[has_mask], mask[has_mask])
+    return AdapterLoss(classification, has_mask.float().mean() * segmentation)
+
+
+def segmentation_loss(maps: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Focal loss plus the Dice losses of the abnormal and the normal map, a scalar.
+
+    Args:
+        maps: Probability of abnormal, ``(B, 1, h, w)`` in [0, 1].
+        mask: ``(B, H, W)`` in {0, 1}; it sets the resolution.
+    """
+    abnormal = upsample(maps, (mask.shape[-2], mask.shape[-1])).squeeze(1)  # (B, H, W)
+    return focal_loss(abnormal, mask) + dice_loss(abnormal, mask) + dice_loss(1 - abnormal, 1 - mask)
 
 
 def focal_loss(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

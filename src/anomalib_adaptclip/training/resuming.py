@@ -7,9 +7,20 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# A run may go on with another of these; backbone and weights are compared by fingerprint.
+# A run may go on with another of these; backbone, weights and adapters are compared by their content.
 _FREE = frozenset(
-    {"backbone", "pretrained", "epochs", "cache_dir", "pre_processor", "post_processor", "evaluator", "visualizer"}
+    {
+        "adapters",
+        "backbone",
+        "pretrained",
+        "epochs",
+        "k_shot",
+        "cache_dir",
+        "pre_processor",
+        "post_processor",
+        "evaluator",
+        "visualizer",
+    }
 )
 
 
