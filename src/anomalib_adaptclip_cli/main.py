@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             decide what the process prints of messages and warnings.
 
     Returns:
-        Exit code: 0, or 1 if a row of the ablations or a run of a comparison failed, or a data set has faults.
+        Exit code: 0, or 1 if a row of the ablations or a run of a comparison failed, or a data set or this machine has
+            faults.
     """
     guard_streams()
     given = normalize(sys.argv[1:] if arguments is None else arguments)

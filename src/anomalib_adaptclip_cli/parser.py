@@ -20,6 +20,7 @@ from .app import app
 from .bank import bank_add, bank_list, bank_remove
 from .compare import compare, report
 from .data import data
+from .doctor import doctor
 from .finetune import finetune
 from .inspect import calibrate
 from .inspect import inspect as inspect_photos
@@ -30,7 +31,7 @@ from .predict import predict
 NAME = "anomalib-adaptclip"
 DESCRIPTION = (
     "AdaptCLIP for anomalib: inspections, predictions, fine-tuning, ablations, comparisons, adapters, prompt banks, "
-    "data sets."
+    "data sets, and whether this machine is ready."
 )
 
 
@@ -64,6 +65,7 @@ COMMANDS = {
     "bank-remove": Command(bank_remove),
     "bank-list": Command(bank_list),
     "data": Command(data),
+    "doctor": Command(doctor),
 }
 SHORT = {"--out": "-o", "--output": "-o"}
 OVERRIDE = re.compile(r"[A-Za-z_][\w.-]*=")
