@@ -33,6 +33,7 @@ from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.clip import ImageTokens, get_backbone
 
 BACKBONE = "ViT-B-16-plus-240"  # WinCLIP's
+PAUSE = 0.3  # seconds before each turn, in which threads of other runtimes stop spinning
 AT_ONCE = 4  # cases beside their reference: each has about 2 GB
 Step = Callable[[], object]
 
@@ -199,6 +200,7 @@ def measure_group(cases: list[Case], reference: str, rounds: int) -> dict[str, d
     seconds: dict[str, list[float]] = {case.name: [] for case in cases}  # an image
     for _ in range(rounds):
         for case in cases:
+            time.sleep(PAUSE)
             pipes[case.name].send(True)
             seconds[case.name].append(pipes[case.name].recv() / case.batch)
     rows = {}
