@@ -88,14 +88,14 @@ def test_only_what_is_given_reaches_the_model(
     """A checkpoint has values of its own, against which defaults would win."""
     (tmp_path / "image.png").touch()
 
-    def from_checkpoint(path: Path, device: str, **options: object) -> None:
-        msg = f"{path} {device} {options}"
+    def from_checkpoint(path: Path, device: str, runtime: str, **options: object) -> None:
+        msg = f"{path} {device} {runtime} {options}"
         raise ValueError(msg)
 
     monkeypatch.setattr("anomalib_adaptclip.AdaptCLIPPredictor.from_checkpoint", from_checkpoint)
     with pytest.raises(SystemExit):
         main(["predict", str(tmp_path), str(tmp_path / "a.csv"), "--ckpt_path", "model.ckpt", "--seed", "10"])
-    assert capsys.readouterr().err == "anomalib-adaptclip: model.ckpt cpu {'seed': 10}\n"
+    assert capsys.readouterr().err == "anomalib-adaptclip: model.ckpt cpu torch {'seed': 10}\n"
 
 
 def test_a_wrong_file_is_one_line(tmp_path: Path) -> None:
