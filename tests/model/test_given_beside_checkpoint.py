@@ -350,6 +350,8 @@ TRAINING = {
     "cache_dir": Case({"cache_dir": "tokens"}, won=lambda model: model.cache_dir == Path("tokens")),
     "fusion": Case({"fusion": "paper"}, decides("fusion")),
     "white_level": Case({"white_level": 4095}, won=lambda model: model.image_reader.white_level == 4095),
+    "adapters": Case({"adapters": "generated"}, decides("adapters") + "|belong to tiny with its usual weights"),
+    "k_shot": Case({"k_shot": 4}, won=lambda model: model.k_shot == 4),
     "pre_processor": Case({"pre_processor": AdaptCLIP.configure_pre_processor((112, 112))}, "made with images"),
     "post_processor": Case({"post_processor": SENSITIVE}, won=lambda model: model.post_processor is SENSITIVE),
     "evaluator": Case({"evaluator": METRIC}, won=lambda model: model.evaluator is METRIC),
