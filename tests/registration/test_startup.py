@@ -25,12 +25,13 @@ def list_models():
 }
 PLUGIN = {
     "anomalib_adaptclip/__init__.py": """
-from .data import PredictFolder, QueryPromptDataModule, SyntheticDefects
+from .data import LabelledFolder, PredictFolder, QueryPromptDataModule, SyntheticDefects
 from .model.lightning_model import AdaptCLIP
 from .registration import register
 register()
 """,
     "anomalib_adaptclip/data.py": """
+class LabelledFolder: ...
 class PredictFolder: ...
 class QueryPromptDataModule: ...
 class SyntheticDefects: ...
@@ -59,7 +60,7 @@ result = {
 REGISTERED = {
     "listed": ["AdaptCLIP", "AdaptCLIPTraining"],
     "models": ["AdaptCLIP", "AdaptCLIPTraining"],
-    "data": ["PredictFolder", "QueryPromptDataModule", "SyntheticDefects"],
+    "data": ["LabelledFolder", "PredictFolder", "QueryPromptDataModule", "SyntheticDefects"],
     "allowed": ["anomalib.models", "anomalib_adaptclip"],
 }
 UNTOUCHED = {"listed": [], "models": [], "data": [], "allowed": ["anomalib.models"]}

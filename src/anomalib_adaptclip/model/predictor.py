@@ -97,7 +97,8 @@ class AdaptCLIPPredictor:
             FileNotFoundError: If there is no such file.
             ValueError: If it is no checkpoint of AdaptCLIP, does not fit, or decides what an option says.
         """
-        require_types(cls.from_checkpoint, {"path": path, "device": device})
+        require_types(cls.from_checkpoint, {"path": path, "device": device, "runtime": runtime})
+        require_choice("runtime", runtime, Runtime)
         require_known(AdaptCLIP, options)
         require_no_table(options.get("results"))
         require_unused(options)
