@@ -19,11 +19,11 @@ def tiny(**options: Any) -> AdaptCLIP:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> AdaptCLIP:
-    """Few-shot and calibrated."""
+    """Few-shot, calibrated, and with a region of interest, which the graph has to hold."""
     folder = tmp_path_factory.mktemp("good")
     for number in range(3):
         save_image(torch.rand(3, 98, 98, generator=torch.Generator().manual_seed(number)), folder / f"{number}.png")
-    return tiny(k_shot=3, few_shot_source=folder, calibration="normal")
+    return tiny(k_shot=3, few_shot_source=folder, calibration="normal", roi=[0.1, 0.1, 0.8, 0.9])
 
 
 def test_it_gives_what_torch_gives(model: AdaptCLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

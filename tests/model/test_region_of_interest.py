@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from anomalib.deploy import OpenVINOInferencer
 from anomalib.engine import Engine
 from anomalib.pre_processing import PreProcessor
 from PIL import Image, ImageDraw
@@ -191,16 +190,6 @@ class TestRoutes:
         loaded.remove("part")
         loaded.save(bank)
         assert PromptBank.load(bank, model.model).regions_of(["part", "whole"]) == [None, None]
-
-    def test_exports_have_the_region_in_them(self, photos: Path, mask: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(photos)  # OpenVINO leaves a cache
-        model = tiny(roi=mask, k_shot=2, few_shot_source=photos / "good", calibration="normal")
-        path = model.to_openvino(photos / "exported", input_size=(160, 240))
-        expected: Any = AdaptCLIPPredictor(model)(photos / "new" / "inside.png")
-        image = np.asarray(Image.open(photos / "new" / "inside.png"), np.float32) / 255
-        found: Any = OpenVINOInferencer(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).predict(image)
-        np.testing.assert_allclose(found.pred_score, expected.pred_score, rtol=0, atol=1e-4)
-        np.testing.assert_allclose(np.squeeze(found.anomaly_map), expected.anomaly_map.squeeze(), rtol=0, atol=1e-4)
 
     @pytest.mark.parametrize(
         "steps", [[Resize((140, 140)), CenterCrop(112)], [Resize((112, 56)), Pad((28, 0))]], ids=str
