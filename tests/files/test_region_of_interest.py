@@ -18,14 +18,14 @@ from anomalib_adaptclip.files.region_of_interest import RegionOfInterest, read_r
 def share(source: list[float] | Path) -> float:
     region = read_region(source)
     assert region is not None
-    return float(region.mask().float().mean())
+    return float(region.mask.float().mean())
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_runs_keep_a_mask(seed: int) -> None:
     mask = torch.rand(13, 7, generator=torch.Generator().manual_seed(seed)) > 0.5
     region = RegionOfInterest.of_mask(mask)
-    assert torch.equal(region.mask(), mask)
+    assert torch.equal(region.mask, mask)
     plain = {name: list(value) for name, value in asdict(region).items()}
     assert build_record(RegionOfInterest, plain) == region
 
@@ -33,7 +33,7 @@ def test_runs_keep_a_mask(seed: int) -> None:
 def test_a_box_covers_its_share() -> None:
     region = read_region([0.25, 0.5, 0.75, 1])
     assert region is not None
-    rows, columns = region.mask().nonzero(as_tuple=True)
+    rows, columns = region.mask.nonzero(as_tuple=True)
     assert [int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())] == [512, 1023, 256, 767]
     assert str(region) == "a region of 25.0% of the image (3897529b)"
     assert str(region) != str(read_region([0.5, 0.25, 1, 0.75]))
@@ -42,6 +42,7 @@ def test_a_box_covers_its_share() -> None:
 def test_a_polygon_covers_its_share() -> None:
     assert share([0, 0, 1, 0, 0, 1]) == pytest.approx(0.5, abs=0.002)
     assert share([0.25, 0.25, 0.75, 0.25, 0.75, 0.75, 0.25, 0.75]) == pytest.approx(0.25, abs=0.002)
+    assert share([0, 0, 1, 1, 1, 0, 0, 1]) == pytest.approx(0.5, abs=0.003)  # it crosses itself
 
 
 @pytest.mark.parametrize("values", [(0, 1), (0, 255), (10, 200)])
@@ -66,6 +67,7 @@ def test_none_stays_none_and_regions_stay() -> None:
         ([0.0, 0.0, 320.0, 200.0], "shares of width and height"),
         ([0.5, 0.5, 0.2, 0.7], "no area"),
         ([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5], "no area"),
+        ([0.1, 0.1, 0.5, 0.5, 0.9, 0.9], "no area"),
         ([-0.1, 0.0, 1.0, 1.0], "0 to 1"),
     ],
 )

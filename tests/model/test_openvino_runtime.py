@@ -26,15 +26,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> AdaptCLIP:
     return tiny(k_shot=3, few_shot_source=folder, calibration="normal", roi=[0.1, 0.1, 0.8, 0.9])
 
 
-def test_it_gives_what_torch_gives(model: AdaptCLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_gives_what_torch_gives(
+    model: AdaptCLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)  # OpenVINO leaves a cache
     predictors = [AdaptCLIPPredictor(model), AdaptCLIPPredictor(model, runtime="openvino")]
+    assert "torch" not in "".join(capfd.readouterr())  # what torch's exporter tells
     for count in (1, 3):
         images = torch.rand(count, 3, 98, 98, generator=torch.Generator().manual_seed(count))
         expected, found = (predictor(images) for predictor in predictors)
         torch.testing.assert_close(found.pred_score, expected.pred_score, rtol=0, atol=1e-4)
         torch.testing.assert_close(found.anomaly_map, expected.anomaly_map, rtol=0, atol=1e-4)
         assert torch.equal(torch.as_tensor(found.pred_label), torch.as_tensor(expected.pred_label))
+    with pytest.raises(ValueError, match=r"compiled for images of \(56, 56\) pixels; got \(84, 56\)"):
+        predictors[1]._predict(torch.rand(1, 3, 84, 56), None)  # as without a pre-processor
     assert predictors[1].explain(torch.rand(1, 3, 98, 98))[0].regions
 
 

@@ -109,7 +109,7 @@ class TestModel:
         tokens = [model.prompt_memory.pack(model.encode_prompts(images)) for images in (prompt, other)]
         assert torch.equal(*tokens)
 
-    def test_a_constant_image_has_a_constant_map(self) -> None:
+    def test_maps_keep_to_what_the_patches_inside_say(self) -> None:
         """Neither resizing nor smoothing lets in what is outside."""
         model, _ = core({"roi": [0.1, 0.1, 0.7, 0.1, 0.4, 0.9], "shots": 0, "adapter_names": []})
         images = torch.full((1, 3, 112, 112), 0.3)

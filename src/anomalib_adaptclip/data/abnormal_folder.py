@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 from anomalib.data import AnomalibDataset, ImageItem
-from anomalib.data.utils import LabelName, Split, TestSplitMode
+from anomalib.data.utils import LabelName, Split
 from anomalib.data.utils.image import is_image_file
 
 from anomalib_adaptclip.argument_types import require_types
 from anomalib_adaptclip.files.image_reader import ImageReader
 
-from .image_data_module import ImageDataModule
+from .image_data_module import FolderDataModule
 
 _LEAST_GREY = 127.5 / 255  # masks may be JPEG files, whose black is not quite 0
 
 
-class AbnormalFolder(ImageDataModule):
+class AbnormalFolder(FolderDataModule):
     """A folder of images that are all abnormal, and a folder of their masks.
 
     The train split and the test split both hold all images, each labelled abnormal. The train split serves few-shot
@@ -50,17 +50,9 @@ class AbnormalFolder(ImageDataModule):
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         require_types(AbnormalFolder.__init__, locals())
-        # Any other mode makes normal test images out of the train split, by this ratio.
-        super().__init__(test_split_mode=TestSplitMode.NONE, test_split_ratio=0.2, **kwargs)
-        self._name = name
-        self.root = Path(root)
+        super().__init__(name, root, **kwargs)
         self.image_dir = image_dir
         self.mask_dir = mask_dir
-
-    @property
-    def name(self) -> str:  # type: ignore[override]  # Lightning's attribute, which anomalib makes a property
-        """Name of the data set."""
-        return self._name
 
     def _setup(self, _stage: str | None = None) -> None:
         folders = self.root / self.image_dir, self.root / self.mask_dir

@@ -3,6 +3,7 @@
 
 """ImageDataModule: what the data modules of this package have in common."""
 
+from pathlib import Path
 from typing import Any
 
 from anomalib.data import AnomalibDataModule
@@ -48,3 +49,24 @@ class ImageDataModule(AnomalibDataModule):
             val_split_mode=val_split_mode,
             **kwargs,
         )
+
+
+class FolderDataModule(ImageDataModule):
+    """A folder of one data set, whose name is given and whose test split is made of its files.
+
+    Args:
+        name: Name of the data set, for the folder of the results.
+        root: Folder of the data set.
+        **kwargs: Further arguments of `ImageDataModule`, except those of the test split.
+    """
+
+    def __init__(self, name: str, root: Path | str, **kwargs: Any) -> None:  # noqa: ANN401
+        # Any other mode makes normal test images out of the train split, by this ratio.
+        super().__init__(test_split_mode=TestSplitMode.NONE, test_split_ratio=0.2, **kwargs)
+        self._name = name
+        self.root = Path(root)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # Lightning's attribute, which anomalib makes a property
+        """Name of the data set."""
+        return self._name

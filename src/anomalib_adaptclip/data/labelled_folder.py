@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 from anomalib.data import AnomalibDataset
-from anomalib.data.utils import LabelName, Split, TestSplitMode
+from anomalib.data.utils import LabelName, Split
 
 from anomalib_adaptclip.argument_types import require_shares, require_types
 
-from .image_data_module import ImageDataModule
+from .image_data_module import FolderDataModule
 from .image_files import list_image_files
 from .messages import abbreviate
 
@@ -40,7 +40,7 @@ class Parts(NamedTuple):
     held_out_abnormal: list[str]
 
 
-class LabelledFolder(ImageDataModule):
+class LabelledFolder(FolderDataModule):
     """A folder with one folder of good images, one of bad ones, and perhaps one of masks. All may have subfolders.
 
     Unlike anomalib's `Folder` it takes masks of some images only, and sets images aside.
@@ -87,18 +87,11 @@ class LabelledFolder(ImageDataModule):
         if held_out and not held_out_ratio:
             msg = "held_out tests on what held_out_ratio sets aside, and that is nothing. Give both, or neither."
             raise ValueError(msg)
-        super().__init__(test_split_mode=TestSplitMode.NONE, test_split_ratio=0.2, seed=seed, **kwargs)
-        self._name = name
-        self.root = Path(root)
+        super().__init__(name, root, seed=seed, **kwargs)
         self.folders = (self.root / normal_dir, self.root / abnormal_dir, self.root / mask_dir)
         self.normal_split_ratio = normal_split_ratio
         self.held_out_ratio = held_out_ratio
         self.held_out = held_out
-
-    @property
-    def name(self) -> str:  # type: ignore[override]  # Lightning's attribute, which anomalib makes a property
-        """Name of the data set."""
-        return self._name
 
     def _setup(self, _stage: str | None = None) -> None:
         normal, abnormal, masks = self.folders

@@ -9,10 +9,12 @@ Letters: H and W pixels of a mask.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
@@ -59,8 +61,9 @@ class RegionOfInterest:
         height, width = mask.shape
         return cls((height, width), tuple(end - start for start, end in edges))
 
+    @cached_property
     def mask(self) -> torch.Tensor:
-        """The mask ``(H, W)``, true inside."""
+        """The mask ``(H, W)``, true inside; not to be written to."""
         is_inside = np.arange(len(self.runs)) % 2 == 1
         return torch.from_numpy(np.repeat(is_inside, self.runs).reshape(self.size))
 
@@ -103,14 +106,19 @@ def _drawn(numbers: Sequence[float]) -> torch.Tensor:
         mask = torch.zeros(_SIDE, _SIDE, dtype=torch.bool)
         mask[top:bottom, left:right] = True
     else:
-        image = Image.new("1", (_SIDE, _SIDE))
-        points = [number * _SIDE - 0.5 for number in numbers]  # Pillow counts from the middle of the first pixel
-        ImageDraw.Draw(image).polygon(points, fill=1)
-        mask = torch.from_numpy(np.array(image))
-    if not mask.any() or _area(numbers) == 0:  # Pillow draws the outline in any case
+        mask = torch.from_numpy(np.array(_polygon(np.reshape(numbers, (-1, 2)))))
+    if not mask.any():
         msg = f"roi has no area: got {list(numbers)}. A box is left, top, right, bottom; the last two are the larger."
         raise ValueError(msg)
     return mask
+
+
+def _polygon(corners: npt.NDArray[np.float64]) -> Image.Image:
+    image = Image.new("1", (_SIDE, _SIDE))
+    if np.linalg.matrix_rank(corners - corners[0]) == 2:  # else all lie on a line, which Pillow would draw
+        points = corners * _SIDE - 0.5  # Pillow counts from the middle of the first pixel
+        ImageDraw.Draw(image).polygon([*map(tuple, points)], fill=1)
+    return image
 
 
 def _require_corners(numbers: Sequence[float]) -> None:
@@ -126,12 +134,3 @@ def _require_corners(numbers: Sequence[float]) -> None:
             "of the image."
         )
         raise ValueError(msg)
-
-
-def _area(numbers: Sequence[float]) -> float:
-    """Area of a box, or of a polygon by the shoelace formula."""
-    if len(numbers) == 4:
-        return (numbers[2] - numbers[0]) * (numbers[3] - numbers[1])
-    corners = np.reshape(numbers, (-1, 2))
-    following = np.roll(corners, -1, axis=0)
-    return abs(float((corners[:, 0] * following[:, 1] - corners[:, 1] * following[:, 0]).sum())) / 2

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from anomalib_adaptclip.adapters import AdapterOutput, Alignment, Window
+from anomalib_adaptclip.adapters import AdapterOutput, Window
 from anomalib_adaptclip.adapters.run_adapters import plain_clip_output
 from anomalib_adaptclip.clip import ImageTokens
 from anomalib_adaptclip.prompts.memory import align_layers
@@ -90,22 +90,21 @@ def gather(
     """
     device = model.static_pair.device
     prompts = None if prompts is None else prompts.to(device)
-    if prompts is not None:
-        require_places(model, prompts, layout)
-    judged = layout.judged()
+    window, judged = window_of(model, prompts, layout), layout.judged()
     outputs: list[dict[str, list[AdapterOutput]]] = []
     matches: list[list[Match]] = []
     first = 0
     for tokens in parts:
         tiles = (first + torch.arange(tokens.global_token.shape[0], device=device)) % layout.tiles
         first += tokens.global_token.shape[0]
-        alignments = [] if prompts is None else align(model, tokens, tiles, prompts, layout)
+        own = window and window._replace(query=window.query[tiles])
+        alignments = [] if prompts is None else align_layers(tokens.layers, prompts, own)
         found = model.adapter_outputs(tokens, alignments, None if judged is None else judged[tiles])
         outputs.append(found or {"plain": [plain_clip_output(tokens, model.static_pair)]})
         matches.append([Match(alignment.nearest, alignment.score) for alignment in alignments])
     with without_autocast(device.type):
         joined = {
-            name: [_joined([part[name][layer] for part in outputs], layout) for layer in range(len(layers))]
+            name: [_joined([part[name][layer] for part in outputs], layout, judged) for layer in range(len(layers))]
             for name, layers in outputs[0].items()
         }
     merged = [Match(*(_cat(values) for values in zip(*layer, strict=True))) for layer in zip(*matches, strict=True)]
@@ -119,54 +118,35 @@ def split_tiles(tokens: ImageTokens) -> Iterator[ImageTokens]:
         yield ImageTokens(part[0], part[1:], tokens.grid)
 
 
-def require_places(model: "AdaptCLIPModel", prompts: torch.Tensor, layout: TileLayout) -> None:
-    """Check, if the model matches within a window, that places of images and prompts can be compared.
+def window_of(model: "AdaptCLIPModel", prompts: torch.Tensor | None, layout: TileLayout) -> Window | None:
+    """Where patches of all tiles ``(T, L)`` are matched; None for everywhere.
 
     Raises:
-        ValueError: If prompts are of another size.
+        ValueError: If prompts are of another size, so that places cannot be compared.
     """
-    patches = len(layout.prompt_places())
-    if model.options.match_window is not None and patches != prompts.shape[2]:
+    reach = model.options.match_window
+    if reach is None or prompts is None:
+        return None
+    places = layout.prompt_places(prompts.device)
+    if len(places) != prompts.shape[2]:
         msg = (
-            f"match_window compares places, and the images have {patches} patches, the normal ones "
+            f"match_window compares places, and the images have {len(places)} patches, the normal ones "
             f"{prompts.shape[2]}. Give images of one size, or leave match_window out."
         )
         raise ValueError(msg)
-
-
-def align(
-    model: "AdaptCLIPModel", tokens: ImageTokens, tiles: torch.Tensor, prompts: torch.Tensor, layout: TileLayout
-) -> list[Alignment]:
-    """Align tokens with prompts, within the model's window if it has one.
-
-    Args:
-        model: The model.
-        tokens: Tokens of some tiles.
-        tiles: Which tile of its image each of them is.
-        prompts: Packed prompts ``(S, K, T * L, D)``.
-        layout: Where the tiles lie.
-
-    Returns:
-        One alignment for each layer.
-    """
-    reach = model.options.match_window
-    if reach is None:
-        return align_layers(tokens.layers, prompts)
-    own = layout.patches(prompts.device)[tiles]
-    window = Window(own, layout.prompt_places(prompts.device).repeat(prompts.shape[1], 1), reach)
-    return align_layers(tokens.layers, prompts, window)
+    return Window(layout.patches(prompts.device), places.repeat(prompts.shape[1], 1), reach)
 
 
 def _cat(values: Sequence[torch.Tensor]) -> torch.Tensor:
     return values[0] if len(values) == 1 else torch.cat(tuple(values))
 
 
-def _joined(parts: Sequence[AdapterOutput], layout: TileLayout) -> AdapterOutput:
-    """One output of several parts. An image of tiles is as abnormal as its most abnormal one."""
+def _joined(parts: Sequence[AdapterOutput], layout: TileLayout, judged: torch.Tensor | None) -> AdapterOutput:
+    """One output of several parts. An image of tiles is as abnormal as its most abnormal one, of those judged."""
     logits, maps = (_cat(values) for values in zip(*parts, strict=True))
     logits = torch.unflatten(logits, 0, (-1, layout.tiles))  # (B, T, 2)
     margin = logits[..., 1:] - logits[..., :1]  # (B, T, 1)
-    if (judged := layout.judged()) is not None:
+    if judged is not None:
         margin = margin.masked_fill(~judged.any(dim=1, keepdim=True), -torch.inf)
     worst = margin.argmax(dim=1, keepdim=True)  # (B, 1, 1)
     logits = logits.gather(1, worst.expand(-1, -1, 2)).flatten(0, 1)  # take_along_dim would fix B in exported graphs

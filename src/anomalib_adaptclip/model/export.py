@@ -111,10 +111,19 @@ def drop_idle_parts(model: AdaptCLIPModel) -> None:
         del model.adapters["prompt_query"]
 
 
+def copy_to_predict(model: "WholeExportMixin") -> "WholeExportMixin":
+    """A copy of a prepared model that predicts, and does nothing else. It shares its tensors."""
+    model.model.encode_texts()
+    copied = copy_structure(model).eval()
+    drop_idle_parts(copied.model)
+    copied.evaluator = copied.visualizer = None
+    return copied
+
+
 @contextmanager
-def quiet_optimizer() -> Iterator[None]:
-    """Keep the thousands of lines back that the optimizer of ONNX graphs logs."""
-    with silenced("onnx_ir", "onnxscript", below=logging.WARNING):
+def quiet_exporter() -> Iterator[None]:
+    """Keep the thousands of lines back that the optimizer of ONNX graphs logs, and torch's of what it leaves out."""
+    with silenced("onnx_ir", "onnxscript", below=logging.WARNING), silenced("torch.onnx"):
         yield
 
 
@@ -154,12 +163,8 @@ class WholeExportMixin(_Host):
         self.prepare_once()
         if isinstance(self.model.clip, nn.ModuleDict):  # it is such a copy
             return self
-        self.model.encode_texts()
         warn_if_uncalibrated(self.post_processor)
-        model = copy_structure(self).eval()
-        drop_idle_parts(model.model)
-        model.evaluator = model.visualizer = None
-        return model
+        return copy_to_predict(self)
 
     def to_torch(self, export_root: Path | str, model_file_name: str = "model") -> Path:
         """Export to a file for anomalib's ``TorchInferencer``.
@@ -202,10 +207,10 @@ class WholeExportMixin(_Host):
         """
         require_packages(ONNX_PACKAGES, "ONNX")
         require_fixed_tiles(self.hparams.get("tiles"))
-        model, options = self.copy_for_export(), {"opset_version": OPSET, **kwargs}
+        model, options = self.copy_for_export(), {"opset_version": OPSET, "verbose": False, **kwargs}
         if input_size is None and self.pre_processor is None:
             input_size = self.default_image_size
-        with quiet_optimizer():
+        with quiet_exporter():
             return write_whole(
                 export_root, lambda draft: ExportMixin.to_onnx(model, draft, model_file_name, input_size, **options)
             )

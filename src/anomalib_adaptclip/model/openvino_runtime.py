@@ -13,7 +13,7 @@ from anomalib.data import InferenceBatch
 
 from anomalib_adaptclip.choices import require_choice
 
-from .export import ONNX_PACKAGES, require_fixed_tiles, require_packages
+from .export import ONNX_PACKAGES, copy_to_predict, require_fixed_tiles, require_packages
 
 if TYPE_CHECKING:
     from .lightning_model import AdaptCLIP
@@ -51,14 +51,21 @@ def compile_openvino(model: "AdaptCLIP") -> Callable[..., InferenceBatch]:
     """
     import openvino  # noqa: PLC0415  of the extra
 
-    inner = model.copy_for_export()
+    height, width = model.expected_size or model.default_image_size
+    inner, size = copy_to_predict(model), (height, width)
     inner.pre_processor = inner.post_processor = None
     with TemporaryDirectory() as folder:
-        path = inner.to_onnx(folder, input_size=model.expected_size, optimize=False)
+        path = inner.to_onnx(folder, input_size=size, optimize=False)
         compiled = openvino.Core().compile_model(openvino.Core().read_model(Path(path)), "CPU", _HINTS)
 
     def _detect(images: torch.Tensor, categories: Sequence[str] | None = None) -> InferenceBatch:
         del categories  # there is one
+        if (images.shape[-2], images.shape[-1]) != size:
+            msg = (
+                f"runtime='openvino' is compiled for images of {size} pixels; got {tuple(images.shape[-2:])}. Resize "
+                "them, with the pre-processor for instance, or take runtime='torch'."
+            )
+            raise ValueError(msg)
         found = {output.any_name: value for output, value in compiled(images.numpy()).items()}
         score, anomaly_map = (torch.from_numpy(found[name].copy()) for name in ("pred_score", "anomaly_map"))
         return InferenceBatch(pred_score=score, anomaly_map=anomaly_map)

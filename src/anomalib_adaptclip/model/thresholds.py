@@ -148,6 +148,7 @@ def warn_if_uncalibrated(post_processor: object) -> None:
     """Tell if anomalib's post-processor has no thresholds."""
     if isinstance(post_processor, PostProcessor) and post_processor._image_threshold.isnan():  # noqa: SLF001  # no pixel threshold in its place
         logger.warning(
-            "Nothing was calibrated, for want of validation data: scores and maps are raw, in [0, 1], and the "
-            "threshold is 0.5. Validate on a data module, or predict from such a checkpoint, to calibrate."
+            "Nothing was calibrated, for want of validation data: scores and maps are raw, in [0, 1], and rank images; "
+            "labels, which part at 0.5, say nothing. Validate on a data module, or predict from such a checkpoint, to "
+            "calibrate."
         )

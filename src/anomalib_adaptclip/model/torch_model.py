@@ -143,7 +143,7 @@ class AdaptCLIPModel(DynamicBufferMixin, nn.Module):
         self.awaits_adapters = False
         self.prompt_memory = PromptMemory(prompt_precision, prompt_budget)
         # The text pairs depend on no image. They are computed when first needed and kept, in checkpoints too.
-        self.register_buffer("region", roi.mask() if roi else None, persistent=False)
+        self.register_buffer("region", roi.mask if roi else None, persistent=False)
         self.register_buffer("static_pair", torch.empty(0, width))
         self.register_buffer("learned_pair", torch.empty(0, width))
 

@@ -130,7 +130,7 @@ class PromptBank:
             self._tell_doubles(name, len(images))
             return
         roi = self._region_to_add(name, roi)
-        tokens = self.model.encode_prompts(images[rows], roi.mask().to(images.device) if roi else None)
+        tokens = self.model.encode_prompts(images[rows], roi.mask.to(images.device) if roi else None)
         packed = self.model.prompt_memory.pack(tokens)
         hashes = [hashes[row] for row in rows]
         found = {}
@@ -216,7 +216,7 @@ class PromptBank:
     def regions_of(self, categories: Sequence[str]) -> list[torch.Tensor | None]:
         """What is judged of each image of a batch, a mask ``(h, w)`` over the whole image; None for all."""
         device = self.model.static_pair.device
-        masks = {name: self._regions[name].mask().to(device) for name in {*categories} if name in self._regions}
+        masks = {name: self._regions[name].mask.to(device) for name in {*categories} if name in self._regions}
         return [masks.get(name) for name in categories]
 
     def _tell_unknown(self, unknown: Sequence[str]) -> None:
