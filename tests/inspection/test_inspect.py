@@ -89,6 +89,11 @@ def test_one_photo_ranks_and_does_not_judge(good: Path, new: Path, tmp_path: Pat
     assert lines[-1].startswith("4 ranked by score, none judged. ")
     assert "abnormal images found" not in lines[-2]
     assert "image AUROC 1.000" in lines[-2]
+    assert not any("calibrated" in line for line in lines)  # the first line has said so, in plainer words
+    table = pd.read_csv(tmp_path / "out" / "verdicts.csv")
+    assert table.label.isna().all()
+    assert list(table.boxes) == ["[]"] * 4
+    assert "region" not in (tmp_path / "out" / "summary.html").read_text(encoding="utf-8")
 
 
 def test_copies_of_a_photo_are_one(good: Path, new: Path, tmp_path: Path, capsys: Any) -> None:

@@ -14,12 +14,14 @@ import torch
 from anomalib.data import ImageItem, InferenceBatch
 
 from anomalib_adaptclip.data.image_files import Unreadable
+from anomalib_adaptclip.files.quiet import silenced
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.model.predictor import AdaptCLIPPredictor
 from anomalib_adaptclip.results.image_result import image_results
 from anomalib_adaptclip.results.picture_folder import PictureFolder, absolute
 from anomalib_adaptclip.results.prediction_row import PredictionRow, row_of
 from anomalib_adaptclip.results.results_writer import ResultsWriter, SaveFormat, require_save
+from anomalib_adaptclip.results.verdicts import without_verdicts
 from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
 
 from .labels import agreement, labels_of
@@ -74,7 +76,8 @@ class Inspection:
         """Keep the part."""
         self.out.mkdir(parents=True, exist_ok=True)
         save_checkpoint(self.model, self.out / PART)
-        self._predictor = AdaptCLIPPredictor(self.model, self._device)
+        with silenced("anomalib_adaptclip.model.thresholds"):  # the introduction says what is not calibrated
+            self._predictor = AdaptCLIPPredictor(self.model, self._device)
         if not self.is_calibrated and (marks := sorted({*self._save} & _MARKS)):
             msg = (
                 f"save={marks} marks what is abnormal, but there is no threshold. Give two different good photos or "
@@ -135,7 +138,8 @@ class Inspection:
         pictures = PictureFolder(self.out / PICTURES, roots)
         self._visualizer.use(self.model, roots)
         for paths, output in self._predictor.stream(files, batch_size, num_workers, unreadable):
-            results = [*image_results(paths, output, self._predictor.geometry, self._predictor.scale)]
+            judged = output if self.is_calibrated else without_verdicts(output, ["There is no threshold."] * len(paths))
+            results = [*image_results(paths, judged, self._predictor.geometry, self._predictor.scale)]
             writer.write_results(results)
             for result, item in zip(results, _items(paths, output), strict=True):
                 self.images.append(self._judged(row_of(result), item, pictures, root))

@@ -136,14 +136,8 @@ def image_results(
     parts = zip(map(str, paths), scores, labels, raw_scores, masks, maps, scales, strict=True)
     for path, score, label, raw_score, mask, raw_map, own in parts:
         has_verdict = label is not None or predictions.pred_label is None
-        verdict = None if _is_uncalibrated(own.image) else label
-        marked = mask if has_verdict and not _is_uncalibrated(own.pixel) else None  # no threshold fits
-        yield ImageResult(path, score, verdict, raw_score, marked, raw_map, own, geometry)
-
-
-def _is_uncalibrated(normalization: Normalization | None) -> bool:
-    """Whether there is known to be no threshold: anomalib's labels and masks then part at 0.5, which means nothing."""
-    return normalization is not None and normalization.threshold is None
+        marked = mask if has_verdict else None  # no threshold fits
+        yield ImageResult(path, score, label, raw_score, marked, raw_map, own, geometry)
 
 
 def _undone(predictions: Any, scales: Sequence[ScoreScale]) -> InferenceBatch:  # noqa: ANN401
