@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import CenterCrop, Compose, Pad, Resize, Transfor
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPModel, AdaptCLIPPredictor, PromptBank
 from anomalib_adaptclip.files.region_of_interest import read_region
+from anomalib_adaptclip.results.item_picture import region_of
 from anomalib_adaptclip_cli.main import main
 
 BOX = [0.1, 0.2, 0.6, 0.9]
@@ -186,6 +187,9 @@ class TestRoutes:
         torch.testing.assert_close(raw[0].pred_score, raw[1].pred_score, rtol=0, atol=1e-5)
         explained = model.explain(model.read_images(files[:1]), ["part"])
         assert not explained[0].anomaly_map[:20].any()
+        drawn: Any = region_of(model, "part")
+        assert drawn.equal(single.model.region)
+        assert region_of(model, "whole") is None
         loaded = PromptBank.load(bank, model.model)
         loaded.remove("part")
         loaded.save(bank)

@@ -91,6 +91,15 @@ def test_what_a_crop_left_out_is_hatched() -> None:
     assert seen.sum() == 120 * 160
 
 
+def test_what_lies_outside_the_region_of_interest_is_hatched() -> None:
+    region = torch.zeros(48, 64, dtype=torch.bool)
+    region[12:36, 16:48] = True
+    heat = panels_of(GREY, torch.zeros(24, 32), SCALE, region=region)[1].pixels
+    judged = (heat == 102).all(axis=-1)
+    assert judged[60:180, 80:240].all()
+    assert judged.sum() == 120 * 160
+
+
 def test_a_mask_of_another_size_lies_where_it_belongs() -> None:
     geometry = FileGeometry([CenterCrop((120, 160))]).of((240, 320), (24, 32))
     small, large = (

@@ -209,6 +209,18 @@ def test_without_calibration_there_is_no_verdict(
     assert (scale.threshold, verdict.threshold, verdict.is_abnormal) == (None, None, None)
 
 
+@pytest.mark.parametrize("explain", [False, True])
+def test_the_region_of_interest_is_shown(
+    explain: bool, write_images: WriteImages, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = drawn(monkeypatch, "render_explanation" if explain else "render_picture")
+    model = tiny(roi=[0, 0, 0.5, 1], visualizer=AdaptCLIPVisualizer(explain=explain))
+    engine().predict(model, data_path=write_images("query", 1))
+    region = calls[0][-1]["region"]
+    assert region[:, :512].all()
+    assert not region[:, 512:].any()
+
+
 def test_deep_images_are_drawn_in_their_own_range(engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls = drawn(monkeypatch)
     (tmp_path / "query").mkdir()

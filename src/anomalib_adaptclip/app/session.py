@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import torch
 from PIL import Image
 
 from anomalib_adaptclip.files.image_reader import ImageReader, UnreadableImageError
@@ -19,6 +21,7 @@ from anomalib_adaptclip.inspection.part import MOST_SHOTS, save_checkpoint
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.results.explanation import Explanation
 from anomalib_adaptclip.results.geometry import FileGeometry
+from anomalib_adaptclip.results.item_picture import region_of
 from anomalib_adaptclip.results.picture import Verdict, render_picture
 from anomalib_adaptclip.results.picture_folder import PictureFolder
 from anomalib_adaptclip.results.row_files import write_csv
@@ -104,8 +107,13 @@ class Judgement:
     def picture(self, photo: JudgedPhoto) -> Image.Image:
         """A photo as `inspect` draws it, at the threshold that is set."""
         pixels = self.model.image_reader.read(photo.path)
-        verdict, heat = self.verdict(photo), self.level.heat
-        return render_picture(pixels, photo.anomaly_map, heat, verdict, geometry=photo.geometry, name=photo.name)
+        facts: dict[str, Any] = {"geometry": photo.geometry, "region": self.region, "name": photo.name}
+        return render_picture(pixels, photo.anomaly_map, self.level.heat, self.verdict(photo), **facts)
+
+    @cached_property
+    def region(self) -> torch.Tensor | None:
+        """What is judged of the photos, a mask over each as a whole; None for all."""
+        return region_of(self.model, self.category)
 
 
 class Session:

@@ -92,7 +92,7 @@ def card(judged: Judgement, place: int, *, explain: bool) -> str:
     photo = judged.photos[place]
     pixels = judged.model.image_reader.read(photo.path)
     heat, way = judged.level.heat, photo.geometry
-    panels = panels_of(pixels, photo.anomaly_map, heat, geometry=way)
+    panels = panels_of(pixels, photo.anomaly_map, heat, geometry=way, region=judged.region)
     facts: dict[str, Any] = {"adapters": [], "regions": []}
     if explain:
         explanation = judged.explanation(place).in_file(way)
@@ -121,7 +121,7 @@ def _reasons(photo: JudgedPhoto, pixels: torch.Tensor, explanation: Explanation,
         regions.append({"title": text[0], "lines": text[1:], "panels": [_figure(panel) for panel in panels]})
     small = photo_pixels(pixels, 480, 320)
     return {
-        "adapters": [_figure(panel) for panel in adapter_panels(explanation, photo.geometry, small)],
+        "adapters": [_figure(panel) for panel in adapter_panels(explanation, photo.geometry, small, judged.region)],
         "regions": regions,
     }
 

@@ -27,6 +27,7 @@ from .picture import (
     letter_size,
     map_on_panel,
     outlined,
+    outside_of,
     panel_row,
     panels_of,
     photo_pixels,
@@ -64,6 +65,7 @@ def render_explanation(
     *,
     geometry: Geometry | None = None,
     truth: torch.Tensor | None = None,
+    region: torch.Tensor | None = None,
     name: str = "",
 ) -> Image.Image:
     """Draw what the model makes of a photo, and why.
@@ -81,13 +83,14 @@ def render_explanation(
             left out.
         geometry: Where the maps lie in the photo.
         truth: Mask ``(h, w)`` of what is known to be abnormal.
+        region: Mask over the whole photo, of what is judged.
         name: What the photo is called.
 
     Returns:
         The picture, RGB.
     """
     way = geometry or whole(photo, explanation.anomaly_map)
-    panels = panels_of(photo, explanation.anomaly_map, scale, geometry=way, truth=truth)
+    panels = panels_of(photo, explanation.anomaly_map, scale, geometry=way, truth=truth, region=region)
     unit = letter_size(panels)
     numbered = numbered_panel(panels[0].pixels, explanation, scale, way)
     panels = [*panels[:2], numbered, *(panel for panel in panels[2:] if panel.title.startswith("ground truth"))]
@@ -95,7 +98,7 @@ def render_explanation(
         panel_row(panels, unit),
         legend_strip(scale, unit),
         heading("What each adapter marks, and its score of the image, before fusion", unit),
-        panel_row(adapter_panels(explanation, way, panels[0].pixels), unit),
+        panel_row(adapter_panels(explanation, way, panels[0].pixels, region), unit),
     ]
     if any(region.patch for region in explanation.regions):
         rows.append(heading("The most abnormal regions, and the good patch that comes nearest", unit))
@@ -104,7 +107,9 @@ def render_explanation(
     return stack([caption_strip(verdict, name, unit, width), *rows])
 
 
-def adapter_panels(explanation: Explanation, geometry: Geometry, photo: Pixels) -> list[Panel]:
+def adapter_panels(
+    explanation: Explanation, geometry: Geometry, photo: Pixels, region: torch.Tensor | None = None
+) -> list[Panel]:
     """Maps of the adapters and of the alignment, each in its own range, at two thirds of the photo's size."""
     size = (max(1, photo.shape[0] * 2 // 3), max(1, photo.shape[1] * 2 // 3))
     maps = dict(explanation.maps) | ({} if explanation.alignment is None else {"alignment": explanation.alignment})
@@ -116,7 +121,7 @@ def adapter_panels(explanation: Explanation, geometry: Geometry, photo: Pixels) 
         pixels = colours(position.clip(0, 1)).round().astype(np.uint8)
         score = f": {number(explanation.scores[name])}" if name in explanation.scores else ""
         title, note = f"{_TITLES.get(name, name)}{score}", f"map from {low:.3f} to {high:.3f}"
-        panels.append(Panel(title, hatched(pixels, np.isnan(drawn)), note))
+        panels.append(Panel(title, hatched(pixels, np.isnan(drawn) | outside_of(region, size)), note))
     return panels
 
 

@@ -42,11 +42,13 @@ class ItemReader:
 
     Attributes:
         scale: Colours of its maps.
+        region: Mask over whole photos, of what it judges; None for all.
         read: Reads a photo's file, ``(3, H, W)`` in [0, 1], as the model does.
     """
 
     def __init__(self, model: Any, category: str | None = None) -> None:  # noqa: ANN401  # the packages below do not know it
         self.scale = heat_scale(model, category)
+        self.region = region_of(model, category)
         self._scores = score_scale(model, category)
         reader: ImageReader = getattr(model, "image_reader", None) or ImageReader()
         self.read = reader.read
@@ -106,6 +108,18 @@ def verdict_of(score: Any, label: Any, scale: ScoreScale) -> Verdict:  # noqa: A
         return Verdict(raw)
     share = scale.share_above(raw) if scale.share_above is not None and raw is not None else None
     return Verdict(raw, images.threshold, bool(label), share)
+
+
+def region_of(model: Any, category: str | None = None) -> torch.Tensor | None:  # noqa: ANN401
+    """The region of interest of a model, a mask over whole photos; None if it judges all of them.
+
+    Args:
+        model: An ``AdaptCLIP``, or another model of anomalib.
+        category: What the photos show, for a model with a prompt bank: each category may have its own there.
+    """
+    bank = getattr(model, "prompt_bank", None)
+    own = None if bank is None or category is None else bank.regions_of([category])[0]
+    return getattr(getattr(model, "model", None), "region", None) if own is None else own
 
 
 def plane(values: Any) -> torch.Tensor:  # noqa: ANN401

@@ -89,6 +89,7 @@ def render_picture(
     *,
     geometry: Geometry | None = None,
     truth: torch.Tensor | None = None,
+    region: torch.Tensor | None = None,
     name: str = "",
 ) -> Image.Image:
     """Draw what the model makes of a photo.
@@ -100,12 +101,13 @@ def render_picture(
         verdict: What the caption says.
         geometry: Where the map lies in the photo; all over it by default. What the model did not see is hatched.
         truth: Mask ``(h, w)`` of what is known to be abnormal, in the map's pixels.
+        region: Mask of any size over the whole photo, of what is judged; all by default. The rest is hatched too.
         name: What the photo is called, usually its file's name.
 
     Returns:
         The picture, RGB.
     """
-    panels = panels_of(photo, anomaly_map, scale, geometry=geometry, truth=truth)
+    panels = panels_of(photo, anomaly_map, scale, geometry=geometry, truth=truth, region=region)
     return compose(panels, scale if anomaly_map is not None else None, verdict, name)
 
 
@@ -116,6 +118,7 @@ def panels_of(
     *,
     geometry: Geometry | None = None,
     truth: torch.Tensor | None = None,
+    region: torch.Tensor | None = None,
 ) -> list[Panel]:
     """The panels of :func:`render_picture`, whose arguments these are, without caption and legend."""
     pixels = photo_pixels(photo)
@@ -124,7 +127,8 @@ def panels_of(
     if anomaly_map is not None:
         way = geometry or whole(photo, anomaly_map)
         values = map_on_panel(anomaly_map, way, size)
-        panels.append(Panel("heat map", hatched(scale.over(pixels, np.nan_to_num(values)), np.isnan(values))))
+        heat = scale.over(pixels, np.nan_to_num(values))
+        panels.append(Panel("heat map", hatched(heat, np.isnan(values) | outside_of(region, size))))
         if scale.threshold is not None:
             boxes = boxes_of(anomaly_map.cpu() > scale.threshold, way)
             panels.append(
@@ -164,8 +168,15 @@ def resized_mask(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return interpolate(mask.detach().cpu().float()[None, None], like.shape[-2:])[0, 0]
 
 
+def outside_of(region: torch.Tensor | None, size: tuple[int, int]) -> Pixels:
+    """Pixels of a panel that lie outside a region of interest, a mask over the whole photo; none without one."""
+    if region is None:
+        return np.zeros(size, np.bool_)
+    return (interpolate(region.cpu().float()[None, None], size, mode="nearest-exact")[0, 0] < 0.5).numpy()
+
+
 def hatched(pixels: Pixels, where: Pixels) -> Pixels:
-    """Grey out and hatch what the model did not see."""
+    """Grey out and hatch what the model did not see or judge."""
     if not where.any():
         return pixels
     y, x = np.indices(where.shape)

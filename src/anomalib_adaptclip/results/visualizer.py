@@ -150,6 +150,7 @@ class AdaptCLIPVisualizer(ImageVisualizer):
         facts: Any = {
             "geometry": view.geometry,
             "truth": None if item.gt_mask is None else plane(item.gt_mask),
+            "region": items.region,
             "name": shown_name(item.image_path, self._roots),
         }
         if explanation is None:
