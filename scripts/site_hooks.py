@@ -24,9 +24,9 @@ def help_of_all() -> str:
 
 
 def help_of(command: str) -> str:
-    """What ``anomalib-adaptclip COMMAND --help`` prints, 100 columns wide, without colours."""
+    """What ``anomalib-adaptclip COMMAND --help`` prints, 80 columns wide, without colours."""
     text = io.StringIO()
-    environment = {"COLUMNS": "100", "NO_COLOR": "1"}
+    environment = {"COLUMNS": "82", "NO_COLOR": "1"}
     with patch.dict(os.environ, environment), redirect_stdout(text), suppress(SystemExit):
         build_parser().parse_args([command, "--help"])
     return text.getvalue().strip()
