@@ -392,6 +392,7 @@ def test_overrides_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "models.PatchCore.shots=[]",
         "models.AdaptCLIP.shots=[1]",
         "models.WinCLIP-untrained.shots=[]",
+        "models.RAD-untrained.shots=[]",
     ]
     root = "data_sets.generated.data.init_args.root=${oc.env:SMOKE}/data"
     runs = list_runs(read_sweep(SMOKE, [*overrides, root]))
@@ -409,8 +410,8 @@ def test_a_wrong_override_is_named() -> None:
 
 
 def test_a_sweep_without_runs_is_refused() -> None:
-    names = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
-    with pytest.raises(ValueError, match=r"3 models with the shots \[\[\], \[\], \[\]\], 1 data sets .* Give some"):
+    names = (*MODELS, "RAD-untrained")
+    with pytest.raises(ValueError, match=r"4 models with the shots \[\[\], \[\], \[\], \[\]\], 1 data sets .* Give some"):
         read_sweep(SMOKE, [f"models.{name}.shots=[]" for name in names])
 
 
