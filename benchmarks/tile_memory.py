@@ -37,8 +37,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     rng = np.random.default_rng(0)
     with TemporaryDirectory() as name:
-        good, large = Path(name), Path(name) / "new" / "large.png"
-        large.parent.mkdir()
+        good, large = Path(name) / "good", Path(name) / "large.png"
+        good.mkdir()
         for file, size in ((good / "small.png", (arguments.tiles,) * 2), (large, (arguments.height, arguments.width))):
             Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)).save(file, compress_level=1)
         model = AdaptCLIP(backbone="tiny", tiles=arguments.tiles, k_shot=1, few_shot_source=good)

@@ -14,7 +14,7 @@ import argparse
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -86,7 +86,7 @@ def photos(folder: Path, category: str, count: int) -> Iterator[Photo]:
         yield Photo(file, length, max_pool2d(torch.from_numpy(mask)[None].float(), 2)[0].bool())
 
 
-def run(category: str, shots: int, count: int) -> list[tuple[str, int, float, float, float]]:
+def run(category: str, shots: int, count: int, routes: Sequence[str]) -> list[tuple[str, int, float, float, float]]:
     """Route, length, image AUROC, pixel AP and seconds an image for one category."""
     rows = []
     with TemporaryDirectory() as name:
@@ -96,7 +96,8 @@ def run(category: str, shots: int, count: int) -> list[tuple[str, int, float, fl
         for index in range(shots):
             Image.fromarray(render_sample(category, index, image_size=SIDE).image).save(good / f"{index}.png")
         tests = list(photos(folder, category, count))
-        for route, options in ROUTES.items():
+        for route in routes:
+            options = ROUTES[route]
             if shots == 0 and {"match_window", "prompt_budget"} & {*options}:
                 continue
             source: dict[str, Any] = {"k_shot": shots, "few_shot_source": good} if shots else {}
@@ -124,15 +125,17 @@ def main() -> None:
     parser.add_argument("--shots", type=int, nargs="+", default=[0, 1, 4])
     parser.add_argument("--categories", nargs="+", default=list(CATEGORIES))
     parser.add_argument("--count", type=int, default=4, help="images of each length; twice as many good ones")
+    parser.add_argument("--routes", nargs="+", choices=list(ROUTES), default=list(ROUTES), help="beside squashed")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
+    routes = list(dict.fromkeys(["squashed", *arguments.routes]))
     for shots in arguments.shots:
-        rows = [row for category in arguments.categories for row in run(category, shots, arguments.count)]
+        rows = [row for category in arguments.categories for row in run(category, shots, arguments.count, routes)]
         table = Table(
             "", *(f"{length} px" for length in LENGTHS), "time", title=f"{shots} shots: image AUROC / pixel AP"
         )
-        own = {route: [row for row in rows if row[0] == route] for route in ROUTES}
+        own = {route: [row for row in rows if row[0] == route] for route in routes}
         base = np.mean([row[4] for row in own["squashed"]])
         for route, found in own.items():
             if found:

@@ -74,12 +74,12 @@ def open_page(page: Path, tmp_path: Path, *options: str, width: int = 1400) -> t
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def look_at(page: Path, tmp_path: Path, *options: str, width: int = 1400) -> dict[str, Any]:
-    """What the page has when it is loaded. A copy is opened that runs the probe, which the page's policy forbids."""
+def look_at(page: Path, tmp_path: Path, *options: str, width: int = 1400, probe: str = PROBE) -> dict[str, Any]:
+    """What a probe finds when the page is loaded. A copy is opened that runs it, which the page's policy forbids."""
     text = page.read_text(encoding="utf-8")
     copy = tmp_path / "probed.html"
     probed = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", text)
-    copy.write_text(probed.replace("</body>", f"<script>{PROBE}</script></body>"), encoding="utf-8")
+    copy.write_text(probed.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
     printed, _ = open_page(copy, tmp_path, "--dump-dom", "--virtual-time-budget=5000", *options, width=width)
     [found] = re.findall(r'data-found="([^"]*)"', printed)
     content: dict[str, Any] = json.loads(html.unescape(found))

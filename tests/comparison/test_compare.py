@@ -66,20 +66,20 @@ class TestSmoke:
     def test_all_runs_succeed(self, done: tuple[int, str], folder: Path) -> None:
         rows = read_runs(folder / "done" / "runs.csv")
         assert done[0] == 0
-        assert [row.error for row in rows] == [""] * 28
-        assert "28 of 28 runs are finished, 0 failed." in done[1]
+        assert [row.error for row in rows] == [""] * 32
+        assert "32 of 32 runs are finished, 0 failed." in done[1]
         for row in rows:
             assert all(0 <= float(getattr(row, name)) <= 1 for name in METRICS)
             assert (row.images or 0) >= 4
             assert "anomalib=2." in row.versions
             assert (row.test_seconds or 0) > 0
             assert row.image_seconds is None  # there is one batch
-            assert row.categories == '["marble", "gear"]'
+            assert row.categories == '["marble", "capsule"]'
 
     def test_all_models_see_the_images_of_the_published_draw(self, done: tuple[int, str], folder: Path) -> None:
         del done
         rows = read_runs(folder / "done" / "runs.csv")
-        for category in ("marble", "gear"):
+        for category in ("marble", "capsule"):
             data = SyntheticDefects(
                 "datasets/smoke", category, image_size=64, num_train_images=6, num_normal_test_images=3,
                 num_images_per_defect=1,
@@ -145,7 +145,7 @@ class TestGoingOn:
         assert [row.image_AUROC for row in read_runs(tmp_path / "runs.csv")] == [n / 100 for n in range(1, 6)]
         monkeypatch.setattr(run_module, "fit_and_test", usual)
         assert run(SMOKE, tmp_path)[0] == 0
-        assert len(calls) == len(set(calls)) == 28
+        assert len(calls) == len(set(calls)) == 32
         assert [row.configuration for row in read_runs(tmp_path / "runs.csv")] == calls
         assert sorted(path.name for path in tmp_path.iterdir()) == ["runs.csv"]
 
@@ -166,13 +166,13 @@ class TestGoingOn:
         rows = read_runs(tmp_path / "runs.csv")
         assert code == 1
         assert "PatchCore on generated marble, 2 shots, seed 20 failed: RuntimeError: no memory" in printed
-        assert "27 of 28 runs are finished, 1 failed." in printed
+        assert "31 of 32 runs are finished, 1 failed." in printed
         [row] = [row for row in rows if row.error]
         assert (row.error, row.image_AUROC, row.seed) == ("RuntimeError: no memory", None, 20)
         monkeypatch.setattr(run_module, "fit_and_test", usual)
         assert run(SMOKE, tmp_path)[0] == 0
-        assert len(calls) == 28
-        assert [row.error for row in read_runs(tmp_path / "runs.csv")] == [""] * 28
+        assert len(calls) == 32
+        assert [row.error for row in read_runs(tmp_path / "runs.csv")] == [""] * 32
 
     def test_another_configuration_runs_anew_and_the_first_is_kept(
         self, folder: Path, tmp_path: Path, calls: list[str]
@@ -182,8 +182,8 @@ class TestGoingOn:
         other = tmp_path / "other.yaml"
         other.write_text(SMOKE.read_text().replace("image_size: 112", "image_size: 56"))
         run(other, tmp_path / "results")
-        assert len(calls) == 38  # AdaptCLIP's ten again
-        assert len(read_runs(tmp_path / "results" / "runs.csv")) == 38
+        assert len(calls) == 42  # AdaptCLIP's ten again
+        assert len(read_runs(tmp_path / "results" / "runs.csv")) == 42
 
 
 def killed(connection: Any, accelerator: str, device: int) -> None:
@@ -224,6 +224,13 @@ class TestDryRun:
         code, printed = run(CONFIGS / "fusion.yaml", tmp_path / "results", "--dry_run")
         assert code == 0
         assert re.findall(r"│ (log-odds|published)\s+│ mvtec\s+│ 0\s+│", printed) == ["published", "log-odds"]
+
+    def test_of_few_shot_models(self, tmp_path: Path) -> None:
+        """Each of them takes K images, and anomalib knows it."""
+        code, printed = run(CONFIGS / "few_shot.yaml", tmp_path / "results", "--dry_run")
+        assert code == 0
+        models = ["AdaptCLIP", "WinCLIP", "PatchCore", "MH-PatchCore", "AnomalyDINO", "RAD", "SuperADD"]
+        assert re.findall(r"│ (\S+)\s+│ visa\s+│ 4\s+│", printed) == models
 
     def test_of_what_is_there(self, done: tuple[int, str], folder: Path) -> None:
         del done
@@ -302,11 +309,11 @@ def test_winclip_with_and_without_normalised_references(
     ("old", "new", "message"),
     [
         (
-            "[marble, gear]",
+            "[marble, capsule]",
             "[marbel]",
             r"generated has no categories \['marbel'\], and .* Choose among .*gear, hex_nut",
         ),
-        ("[marble, gear]", "marble", r"line \d+: data_sets\.generated\.categories must be a list .* got 'marble'"),
+        ("[marble, capsule]", "marble", r"line \d+: data_sets\.generated\.categories must be a list .* got 'marble'"),
         ("shots: [1, 2]", "shots: 1", r"line \d+: models\.PatchCore\.shots must be a list \(\[a, b\]\), got 1\."),
         (
             "shots: [1, 2]",
@@ -342,14 +349,14 @@ def test_winclip_with_and_without_normalised_references(
         ("seeds: [10, 20]", "seeds: [10, 10]", "seeds names something twice"),
         ("seeds: [10, 20]", "seeds: [-1]", "seeds must be from 0 to 4294967295, got -1"),
         ("shots: [1, 2]", "shots: [1, 1]", r"models\.PatchCore\.shots names something twice, got \[1, 1\]"),
-        ("[marble, gear]", "[gear, gear]", r"data_sets\.generated\.categories names something twice"),
-        ("[marble, gear]", "[]", r"data_sets\.generated\.categories is empty\. .* leave the key out for all"),
-        ("[marble, gear]", "[01]", r"line \d+: data_sets\.generated\.categories\[0\] is '01', a number .* quotes"),
-        ("[marble, gear]", "[1]", r"generated\.categories\[0\] must be text, got 1\. Put quotes around it"),
+        ("[marble, capsule]", "[capsule, capsule]", r"data_sets\.generated\.categories names something twice"),
+        ("[marble, capsule]", "[]", r"data_sets\.generated\.categories is empty\. .* leave the key out for all"),
+        ("[marble, capsule]", "[01]", r"line \d+: data_sets\.generated\.categories\[0\] is '01', a number .* quotes"),
+        ("[marble, capsule]", "[1]", r"generated\.categories\[0\] must be text, got 1\. Put quotes around it"),
         ("    categories:", "    pixel_size: 0\n    categories:", r"generated\.pixel_size must be at least 1, got 0"),
         (
             "image_size: 64",
-            "image_size: 64\n        category: gear",
+            "image_size: 64\n        category: capsule",
             "init_args must not have a category, .* `categories: ",
         ),
         ("backbone: tiny", "backbone: tiny\n        k_shot: 4", "AdaptCLIP has the init_args .*k_shot.* `shots`"),
@@ -385,12 +392,13 @@ def test_overrides_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "models.PatchCore.shots=[]",
         "models.AdaptCLIP.shots=[1]",
         "models.WinCLIP-untrained.shots=[]",
+        "models.RAD-untrained.shots=[]",
     ]
     root = "data_sets.generated.data.init_args.root=${oc.env:SMOKE}/data"
     runs = list_runs(read_sweep(SMOKE, [*overrides, root]))
     assert [(run.model, run.category, run.shots, run.seed) for run in runs] == [
         ("AdaptCLIP", "marble", 1, 7),
-        ("AdaptCLIP", "gear", 1, 7),
+        ("AdaptCLIP", "capsule", 1, 7),
     ]
     assert {run.data_spec.init_args["root"] for run in runs} == {f"{tmp_path}/data"}
     assert {run.data_spec.init_args["image_size"] for run in runs} == {64}
@@ -402,8 +410,10 @@ def test_a_wrong_override_is_named() -> None:
 
 
 def test_a_sweep_without_runs_is_refused() -> None:
-    names = ("AdaptCLIP", "WinCLIP-untrained", "PatchCore")
-    with pytest.raises(ValueError, match=r"3 models with the shots \[\[\], \[\], \[\]\], 1 data sets .* Give some"):
+    names = (*MODELS, "RAD-untrained")
+    with pytest.raises(
+        ValueError, match=r"4 models with the shots \[(\[\](, )?){4}\], 1 data sets .* Give some"
+    ):
         read_sweep(SMOKE, [f"models.{name}.shots=[]" for name in names])
 
 

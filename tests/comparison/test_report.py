@@ -246,6 +246,19 @@ class TestPaper:
         assert page.count(f"| Shots | Model | {industrial} | Kvasir | Endo | Average |") == 4
 
 
+SORTED = """
+addEventListener("load", () => {
+  const table = document.querySelector("#averages table");
+  const [shots, model, first] = [...table.tHead.rows].at(-1).cells;
+  const cell = (row, head) => row.cells[head.cellIndex].textContent.trim();
+  const column = (head) => [...table.querySelectorAll("tbody tr")].map((row) => cell(row, head));
+  const click = (head) => (head.querySelector("button").click(), column(head));
+  const [before, down, up] = [column(first), click(first), click(first)];
+  document.body.dataset.found = JSON.stringify({ before, down, up, sort: first.ariaSort, names: click(model) });
+});
+"""
+
+
 class TestPage:
     def test_files(self, whole: Path) -> None:
         assert sorted(path.name for path in whole.iterdir()) == sorted([*FILES, "gallery", "runs.csv"])
@@ -276,6 +289,19 @@ class TestPage:
         write_table(tmp_path / "runs.csv", [made_up_row() | dict.fromkeys(METRICS, "0.5")])
         assert main(["report", str(tmp_path)]) == 0
         assert look_at(tmp_path / "report.html", tmp_path, width=1300)["rows_of_averages"] < 3
+
+    def test_a_click_sorts_a_table(self, whole: Path, tmp_path: Path) -> None:
+        found = look_at(whole / "report.html", tmp_path, probe=SORTED)
+        leading = re.compile(r"[\d.]+")
+        figures = {
+            name: [float(number[0]) for text in found[name] if (number := leading.match(text))]
+            for name in ("before", "down", "up")
+        }
+        assert figures["down"] == sorted(figures["before"], reverse=True) != figures["before"]
+        assert figures["up"] == sorted(figures["before"])
+        assert len(found["up"]) == len(found["before"])
+        assert found["sort"] == "ascending"
+        assert found["names"] == sorted(found["names"], reverse=True)
 
     def test_the_gallery_is_linked(self, whole: Path) -> None:
         page = (whole / "report.html").read_text(encoding="utf-8")

@@ -3,21 +3,36 @@
 
 """Many shots: the search in chunks, half precision, the budget."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from anomalib.models.components import KCenterGreedy
 from torch import nn
 from torch.nn.functional import normalize
 
 from anomalib_adaptclip import AdaptCLIPModel
 from anomalib_adaptclip.adapters import align
 from anomalib_adaptclip.adapters.alignment import CHUNK
+from anomalib_adaptclip.clip import seeded
 from anomalib_adaptclip.prompts.coreset import coreset_indices, select_coreset
 from anomalib_adaptclip.prompts.memory import PromptMemory, align_layers
 
 Golden = dict[str, torch.Tensor]
+
+
+GROWTH = """
+import resource, torch
+from anomalib_adaptclip.prompts.coreset import coreset_indices
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+pool, before = torch.randn(4, 31_000, 128), peak()
+coreset_indices(pool, 150)
+print(peak() - before)
+"""
 
 
 def unit(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -127,6 +142,22 @@ def test_the_choice_of_patches_leaves_random_numbers_alone() -> None:
     torch.manual_seed(3)
     coreset_indices(unit(2, 30, 8), 5)
     torch.testing.assert_close(torch.rand(2), expected)
+
+
+def test_a_coreset_is_anomalibs() -> None:
+    pool = unit(2, 60, 16)
+    sampler = KCenterGreedy(pool.movedim(0, 1).flatten(1), 20.5 / 60)
+    sampler.model.random_state = np.random.RandomState(0)  # type: ignore[assignment]
+    with seeded(0):
+        assert coreset_indices(pool, 20).tolist() == sorted(sampler.select_coreset_idxs())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in kilobytes on Linux alone")
+def test_memory_does_not_grow_with_the_steps_of_the_coreset() -> None:
+    """Beyond the pool of 64 MB: it and its projection once more, and the differences of one step."""
+    command = [sys.executable, "-W", "ignore", "-c", GROWTH]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 600
 
 
 @pytest.mark.parametrize(("budget", "rows"), [(None, 10), (100, 10), (30, 10), (29, 9), (12, 4), (3, 1)])

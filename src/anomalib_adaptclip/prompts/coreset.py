@@ -40,6 +40,24 @@ def select_coreset(pool: torch.Tensor, shots: int, budget: int | None) -> torch.
     return pool.reshape(pool.shape[0], shots, -1, pool.shape[-1])
 
 
+class _Sampler(KCenterGreedy):
+    """anomalib's, with its largest tensor made once.
+
+    One made a step, between indices that stay, leaves holes in the heap: gigabytes for some ten thousand patches.
+    """
+
+    def update_distances(self, cluster_center: int | torch.Tensor | None) -> None:
+        """Update the smallest distances of all patches by those from one centre."""
+        if cluster_center is None:
+            return
+        is_first = self.min_distances is None
+        if is_first:
+            self._differences = torch.empty_like(self.features)
+        torch.sub(self.features, self.features[cluster_center].squeeze(), out=self._differences)
+        distances = torch.linalg.norm(self._differences, ord=2, dim=1, keepdim=True)
+        self.min_distances = distances if is_first else torch.minimum(self.min_distances, distances)
+
+
 def coreset_indices(pool: torch.Tensor, count: int) -> torch.Tensor:
     """Choose patches such that no other is far from all of them, by anomalib's greedy k-center.
 
@@ -52,7 +70,7 @@ def coreset_indices(pool: torch.Tensor, count: int) -> torch.Tensor:
     """
     embedding = pool.movedim(0, 1).flatten(1).float()  # (N, S * D)
     embedding = embedding if embedding.is_cuda else embedding.cpu()  # whose generators can be seeded alone
-    sampler = KCenterGreedy(embedding, (count + 0.5) / len(embedding))  # it rounds down
+    sampler = _Sampler(embedding, (count + 0.5) / len(embedding))  # it rounds down
     sampler.model.random_state = np.random.RandomState(0)  # type: ignore[assignment]  # a number would repeat each row
     with seeded(0, embedding.device):
         kept = sampler.select_coreset_idxs()
