@@ -411,9 +411,7 @@ def test_a_wrong_override_is_named() -> None:
 
 def test_a_sweep_without_runs_is_refused() -> None:
     names = (*MODELS, "RAD-untrained")
-    with pytest.raises(
-        ValueError, match=r"4 models with the shots \[(\[\](, )?){4}\], 1 data sets .* Give some"
-    ):
+    with pytest.raises(ValueError, match=r"4 models with the shots \[(\[\](, )?){4}\], 1 data sets .* Give some"):
         read_sweep(SMOKE, [f"models.{name}.shots=[]" for name in names])
 
 
