@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import yaml
 from anomalib.cli.cli import AnomalibCLI
 from PIL import Image, ImageDraw
 
 from anomalib_adaptclip import AdaptCLIP, AdaptCLIPTraining, SyntheticDefects
+from anomalib_adaptclip.comparison.sweep import list_runs, read_sweep
 from anomalib_adaptclip_cli.main import main
 from anomalib_adaptclip_cli.parser import COMMANDS, build_parser, normalize
 from scripts.site_hooks import PLACE, help_of_all, on_page_markdown
@@ -50,7 +50,7 @@ class Block(NamedTuple):
 
     @property
     def is_run(self) -> bool:
-        return self.language in {"bash", "python", "yaml"} and not self.mark.startswith(("not run: ", *RUN_BY_CI))
+        return self.language in {"bash", "python"} and not self.mark.startswith(("not run: ", *RUN_BY_CI))
 
     @property
     def commands(self) -> list[list[str]]:
@@ -105,8 +105,6 @@ def test_what_a_page_shows_runs(page: Path, stock: Path, tmp_path: Path, monkeyp
     for block in blocks_of(page):
         if block.is_run and block.language == "python":
             exec(compile(block.text, page.name, "exec"), {})  # noqa: S102
-        elif block.is_run and block.language == "yaml":
-            assert yaml.safe_load(block.text)
         for words in block.commands if block.is_run else []:
             run = with_tiny(words)
             if run[0] == "anomalib":
@@ -114,6 +112,18 @@ def test_what_a_page_shows_runs(page: Path, stock: Path, tmp_path: Path, monkeyp
             else:
                 assert run[0] == "anomalib-adaptclip"
                 assert main(run[1:]) in {0, None}
+
+
+def test_files_that_pages_show_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweep by ``compare``, the data set by anomalib's command."""
+    monkeypatch.setattr(AnomalibCLI, "instantiate_classes", lambda _: None)
+    shown = [block.text for page in PAGES for block in blocks_of(page) if block.language == "yaml"]
+    sweep, data = (tmp_path / f"{number}.yaml" for number in range(2))
+    for path, text in zip((sweep, data), sorted(shown, key=lambda text: "models:" not in text), strict=True):
+        path.write_text(text, encoding="utf-8")
+    assert {run.model for run in list_runs(read_sweep(sweep))} == {"AdaptCLIP", "PatchCore"}
+    parsed = AnomalibCLI(["test", "--model", "AdaptCLIP", "--data", str(data)], run=False)
+    assert parsed.config["test"]["data"]["init_args"]["mask_dir"] == "masks"
 
 
 COMMANDS_SHOWN = [
