@@ -31,6 +31,7 @@ from anomalib_adaptclip import (
 )
 from anomalib_adaptclip.clip import load_clip
 from anomalib_adaptclip.data.image_files import list_image_files
+from anomalib_adaptclip.inspection.part import save_checkpoint
 from anomalib_adaptclip.model.run_identity import run_identity
 from anomalib_adaptclip.results.prediction_row import PredictionRow, prediction_rows
 from anomalib_adaptclip.results.prediction_table import draft_of, read_predictions
@@ -251,6 +252,14 @@ def test_other_wrong_arguments(tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "hyper_parameters": {"backbone": "resnet18"}}, tmp_path / "patchcore.ckpt")
     with pytest.raises(ValueError, match="This is no checkpoint of AdaptCLIP: it lacks the record"):
         AdaptCLIPPredictor.from_checkpoint(tmp_path / "patchcore.ckpt")
+    model = tiny()
+    model.prepare()
+    save_checkpoint(model, tmp_path / "newer.ckpt")
+    content = torch.load(tmp_path / "newer.ckpt", weights_only=True)
+    content["hyper_parameters"]["colour"] = "blue"
+    torch.save(content, tmp_path / "newer.ckpt")
+    with pytest.raises(ValueError, match=r"arguments that AdaptCLIP does not know here: \['colour'\]. Load it with"):
+        AdaptCLIPPredictor.from_checkpoint(tmp_path / "newer.ckpt")
     with pytest.raises(ValueError, match="There is no device tpu"):
         AdaptCLIPPredictor(tiny(), "tpu")
     with pytest.raises(FileNotFoundError, match="There is no folder or image"):

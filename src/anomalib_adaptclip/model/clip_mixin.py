@@ -30,7 +30,7 @@ from anomalib_adaptclip.prompts.memory import Precision
 from anomalib_adaptclip.results.visualizer import AdaptCLIPVisualizer
 
 from .antialias_resize import exportable
-from .checkpoint_record import CheckpointRecord, plain
+from .checkpoint_record import CheckpointRecord, plain, require_lightning
 from .evaluator import TwoClassEvaluator
 from .given_arguments import (
     COMPONENTS,
@@ -38,6 +38,7 @@ from .given_arguments import (
     keep_given,
     put_state_in,
     require_known,
+    require_known_saved,
     require_undecided,
     with_dependents,
 )
@@ -147,8 +148,12 @@ class FrozenClipMixin(_Host):
             raise ValueError(msg)
         require_known(cls, kwargs)
         content = read_checkpoint(checkpoint_path)
-        require_undecided(kwargs, content.get("hyper_parameters", {}), CheckpointRecord.from_checkpoint(content))
-        kwargs = with_dependents(kwargs, content["hyper_parameters"])
+        record = CheckpointRecord.from_checkpoint(content)
+        require_lightning(content)
+        saved = content["hyper_parameters"]
+        require_known_saved(cls, saved)
+        require_undecided(kwargs, saved, record)
+        kwargs = with_dependents(kwargs, saved)
         return super().load_from_checkpoint(
             checkpoint_path, map_location, None, strict, weights_only is not False, **kwargs
         )

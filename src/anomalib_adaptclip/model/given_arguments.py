@@ -70,6 +70,21 @@ def require_known(cls: type[Any], names: Mapping[str, object]) -> None:
         raise ValueError(msg)
 
 
+def require_known_saved(cls: type[Any], saved: Mapping[str, object]) -> None:
+    """Check that a constructor has the arguments of a checkpoint. Lightning would drop the others without a word.
+
+    Raises:
+        ValueError: If it lacks one: another class or another version made the checkpoint.
+    """
+    known = _defaults(cls)
+    if unknown := [name for name in saved if name not in known and not name.startswith("_")]:  # Lightning's own
+        msg = (
+            f"The checkpoint has arguments that {cls.__name__} does not know here: {unknown}. Load it with the class, "
+            "and a version of anomalib-adaptclip, that it was made with."
+        )
+        raise ValueError(msg)
+
+
 def require_undecided(given: Mapping[str, Any], saved: Mapping[str, Any], record: CheckpointRecord) -> None:
     """Check that arguments do not contradict a checkpoint where that has the last word.
 
