@@ -100,9 +100,9 @@ def render_explanation(
         heading("What each adapter marks, and its score of the image, before fusion", unit),
         panel_row(adapter_panels(explanation, way, panels[0].pixels, region), unit),
     ]
-    if any(region.patch for region in explanation.regions):
+    if any(found.patch for found in explanation.regions):
         rows.append(heading("The most abnormal regions, and the good patch that comes nearest", unit))
-        rows += [evidence(photo, region, index, read, unit) for index, region in enumerate(explanation.regions, 1)]
+        rows += [evidence(photo, found, index, read, unit) for index, found in enumerate(explanation.regions, 1)]
     width = max(row.width for row in rows)
     return stack([caption_strip(verdict, name, unit, width), *rows])
 
