@@ -14,6 +14,7 @@ from anomalib.post_processing import PostProcessor
 from anomalib_adaptclip.model.calibration import CalibrationRecord
 from anomalib_adaptclip.model.thresholds import NormalScores, Thresholds, set_thresholds
 from anomalib_adaptclip.results.heat_scale import HeatScale, colours, heat_scale
+from anomalib_adaptclip.results.picture import legend_marks
 
 GREY = np.full((1, 3, 3), 90, np.uint8)
 
@@ -64,6 +65,7 @@ def test_good_images_set_the_typical_level() -> None:
     set_thresholds(made, Thresholds(*record.thresholds))
     scale = heat_scale(SimpleNamespace(post_processor=made, calibrator=SimpleNamespace(record=record)))
     assert scale.typical == pytest.approx(record.pixel.typical)
+    assert legend_marks(scale)[0].startswith("typical good ")
     assert scale.threshold == pytest.approx(record.thresholds.pixel, abs=1e-6)
     odds = [math.log(mark / (1 - mark)) for mark in (scale.typical, scale.middle, scale.end)]
     assert odds[2] - odds[1] == pytest.approx(2 * (odds[1] - odds[0]), rel=1e-4)
@@ -72,6 +74,7 @@ def test_good_images_set_the_typical_level() -> None:
 def test_labels_set_the_extremes() -> None:
     scale = heat_scale(SimpleNamespace(post_processor=post_processor()))
     assert (scale.typical, scale.threshold, scale.end) == pytest.approx((0.1, 0.3, 0.8))
+    assert legend_marks(scale) == ["lowest 0.1", "threshold 0.3", "max 0.8"]
 
 
 @pytest.mark.parametrize("sensitivity", [0.0, 1.0])

@@ -4,7 +4,7 @@
 """Colours of heat maps that mean the same in all pictures of a run: anchored at what is normal and at the threshold."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -31,6 +31,7 @@ class HeatScale:
         typical: Up to here the heat map is clear: what the maps of good images typically reach.
         threshold: Middle of the colours: pixels above are abnormal. None without calibration.
         end: From here on the colour is saturated.
+        is_of_good: Whether the typical level was measured on good images; else it is the lowest value known.
 
     Raises:
         ValueError: If the three do not ascend.
@@ -39,6 +40,7 @@ class HeatScale:
     typical: float = 0.0
     threshold: float | None = None
     end: float = 1.0
+    is_of_good: bool = True
 
     def __post_init__(self) -> None:
         """Check the order."""
@@ -110,7 +112,7 @@ def heat_scale(model: Any, category: str | None = None) -> HeatScale:  # noqa: A
         low, high = float(model.post_processor.pixel_min), float(model.post_processor.pixel_max)
         if math.isnan(low + high):  # a threshold was given, and nothing measured
             low, high = 0.0, 1.0
-        return ascending_scale(max(0.0, low), threshold, min(1.0, high))
+        return replace(ascending_scale(max(0.0, low), threshold, min(1.0, high)), is_of_good=False)
     return calibrated_scale(threshold, record.pixel)
 
 

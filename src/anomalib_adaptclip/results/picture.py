@@ -294,7 +294,8 @@ def legend_colours(scale: HeatScale, length: int, high: int) -> Image.Image:
 
 def legend_marks(scale: HeatScale) -> list[str]:
     """What the left end, the middle and the right end of the colours mean."""
-    names = ("not calibrated:", "", "max") if scale.threshold is None else ("typical good", "threshold", "max")
+    lowest = "typical good" if scale.is_of_good else "lowest"
+    names = ("not calibrated:", "", "max") if scale.threshold is None else (lowest, "threshold", "max")
     marks = (scale.typical, scale.middle, scale.end)
     return [f"{name} {number(mark)}".strip() for name, mark in zip(names, marks, strict=True)]
 
