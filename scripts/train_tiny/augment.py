@@ -10,14 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
 
 from anomalib_adaptclip.data.rendering import get_category
 
 from .products import NORMAL_SLOTS, SLOTS, TRAINED, Products
 
+TEXTURE = -100  # the class that PyTorch's cross-entropy leaves out
 NORMAL_SHARE = 0.6
 SYNTHETIC_SHARE = 0.3
+TEXTURE_DEFECTS = 0.5
 
 
 class Images(NamedTuple):
@@ -26,7 +29,7 @@ class Images(NamedTuple):
     Attributes:
         image: ``(B, 3, N, N)`` in [0, 1].
         mask: 1 where the image is abnormal, ``(B, 1, N, N)``.
-        category: Indices into `TRAINED`, ``(B,)``.
+        category: Indices into `TRAINED`, ``(B,)``; `TEXTURE` for what was not generated.
     """
 
     image: torch.Tensor
@@ -44,6 +47,29 @@ def draw_images(products: Products, count: int, size: int, share: float = 1.0) -
     image, mask = _damage(image, mask)
     (image,) = _recolour(image)
     return Images(_expose(image), (mask > 0.5).float(), category)
+
+
+def draw_textures(crops: NDArray[np.uint8], count: int, size: int, share: float = 1.0) -> Images:
+    """Draw ``count`` varied images out of crops ``(P, N, N, 3)`` of textures, damaged at random."""
+    image = _move(_pick_crops(crops, count), _texture_frames(count) * share, size, share)
+    image, mask = _damage(image, torch.zeros_like(image[:, :1]), TEXTURE_DEFECTS)
+    (image,) = _recolour(image)
+    return Images(_expose(image), (mask > 0.5).float(), torch.full((count,), TEXTURE))
+
+
+def draw_texture_pairs(crops: NDArray[np.uint8], count: int, size: int) -> tuple[Images, torch.Tensor]:
+    """Draw ``count`` queries out of crops of textures, half of them damaged, and other views of these as prompts."""
+    chosen = _pick_crops(crops, count)
+    prompt = _move(chosen, _texture_frames(count), size)
+    query = _move(chosen, _texture_frames(count), size)
+    query, mask = _damage(query, torch.zeros_like(query[:, :1]), TEXTURE_DEFECTS)
+    query, prompt = (_expose(images) for images in _recolour(query, prompt))
+    return Images(query, (mask > 0.5).float(), torch.full((count,), TEXTURE)), prompt
+
+
+def join_images(*parts: Images) -> Images:
+    """Put batches together."""
+    return Images(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def draw_pairs(products: Products, count: int, size: int, *, varied: bool) -> tuple[Images, torch.Tensor]:
@@ -80,6 +106,11 @@ def _query(
     return moved[:, :3], moved[:, 3:].clamp(0, 1)
 
 
+def _pick_crops(crops: NDArray[np.uint8], count: int) -> torch.Tensor:
+    rows = torch.randint(len(crops), (count,)).tolist()
+    return torch.from_numpy(np.stack([crops[row] for row in rows])).movedim(-1, 1).float() / 255
+
+
 def _uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
     return low + (high - low) * torch.rand(*shape)
 
@@ -93,7 +124,15 @@ def _common_frames(category: torch.Tensor) -> torch.Tensor:
     """Quarter turns, mirroring and zoom that query and prompt share: ``(B, 2, 2)``. Textures are zoomed into."""
     count = len(category)
     texture = torch.tensor([get_category(TRAINED[index]).kind == "texture" for index in category.tolist()])
-    zoom = torch.where(texture, _uniform(count, low=0.6), _uniform(count, low=0.85, high=1.1))
+    return _frames(torch.where(texture, _uniform(count, low=0.6), _uniform(count, low=0.85, high=1.1)))
+
+
+def _texture_frames(count: int) -> torch.Tensor:
+    return _frames(_uniform(count, low=0.6))
+
+
+def _frames(zoom: torch.Tensor) -> torch.Tensor:
+    count = len(zoom)
     mirror = torch.randint(2, (count,)) * 2.0 - 1
     return _rotations(torch.randint(4, (count,)) * torch.pi / 2) * torch.stack([zoom * mirror, zoom], -1)[:, None]
 
@@ -114,8 +153,10 @@ def _move(images: torch.Tensor, frames: torch.Tensor, size: int, share: float = 
     return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def _damage(images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Add blobs and cracks of other texture, colour or brightness to some of the images."""
+def _damage(
+    images: torch.Tensor, masks: torch.Tensor, share: float = SYNTHETIC_SHARE
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Add blobs and cracks of other texture, colour or brightness to this share of the images."""
     count, _, size, _ = images.shape
     field, other = _noise(count, size), _noise(count, size)
     centre = _uniform(count, 2, 1, 1, low=-0.7, high=0.7)
@@ -124,7 +165,7 @@ def _damage(images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, to
     window = 1 - squared[:, None] / _uniform(count, 1, 1, 1, low=0.08, high=0.6) ** 2
     blob = (window + field) > 0.6
     crack = (other.abs() < _uniform(count, 1, 1, 1, low=0.03, high=0.12)) & (window > 0)
-    chosen = torch.where(_uniform(count, 1, 1, 1) < 0.6, blob, crack) & (_uniform(count, 1, 1, 1) < SYNTHETIC_SHARE)
+    chosen = torch.where(_uniform(count, 1, 1, 1) < 0.6, blob, crack) & (_uniform(count, 1, 1, 1) < share)
     filling = _filling(images)
     visible = (filling - images).abs().amax(dim=1, keepdim=True) > 0.06
     soft = avg_pool2d(chosen.float(), 3, 1, 1) * _uniform(count, 1, 1, 1, low=0.6)

@@ -9,10 +9,14 @@ Letters: B images, L patches, S layers, D joint embedding width, C categories.
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import torch
 from anomalib.models.image.winclip.prompting import create_prompt_ensemble
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch.nn.functional import (
     avg_pool2d,
@@ -31,32 +35,70 @@ from anomalib_adaptclip.clip.tiny import build_tiny
 from anomalib_adaptclip.data.rendering import get_category
 from anomalib_adaptclip.files.atomic import write_atomically
 
-from .augment import Images, draw_images
+from .augment import TEXTURE, Images, draw_images, draw_textures, join_images
 from .look import SPREAD, Look
 from .products import TRAINED, Products
+from .teacher import LookAndTeacher, Teacher
 
 logger = logging.getLogger(__name__)
 
 BATCH = 32
 RATE = 1.2e-3
 WARM_UP = 50
+SAVE_EVERY = 50
 CONSTANT = 0.4  # what is left of it, once training is done
 STATES = (("flawless", "perfect", "undamaged"), ("damaged", "broken", "defective"))
 ENSEMBLE = create_prompt_ensemble("object")
 
 
-def train_backbone(products: Products, checkpoint: Path, steps: int, save_every: int = 50) -> Clip:
-    """Train `tiny` from its seed, or go on from ``checkpoint``.
+class Described(Protocol):
+    """What patches learn: unit vectors of images in [0, 1], and the axes that these take."""
 
-    Cut-outs of half the side come first, whole images after them. Each step seeds its own draws: a run that was
-    interrupted ends like one that was not. In float32: processors without bfloat16 are slowed down by it.
-    """
+    def __call__(self, images: torch.Tensor) -> torch.Tensor: ...  # noqa: D102
+    def subspace(self, tokens: torch.Tensor) -> torch.Tensor: ...  # noqa: D102
+
+
+def train_looks(products: Products, checkpoint: Path, steps: int) -> tuple[Clip, Look]:
+    """Train `tiny` from its seed to see how patches look, on generated images; or go on from ``checkpoint``."""
     torch.manual_seed(0)
     clip = build_tiny().train()
     look = Look(get_backbone("tiny").patch_size, clip.visual.proj.shape[1])
     images = draw_images(products, 256, 224).image
     look.fit(images)
     _whiten(clip, images)
+    _train(clip, look, 2 / SPREAD**2, lambda done: _draw(products, done), checkpoint, steps)
+    _spread(clip, look)
+    return clip, look
+
+
+def train_features(
+    clip: Clip, look: Look, teacher: Teacher, products: Products, crops: NDArray[np.uint8], checkpoint: Path, steps: int
+) -> None:
+    """Teach ``clip``, which sees looks, the teacher's features too, on generated images and on textures by halves."""
+    torch.manual_seed(0)
+    described = LookAndTeacher(look, teacher, CONSTANT)
+    described.fit(join_images(draw_images(products, 128, 224), draw_textures(crops, 128, 224)).image)
+
+    def _draw_both(done: float) -> Images:
+        count, size, share = (20, 112, 0.5) if done < 0.65 else (8, 224, 1.0)
+        return join_images(draw_images(products, count, size, share), draw_textures(crops, count, size, share))
+
+    _train(clip.train(), described, 4.0, _draw_both, checkpoint, steps)
+
+
+def _train(
+    clip: Clip,
+    described: Described,
+    weight: float,
+    draw: Callable[[float], Images],
+    checkpoint: Path,
+    steps: int,
+) -> None:
+    """Train in place, or go on from ``checkpoint``.
+
+    Cut-outs of half the side come first, whole images after them. Each step seeds its own draws: a run that was
+    interrupted ends like one that was not. In float32: processors without bfloat16 are slowed down by it.
+    """
     optimizers = _optimizers(clip)
     start = 0
     if checkpoint.exists():
@@ -68,7 +110,7 @@ def train_backbone(products: Products, checkpoint: Path, steps: int, save_every:
     began, recent = time.monotonic(), []
     for step in range(start, steps):
         torch.manual_seed(step)
-        parts = _losses(clip, look, _draw(products, step / steps))
+        parts = _losses(clip, described, weight, draw(step / steps))
         clip.zero_grad()
         torch.stack([*parts.values()]).sum().backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
@@ -76,7 +118,7 @@ def train_backbone(products: Products, checkpoint: Path, steps: int, save_every:
                 group["lr"] = _rate(step, steps)
             optimizer.step()
         recent.append(torch.stack([*parts.values()]).detach())
-        if (step + 1) % save_every == 0 or step + 1 == steps:
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             means = torch.stack(recent).mean(dim=0).tolist()
             figures = ", ".join(f"{name} {value:.3f}" for name, value in zip(parts, means, strict=True))
             logger.info("Step %d of %d, %.0f s: %s", step + 1, steps, time.monotonic() - began, figures)
@@ -84,8 +126,7 @@ def train_backbone(products: Products, checkpoint: Path, steps: int, save_every:
             saved = [optimizer.state_dict() for optimizer in optimizers]
             state = {"model": clip.state_dict(), "optimizers": saved, "step": step + 1}
             write_atomically(checkpoint, lambda draft, state=state: torch.save(state, draft))  # type: ignore[misc]
-    _spread(clip, look)
-    return clip.eval()
+    clip.eval()
 
 
 def _optimizers(clip: Clip) -> tuple[torch.optim.Optimizer, ...]:
@@ -146,7 +187,7 @@ def _rate(step: int, steps: int) -> float:
     return RATE / 3 * 0.5 * (1 + math.cos(0.95 * math.pi * (step - first) / (steps - first)))
 
 
-def _losses(clip: Clip, look: Look, drawn: Images) -> dict[str, torch.Tensor]:
+def _losses(clip: Clip, described: Described, weight: float, drawn: Images) -> dict[str, torch.Tensor]:
     backbone, images = get_backbone("tiny"), drawn.image
     tokens = encode_image(
         clip.visual,
@@ -157,18 +198,19 @@ def _losses(clip: Clip, look: Look, drawn: Images) -> dict[str, torch.Tensor]:
     share = avg_pool2d(drawn.mask, backbone.patch_size).flatten(1)  # abnormal share of each patch, (B, L)
     label = (share.amax(dim=1) > 0.05).long()
     patches = torch.stack([layer[:, 1:] for layer in tokens.layers])  # (S, B, L, D)
-    looks = torch.stack([*patches[:-1], look.subspace(patches[-1])])  # the last layer has room for what texts say
-    unlike = 1 - (normalize(looks, dim=-1) * look(images)).sum(dim=-1)
+    seen = torch.stack([*patches[:-1], described.subspace(patches[-1])])  # the last layer has room for what texts say
+    unlike = 1 - (normalize(seen, dim=-1) * described(images)).sum(dim=-1)
     pair, states = _state_pair(clip)
     captions = normalize(encode_prompts(clip, _captions()), dim=-1)  # (2 * C, D)
+    caption = torch.where(drawn.category < 0, TEXTURE, drawn.category + len(TRAINED) * label)
     similar = normalize(tokens.global_token, dim=-1) @ captions.T / 0.07
     difference = text_logits(patches[-1], pair) @ torch.tensor([-1.0, 1.0])
     return {
-        "look": 2 * unlike.mean() / SPREAD**2,
+        "look": weight * unlike.mean(),
         "texts": 0.1 * states,
         "state": 0.5 * cross_entropy(text_logits(tokens.global_token, pair), label),
         "patches": 1.0 * _balanced(difference, share),
-        "captions": 0.1 * cross_entropy(similar, drawn.category + len(TRAINED) * label),
+        "captions": 0.1 * cross_entropy(similar, caption),
     }
 
 

@@ -31,6 +31,7 @@ class Look(nn.Module):
 
     mean: torch.Tensor
     scale: torch.Tensor
+    square: torch.Tensor
     rotation: torch.Tensor
     filters: torch.Tensor
 
@@ -39,8 +40,8 @@ class Look(nn.Module):
         self.patch_size = patch_size
         count = ORIENTATIONS * OCTAVES + 9
         generator = torch.Generator().manual_seed(seed)
-        square = torch.randn(width, width, generator=generator)
-        self.register_buffer("rotation", torch.linalg.qr(square).Q[: count + 1])
+        self.register_buffer("square", torch.linalg.qr(torch.randn(width, width, generator=generator)).Q)
+        self.register_buffer("rotation", self.square[: count + 1])  # the other axes are free
         self.register_buffer("filters", _gabor_filters())
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
@@ -56,9 +57,12 @@ class Look(nn.Module):
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Unit vectors ``(B, L, D)`` of the patches of images ``(B, 3, N, N)`` in [0, 1]."""
+        return self.describe(images) @ self.rotation
+
+    def describe(self, images: torch.Tensor, constant: float = 1.0) -> torch.Tensor:
+        """The same along their own axes, ``(B, L, ...)``, with a constant of this length."""
         described = (torch.cat(self._describe(images), dim=-1) - self.mean) * self.scale
-        constant = torch.ones_like(described[..., :1])
-        return normalize(torch.cat([described, constant], dim=-1), dim=-1) @ self.rotation
+        return normalize(torch.cat([described, torch.full_like(described[..., :1], constant)], dim=-1), dim=-1)
 
     def subspace(self, tokens: torch.Tensor) -> torch.Tensor:
         """The part of tokens ``(..., D)`` that lies where the embeddings do."""
