@@ -69,7 +69,7 @@ def release(session: nox.Session) -> None:
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
     session.run(
         "check-wheel-contents", "--ignore", "W003,W009", str(wheel)
-    )  # as is meant: two packages, start-up files
+    )  # meant: two packages, start-up files
     names = {*zipfile.ZipFile(wheel).namelist()}
     missing = [name for name in SHIPPED if name not in names]
     strangers = [name for name in names if name.startswith(("tests/", "scripts/", "benchmarks/"))]
