@@ -17,8 +17,9 @@ from PIL import Image
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.comparison import gallery, list_runs, read_sweep
 from anomalib_adaptclip.comparison.gallery import Ranked, choose, rank
-from anomalib_adaptclip.comparison.gallery_file import Pictures, gallery_path, unpack
+from anomalib_adaptclip.comparison.gallery_file import Pictures, SameImage, pack, unpack
 from anomalib_adaptclip.comparison.run import execute
+from anomalib_adaptclip.comparison.run_files import curves_path, gallery_path
 from anomalib_adaptclip_cli.main import main
 
 from .command import read_runs
@@ -67,7 +68,7 @@ def test_noise_is_not_stretched_to_full_contrast(greatest: float, brightest: int
 
 def entries(results: Path) -> list[Pictures]:
     [row] = read_runs(results / "runs.csv")
-    return unpack(gallery_path(results / "runs.csv", row))
+    return unpack(gallery_path(results / "runs.csv", row))[0]
 
 
 def opened(content: bytes) -> Image.Image:
@@ -179,11 +180,11 @@ class TestRun:
         real = "class_path: MVTecAD\n      init_args: {root: ROOT, num_workers: 0}\n"
         text = SWEEP.replace("[0, 2, 1]", "[1]").replace("[1, full]", "[]").replace(made, real)
         [run, _] = list_runs(read_sweep(write_sweep(tmp_path, text)))
-        row, pictures = execute(run, "cpu")
+        row, pictures, _ = execute(run, "cpu")
         assert row.error == ""
         assert [Path(path).parts[:2] for path in json.loads(row.prompts)] == [("marble", "train")]
         (tmp_path / "pictures.zip").write_bytes(pictures)
-        for entry in unpack(tmp_path / "pictures.zip"):
+        for entry in unpack(tmp_path / "pictures.zip")[0]:
             assert entry.panels[0].path.startswith("marble/test/")
             assert {opened(panel.content).size for panel in entry.panels} == {(160, 120)}
 
@@ -203,7 +204,7 @@ class TestRun:
         [run] = [
             run for run in list_runs(read_sweep(write_sweep(tmp_path))) if run.gallery and run.model == "AdaptCLIP"
         ]
-        row, pictures = execute(run, "cpu")
+        row, pictures, _ = execute(run, "cpu")
         assert row.error == ""
         assert (row.pixel_AP or 0) > 0
         assert pictures == b""

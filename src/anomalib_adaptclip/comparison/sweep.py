@@ -71,7 +71,8 @@ class Sweep:
         models: Models by name.
         data_sets: Data sets by name.
         seeds: Seeds for drawing the normal images. Zero-shot and full runs, which draw none, use only the first.
-        gallery: Whether to keep pictures of AdaptCLIP's best, median and worst maps, for the report.
+        gallery: Whether to keep pictures for the report: the same images of all models, and of AdaptCLIP its best,
+            median and worst maps.
     """
 
     models: dict[str, ModelEntry]
@@ -93,7 +94,7 @@ class Run(NamedTuple):
         data_spec: Class and arguments of the data module, including the category.
         trainer: Arguments of Lightning's trainer.
         pixel_size: Height and width at which pixels are counted, or None for the model's input size.
-        gallery: Whether to keep pictures, if the model is an AdaptCLIP.
+        gallery: Whether to keep pictures.
         categories: All categories of the data set that the sweep asks for, empty if it has none.
     """
 
@@ -239,9 +240,9 @@ def list_runs(sweep: Sweep) -> list[Run]:
 
 
 def _pictured_shots(entry: ModelEntry) -> Shots | None:
-    """Return the number of shots whose runs keep pictures: the smallest one that has a prompt to show."""
+    """Return the number of shots whose runs keep pictures: the smallest one that has a prompt to show, else any."""
     numbers = [shots for shots in entry.shots if isinstance(shots, int)]
-    return min([shots for shots in numbers if shots] or numbers, default=None)
+    return min([shots for shots in numbers if shots] or numbers, default=next(iter(entry.shots), None))
 
 
 def has_normal_images(data_spec: ClassSpec) -> bool:
