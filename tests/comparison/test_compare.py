@@ -68,6 +68,7 @@ class TestSmoke:
         assert done[0] == 0
         assert [row.error for row in rows] == [""] * 32
         assert "32 of 32 runs are finished, 0 failed." in done[1]
+        assert len(done[1].splitlines()) == 2  # the progress bar, and that
         for row in rows:
             assert all(0 <= float(getattr(row, name)) <= 1 for name in METRICS)
             assert (row.images or 0) >= 4
@@ -111,7 +112,10 @@ class TestSmoke:
         assert figures(folder / "two") == figures(folder / "done")
         pictures = {path.name: path.read_bytes() for path in (folder / "two" / "gallery").iterdir()}
         assert pictures == {path.name: path.read_bytes() for path in (folder / "done" / "gallery").iterdir()}
-        assert len(pictures) == 2
+        assert len(pictures) == 8  # of each model on each category
+        curves = {path.name: path.read_bytes() for path in (folder / "two" / "curves").iterdir()}
+        assert curves == {path.name: path.read_bytes() for path in (folder / "done" / "curves").iterdir()}
+        assert len(curves) == 32
 
 
 @pytest.fixture
@@ -174,6 +178,24 @@ class TestGoingOn:
         assert len(calls) == 32
         assert [row.error for row in read_runs(tmp_path / "runs.csv")] == [""] * 32
 
+    def test_however_many_runs_fail_few_lines_are_printed(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        del folder
+
+        def failing(run: Run, *_: Any) -> dict[str, Any]:
+            raise RuntimeError(f"no memory for {run}\n" * 100)
+
+        monkeypatch.setattr(run_module, "fit_and_test", failing)
+        code, printed = run(SMOKE, tmp_path)
+        lines = [line for line in printed.splitlines() if line.strip()]
+        assert code == 1
+        assert len(lines) <= 25
+        assert max(map(len, lines)) < 500
+        assert sum("failed: RuntimeError: no memory for" in line for line in lines) == 10
+        assert f"22 more runs failed. The column error of {tmp_path / 'runs.csv'} says why." in lines
+        assert [len(row.error) > 4000 for row in read_runs(tmp_path / "runs.csv")] == [True] * 32
+
     def test_another_configuration_runs_anew_and_the_first_is_kept(
         self, folder: Path, tmp_path: Path, calls: list[str]
     ) -> None:
@@ -231,6 +253,7 @@ class TestDryRun:
         assert code == 0
         models = ["AdaptCLIP", "WinCLIP", "PatchCore", "MH-PatchCore", "AnomalyDINO", "RAD", "SuperADD"]
         assert re.findall(r"│ (\S+)\s+│ visa\s+│ 4\s+│", printed) == models
+        assert re.findall(r"│ (\S+)\s+│ visa\s+│ 0\s+│", printed) == ["AdaptCLIP", "WinCLIP", "AnomalyVFM"]
 
     def test_of_what_is_there(self, done: tuple[int, str], folder: Path) -> None:
         del done

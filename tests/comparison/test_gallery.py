@@ -17,9 +17,9 @@ from PIL import Image
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.comparison import gallery, list_runs, read_sweep
 from anomalib_adaptclip.comparison.gallery import Ranked, choose, rank
-from anomalib_adaptclip.comparison.gallery_file import Pictures, SameImage, pack, unpack
+from anomalib_adaptclip.comparison.gallery_file import Pictures, unpack
 from anomalib_adaptclip.comparison.run import execute
-from anomalib_adaptclip.comparison.run_files import curves_path, gallery_path
+from anomalib_adaptclip.comparison.run_files import gallery_path
 from anomalib_adaptclip_cli.main import main
 
 from .command import read_runs
@@ -125,8 +125,12 @@ class TestRun:
         runs = list_runs(read_sweep(write_sweep(tmp_path)))
         assert [(run.model, run.shots, run.seed) for run in runs if run.gallery] == [
             ("AdaptCLIP", 1, 20),
-            ("PatchCore", 1, 20),  # has none, being another model
+            ("PatchCore", 1, 20),
         ]
+
+    def test_a_model_that_sees_all_images_has_pictures_of_that(self, tmp_path: Path) -> None:
+        runs = list_runs(read_sweep(write_sweep(tmp_path, SWEEP.replace("[1, full]", "[full]"))))
+        assert [(run.model, run.shots) for run in runs if run.gallery] == [("AdaptCLIP", 1), ("PatchCore", "full")]
 
     def test_switched_off_the_configuration_is_the_same(self, tmp_path: Path) -> None:
         on = list_runs(read_sweep(write_sweep(tmp_path)))
@@ -190,7 +194,7 @@ class TestRun:
 
     def test_they_are_in_the_report(self, folder: Path) -> None:
         page = (folder / "report.html").read_text(encoding="utf-8")
-        assert page.count("<img ") == 24
+        assert page.count("<img ") == 24 + 3 * 5  # of each image that all models show, itself, its mask and its map
         assert "marble, AdaptCLIP, 1 shot, seed 20" in page
         for name in ("visual adapter", "textual adapter", "prompt-query adapter", "alignment", "fused", "mask"):
             assert f">{name}</th>" in page
@@ -201,6 +205,7 @@ class TestRun:
             raise OSError(msg)
 
         monkeypatch.setattr(gallery, "draw", fail)
+        monkeypatch.setattr(gallery.SameImages, "draw", fail)
         [run] = [
             run for run in list_runs(read_sweep(write_sweep(tmp_path))) if run.gallery and run.model == "AdaptCLIP"
         ]

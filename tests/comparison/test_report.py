@@ -262,7 +262,7 @@ addEventListener("load", () => {
 
 class TestPage:
     def test_files(self, whole: Path) -> None:
-        assert sorted(path.name for path in whole.iterdir()) == sorted([*FILES, "gallery", "runs.csv"])
+        assert sorted(path.name for path in whole.iterdir()) == sorted([*FILES, "gallery", "plots", "runs.csv"])
 
     def test_in_a_browser_nothing_is_missing(self, whole: Path, tmp_path: Path) -> None:
         found = look_at(whole / "report.html", tmp_path)

@@ -20,7 +20,7 @@ from anomalib_adaptclip.files.csv_rows import open_csv, write_rows
 from anomalib_adaptclip.metrics.ranking_metrics import Ranking
 
 LEVELS = ("image", "pixel")
-POINTS = 400  # largest number of intervals into which the thresholds of a curve are thinned
+POINTS = 600  # largest number of intervals into which the thresholds of a curve are thinned
 COLUMNS = ["level", "threshold", "false_positives", "true_positives"]
 Values = npt.NDArray[np.float64]
 

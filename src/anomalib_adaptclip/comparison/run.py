@@ -69,7 +69,7 @@ def execute(run: Run, accelerator: str = "auto", device: int = 0) -> RunOutcome:
         if is_interruption(error):
             raise KeyboardInterrupt from error
         message = describe_error(error)
-        logger.warning("Failed: %s: %s", run, message)
+        logger.info("Failed: %s: %s", run, message)  # whoever asked for the run gets the error, and tells it
         logger.debug("Where it failed:", exc_info=True)
         return RunOutcome(describe(run, error=message))
 
