@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anomalib.models.image
 import open_clip
 import pytest
 import torch
@@ -31,7 +32,7 @@ from anomalib_adaptclip.comparison import (
     read_sweep,
 )
 from anomalib_adaptclip.comparison import run as run_module
-from anomalib_adaptclip.comparison.components import build
+from anomalib_adaptclip.comparison.components import build, is_zero_shot
 from anomalib_adaptclip.comparison.executors import in_process, process_pool
 from anomalib_adaptclip.comparison.outcome import RunOutcome
 from anomalib_adaptclip.comparison.run import execute
@@ -510,3 +511,31 @@ def test_any_model_of_anomalib_with_arguments_for_the_trainer(tmp_path: Path) ->
     assert run(write_sweep(tmp_path / "sweep.yaml", models, data), tmp_path)[0] == 0
     [row] = read_runs(tmp_path / "runs.csv")
     assert (row.model, row.shots, row.prompts, row.images) == ("PaDiM", "full", "[]", 3)
+
+
+ZERO_SHOT = {"class_path": "tests.comparison.stand_ins.ZeroShotWinClip"}
+
+
+def test_a_model_without_shots_runs_once_and_is_not_fitted(tmp_path: Path) -> None:
+    models = {"Z": {"model": ZERO_SHOT, "shots": [0]}}
+    sweep = write_sweep(tmp_path / "zero.yaml", models, generated(tmp_path / "data", "marble"), (10, 20))
+    assert run(sweep, tmp_path)[0] == 0
+    [row] = read_runs(tmp_path / "runs.csv")
+    assert (row.shots, row.seed, row.prompts, row.error) == ("0", 10, "[]", "")
+    assert row.pixel_AP is not None
+
+
+@pytest.mark.parametrize("shots", [[1], [0, 1], ["full"]])
+def test_a_model_without_shots_takes_no_others(tmp_path: Path, shots: list[int | str]) -> None:
+    sweep = write_sweep(
+        tmp_path / "zero.yaml", {"Z": {"model": ZERO_SHOT, "shots": shots}}, generated(tmp_path / "data", "marble")
+    )
+    with pytest.raises(
+        ValueError, match=r"Z cannot have the shots .*\. It takes \[0\], for it sees no normal images\."
+    ):
+        list_runs(read_sweep(sweep))
+
+
+def test_which_models_of_anomalib_see_no_normal_images() -> None:
+    found = {name for name in anomalib.models.image.__all__ if is_zero_shot(getattr(anomalib.models.image, name))}
+    assert found == {"AnomalyVFM"}

@@ -20,6 +20,7 @@ from anomalib_adaptclip.comparison.gallery import Ranked, choose, rank
 from anomalib_adaptclip.comparison.gallery_file import Pictures, unpack
 from anomalib_adaptclip.comparison.run import execute
 from anomalib_adaptclip.comparison.run_files import gallery_path
+from anomalib_adaptclip.comparison.same_images import SameImages
 from anomalib_adaptclip_cli.main import main
 
 from .command import read_runs
@@ -205,7 +206,7 @@ class TestRun:
             raise OSError(msg)
 
         monkeypatch.setattr(gallery, "draw", fail)
-        monkeypatch.setattr(gallery.SameImages, "draw", fail)
+        monkeypatch.setattr(SameImages, "draw", fail)
         [run] = [
             run for run in list_runs(read_sweep(write_sweep(tmp_path))) if run.gallery and run.model == "AdaptCLIP"
         ]
