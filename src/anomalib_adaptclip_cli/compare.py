@@ -17,6 +17,9 @@ from .options import ExecutorName
 if TYPE_CHECKING:
     from anomalib_adaptclip.comparison import Run, RunOutcome, RunRow, RunTable
 
+LISTED = 10  # largest number of failed runs that are told one by one
+LONGEST = 300  # characters of an error message that are printed
+
 
 def compare(
     config: Path,
@@ -118,10 +121,18 @@ def _store(outcomes: Iterable["RunOutcome"], left: int, total: int, table: "RunT
             row = outcome.row
             failed += bool(row.error)
             progress.advance(task)
-            if row.error:
+            if row.error and failed <= LISTED:
                 what = in_words(row.model, row.data_set, row.category, row.shots)
-                say(f"{what}, seed {row.seed} failed: {row.error}", progress.console)
+                say(f"{what}, seed {row.seed} failed: {_shorten(row.error)}", progress.console)
+    if failed > LISTED:
+        say(f"{failed - LISTED} more runs failed. The column error of {table.path} says why.")
     return failed
+
+
+def _shorten(error: str) -> str:
+    """Cut the message of a failed run to a line. The table has the whole."""
+    text = " ".join(error.split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 def _table_of_runs(runs: Sequence["Run"], left: Sequence["Run"]) -> Table:

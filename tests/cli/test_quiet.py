@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
-from anomalib_adaptclip.files.quiet import HOSTS, is_quiet, quiet_hosts, silenced
+from anomalib_adaptclip.files.quiet import HOSTS, is_quiet, quiet_hosts, silenced, without_bars
 
 # Runs several commands as a shell would, one after the other: importing the libraries takes long.
 SCRIPT = """
@@ -32,6 +33,9 @@ models:
   AdaptCLIP:
     model: {class_path: AdaptCLIP, init_args: {backbone: tiny, image_size: 56}}
     shots: [0]
+  PatchCore:  # shows a progress bar of its own
+    model: {class_path: Patchcore, init_args: {backbone: resnet18, layers: [layer1], pre_trained: false}}
+    shots: [1]
 data_sets:
   generated:
     data:
@@ -53,7 +57,7 @@ COMMANDS = {  # lines of standard output
     "bank-remove bank.safetensors part": 1,
     "compare --config compare.yaml --output compare --accelerator cpu": 2,
     "compare --config compare.yaml --output two --accelerator cpu --workers 2": 2,
-    "report compare": 4,
+    "report compare": 5,
     ABLATION: 7,
 }
 
@@ -133,3 +137,18 @@ def test_what_a_quiet_process_says(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_traceback_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("anomalib_adaptclip").warning("Row 0 failed.", exc_info=ValueError("why"))
     assert capsys.readouterr().err == "Row 0 failed.\n"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_hosts_bars_are_hidden_for_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    with without_bars():
+        assert list(tqdm(range(2), desc="Selecting")) == [0, 1]
+    assert capsys.readouterr().err == ""
+    list(tqdm(range(2), desc="Selecting"))
+    assert "Selecting" in capsys.readouterr().err
+
+
+def test_a_process_that_is_not_quiet_shows_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with without_bars():
+        list(tqdm(range(2), desc="Selecting"))
+    assert "Selecting" in capsys.readouterr().err

@@ -1,11 +1,13 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A model that takes its worker with it. Workers import it, so it is no part of a test's file."""
+"""Models that no host has. Workers import them, so they are no part of a test's file."""
 
 import os
 import signal
 from pathlib import Path
+
+from anomalib import LearningType
 
 from anomalib_adaptclip.comparison import UntrainedWinClip
 
@@ -26,3 +28,15 @@ class DeadlyWinClip(UntrainedWinClip):
         if before < times:
             (Path(notes) / str(before)).touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class ZeroShotWinClip(UntrainedWinClip):
+    """WinCLIP that takes no normal images, as anomalib's ``AnomalyVFM``: it has no argument ``k_shot``."""
+
+    def __init__(self) -> None:
+        super().__init__("object")
+
+    @property
+    def learning_type(self) -> LearningType:
+        """Always zero-shot."""
+        return LearningType.ZERO_SHOT

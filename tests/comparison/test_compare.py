@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anomalib.models.image
 import open_clip
 import pytest
 import torch
@@ -31,7 +32,7 @@ from anomalib_adaptclip.comparison import (
     read_sweep,
 )
 from anomalib_adaptclip.comparison import run as run_module
-from anomalib_adaptclip.comparison.components import build
+from anomalib_adaptclip.comparison.components import build, is_zero_shot
 from anomalib_adaptclip.comparison.executors import in_process, process_pool
 from anomalib_adaptclip.comparison.outcome import RunOutcome
 from anomalib_adaptclip.comparison.run import execute
@@ -68,6 +69,7 @@ class TestSmoke:
         assert done[0] == 0
         assert [row.error for row in rows] == [""] * 32
         assert "32 of 32 runs are finished, 0 failed." in done[1]
+        assert len(done[1].splitlines()) == 2  # the progress bar, and that
         for row in rows:
             assert all(0 <= float(getattr(row, name)) <= 1 for name in METRICS)
             assert (row.images or 0) >= 4
@@ -111,7 +113,10 @@ class TestSmoke:
         assert figures(folder / "two") == figures(folder / "done")
         pictures = {path.name: path.read_bytes() for path in (folder / "two" / "gallery").iterdir()}
         assert pictures == {path.name: path.read_bytes() for path in (folder / "done" / "gallery").iterdir()}
-        assert len(pictures) == 2
+        assert len(pictures) == 8  # of each model on each category
+        curves = {path.name: path.read_bytes() for path in (folder / "two" / "curves").iterdir()}
+        assert curves == {path.name: path.read_bytes() for path in (folder / "done" / "curves").iterdir()}
+        assert len(curves) == 32
 
 
 @pytest.fixture
@@ -174,6 +179,24 @@ class TestGoingOn:
         assert len(calls) == 32
         assert [row.error for row in read_runs(tmp_path / "runs.csv")] == [""] * 32
 
+    def test_however_many_runs_fail_few_lines_are_printed(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        del folder
+
+        def failing(run: Run, *_: Any) -> dict[str, Any]:
+            raise RuntimeError(f"no memory for {run}\n" * 100)
+
+        monkeypatch.setattr(run_module, "fit_and_test", failing)
+        code, printed = run(SMOKE, tmp_path)
+        lines = [line for line in printed.splitlines() if line.strip()]
+        assert code == 1
+        assert len(lines) <= 25
+        assert max(map(len, lines)) < 500
+        assert sum("failed: RuntimeError: no memory for" in line for line in lines) == 10
+        assert f"22 more runs failed. The column error of {tmp_path / 'runs.csv'} says why." in lines
+        assert [len(row.error) > 4000 for row in read_runs(tmp_path / "runs.csv")] == [True] * 32
+
     def test_another_configuration_runs_anew_and_the_first_is_kept(
         self, folder: Path, tmp_path: Path, calls: list[str]
     ) -> None:
@@ -231,6 +254,7 @@ class TestDryRun:
         assert code == 0
         models = ["AdaptCLIP", "WinCLIP", "PatchCore", "MH-PatchCore", "AnomalyDINO", "RAD", "SuperADD"]
         assert re.findall(r"│ (\S+)\s+│ visa\s+│ 4\s+│", printed) == models
+        assert re.findall(r"│ (\S+)\s+│ visa\s+│ 0\s+│", printed) == ["AdaptCLIP", "WinCLIP", "AnomalyVFM"]
 
     def test_of_what_is_there(self, done: tuple[int, str], folder: Path) -> None:
         del done
@@ -487,3 +511,31 @@ def test_any_model_of_anomalib_with_arguments_for_the_trainer(tmp_path: Path) ->
     assert run(write_sweep(tmp_path / "sweep.yaml", models, data), tmp_path)[0] == 0
     [row] = read_runs(tmp_path / "runs.csv")
     assert (row.model, row.shots, row.prompts, row.images) == ("PaDiM", "full", "[]", 3)
+
+
+ZERO_SHOT = {"class_path": "tests.comparison.stand_ins.ZeroShotWinClip"}
+
+
+def test_a_model_without_shots_runs_once_and_is_not_fitted(tmp_path: Path) -> None:
+    models = {"Z": {"model": ZERO_SHOT, "shots": [0]}}
+    sweep = write_sweep(tmp_path / "zero.yaml", models, generated(tmp_path / "data", "marble"), (10, 20))
+    assert run(sweep, tmp_path)[0] == 0
+    [row] = read_runs(tmp_path / "runs.csv")
+    assert (row.shots, row.seed, row.prompts, row.error) == ("0", 10, "[]", "")
+    assert row.pixel_AP is not None
+
+
+@pytest.mark.parametrize("shots", [[1], [0, 1], ["full"]])
+def test_a_model_without_shots_takes_no_others(tmp_path: Path, shots: list[int | str]) -> None:
+    sweep = write_sweep(
+        tmp_path / "zero.yaml", {"Z": {"model": ZERO_SHOT, "shots": shots}}, generated(tmp_path / "data", "marble")
+    )
+    with pytest.raises(
+        ValueError, match=r"Z cannot have the shots .*\. It takes \[0\], for it sees no normal images\."
+    ):
+        list_runs(read_sweep(sweep))
+
+
+def test_which_models_of_anomalib_see_no_normal_images() -> None:
+    found = {name for name in anomalib.models.image.__all__ if is_zero_shot(getattr(anomalib.models.image, name))}
+    assert found == {"AnomalyVFM"}

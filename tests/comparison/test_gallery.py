@@ -17,8 +17,10 @@ from PIL import Image
 from anomalib_adaptclip import SyntheticDefects
 from anomalib_adaptclip.comparison import gallery, list_runs, read_sweep
 from anomalib_adaptclip.comparison.gallery import Ranked, choose, rank
-from anomalib_adaptclip.comparison.gallery_file import Pictures, gallery_path, unpack
+from anomalib_adaptclip.comparison.gallery_file import Pictures, unpack
 from anomalib_adaptclip.comparison.run import execute
+from anomalib_adaptclip.comparison.run_files import gallery_path
+from anomalib_adaptclip.comparison.same_images import SameImages
 from anomalib_adaptclip_cli.main import main
 
 from .command import read_runs
@@ -67,7 +69,7 @@ def test_noise_is_not_stretched_to_full_contrast(greatest: float, brightest: int
 
 def entries(results: Path) -> list[Pictures]:
     [row] = read_runs(results / "runs.csv")
-    return unpack(gallery_path(results / "runs.csv", row))
+    return unpack(gallery_path(results / "runs.csv", row))[0]
 
 
 def opened(content: bytes) -> Image.Image:
@@ -124,8 +126,12 @@ class TestRun:
         runs = list_runs(read_sweep(write_sweep(tmp_path)))
         assert [(run.model, run.shots, run.seed) for run in runs if run.gallery] == [
             ("AdaptCLIP", 1, 20),
-            ("PatchCore", 1, 20),  # has none, being another model
+            ("PatchCore", 1, 20),
         ]
+
+    def test_a_model_that_sees_all_images_has_pictures_of_that(self, tmp_path: Path) -> None:
+        runs = list_runs(read_sweep(write_sweep(tmp_path, SWEEP.replace("[1, full]", "[full]"))))
+        assert [(run.model, run.shots) for run in runs if run.gallery] == [("AdaptCLIP", 1), ("PatchCore", "full")]
 
     def test_switched_off_the_configuration_is_the_same(self, tmp_path: Path) -> None:
         on = list_runs(read_sweep(write_sweep(tmp_path)))
@@ -179,17 +185,17 @@ class TestRun:
         real = "class_path: MVTecAD\n      init_args: {root: ROOT, num_workers: 0}\n"
         text = SWEEP.replace("[0, 2, 1]", "[1]").replace("[1, full]", "[]").replace(made, real)
         [run, _] = list_runs(read_sweep(write_sweep(tmp_path, text)))
-        row, pictures = execute(run, "cpu")
+        row, pictures, _ = execute(run, "cpu")
         assert row.error == ""
         assert [Path(path).parts[:2] for path in json.loads(row.prompts)] == [("marble", "train")]
         (tmp_path / "pictures.zip").write_bytes(pictures)
-        for entry in unpack(tmp_path / "pictures.zip"):
+        for entry in unpack(tmp_path / "pictures.zip")[0]:
             assert entry.panels[0].path.startswith("marble/test/")
             assert {opened(panel.content).size for panel in entry.panels} == {(160, 120)}
 
     def test_they_are_in_the_report(self, folder: Path) -> None:
         page = (folder / "report.html").read_text(encoding="utf-8")
-        assert page.count("<img ") == 24
+        assert page.count("<img ") == 24 + 3 * 5  # of each image that all models show, itself, its mask and its map
         assert "marble, AdaptCLIP, 1 shot, seed 20" in page
         for name in ("visual adapter", "textual adapter", "prompt-query adapter", "alignment", "fused", "mask"):
             assert f">{name}</th>" in page
@@ -200,10 +206,11 @@ class TestRun:
             raise OSError(msg)
 
         monkeypatch.setattr(gallery, "draw", fail)
+        monkeypatch.setattr(SameImages, "draw", fail)
         [run] = [
             run for run in list_runs(read_sweep(write_sweep(tmp_path))) if run.gallery and run.model == "AdaptCLIP"
         ]
-        row, pictures = execute(run, "cpu")
+        row, pictures, _ = execute(run, "cpu")
         assert row.error == ""
         assert (row.pixel_AP or 0) > 0
         assert pictures == b""

@@ -18,12 +18,13 @@ import pytest
 from PIL import Image
 
 from anomalib_adaptclip.comparison import METRICS, RunRow, RunTable
-from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, gallery_path, pack
+from anomalib_adaptclip.comparison.gallery_file import Panel, Pictures, pack
 from anomalib_adaptclip.comparison.report.averages import Comparison, Entry, over_seeds
 from anomalib_adaptclip.comparison.report.csv_files import write_csv
 from anomalib_adaptclip.comparison.report.grids import category_grid, main_grids
 from anomalib_adaptclip.comparison.report.runs import read_runs
 from anomalib_adaptclip.comparison.report.templates import escape_markdown
+from anomalib_adaptclip.comparison.run_files import gallery_path
 from anomalib_adaptclip.paper import read_table
 from anomalib_adaptclip_cli.main import main
 
@@ -261,7 +262,7 @@ addEventListener("load", () => {
 
 class TestPage:
     def test_files(self, whole: Path) -> None:
-        assert sorted(path.name for path in whole.iterdir()) == sorted([*FILES, "gallery", "runs.csv"])
+        assert sorted(path.name for path in whole.iterdir()) == sorted([*FILES, "gallery", "plots", "runs.csv"])
 
     def test_in_a_browser_nothing_is_missing(self, whole: Path, tmp_path: Path) -> None:
         found = look_at(whole / "report.html", tmp_path)

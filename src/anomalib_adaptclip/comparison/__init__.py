@@ -3,10 +3,11 @@
 
 """Compares models on data sets: models x data sets x categories x shots x seeds, one row per run, with equal metrics.
 
-Data flows down this list: ``components`` (classes named in YAML), ``sweep`` (what to run), ``evaluation`` (metrics),
-``winclip``, ``views``, ``gallery`` (pictures) and its ``gallery_file``, ``stopwatch``, ``run`` (a single run), which
-returns an ``outcome`` with a ``run_row``, ``executors`` and ``runner`` (all runs), ``run_table`` (results on disk),
-``report``. ``ablation`` runs the rows of the paper's Table 5 and stores them in a ``run_table`` too.
+Data flows down this list: ``components`` (classes named in YAML), ``sweep`` (what to run), ``curves`` (ROC and
+precision-recall), ``evaluation`` (metrics), ``winclip``, ``views``, ``gallery_file`` (pictures on disk), ``panels`` (a
+single picture), ``same_images`` (those that all models show), ``gallery``, ``stopwatch``, ``run`` (a single run), which
+returns an ``outcome`` with a ``run_row`` and ``run_files``, ``executors`` and ``runner`` (all runs), ``run_table``
+(results on disk), ``report``. ``ablation`` runs the rows of the paper's Table 5 and stores them in a ``run_table`` too.
 """
 
 from .evaluation import METRICS, ComparisonEvaluator

@@ -8,7 +8,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TypeVar, cast
 
+from anomalib import LearningType
 from anomalib.data import AnomalibDataModule
+from anomalib.models.components import AnomalibModule
 from jsonargparse import ArgumentError, ArgumentParser
 
 from anomalib_adaptclip.data.constructor_arguments import constructor_arguments
@@ -64,6 +66,20 @@ def takes(part: type[Any], argument: str) -> bool:
         argument: Name of the argument.
     """
     return argument in constructor_arguments(part)
+
+
+def is_zero_shot(model: type[AnomalibModule]) -> bool:
+    """Tell whether a model without the argument ``k_shot`` says of itself that it sees no normal images.
+
+    Args:
+        model: Class of the model. It is not built, because that may download weights.
+    """
+    if takes(model, "k_shot"):
+        return False
+    try:
+        return bool(model.__new__(model).learning_type == LearningType.ZERO_SHOT)
+    except Exception:  # noqa: BLE001  # it depends on how the model is built
+        return False
 
 
 def relative_path(path: str, datamodule: AnomalibDataModule) -> str:

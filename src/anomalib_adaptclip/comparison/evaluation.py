@@ -17,6 +17,8 @@ from torch.nn.functional import interpolate
 
 from anomalib_adaptclip.metrics.ranking_metrics import Ranking
 
+from .curves import Curve, curve_of
+
 IMAGE_METRICS = ("AUROC", "AP", "F1Max")
 PIXEL_METRICS = (*IMAGE_METRICS, "AUPRO")
 METRICS = (*(f"image_{name}" for name in IMAGE_METRICS), *(f"pixel_{name}" for name in PIXEL_METRICS))
@@ -82,3 +84,8 @@ class ComparisonEvaluator(Evaluator):
         return {f"image_{name}": image[name] for name in IMAGE_METRICS} | {
             f"pixel_{name}": pixel[name] for name in PIXEL_METRICS
         }
+
+    def curves(self) -> dict[str, Curve]:
+        """Return the curves of images and of pixels, by level. An undefined curve is left out."""
+        found = {"image": curve_of(self._image_ranking), "pixel": curve_of(self._pixel_ranking)}
+        return {level: curve for level, curve in found.items() if curve}

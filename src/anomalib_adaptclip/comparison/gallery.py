@@ -1,40 +1,34 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Draws pictures of an AdaptCLIP run: the images with the best, the median and the worst map, with each adapter's map.
+"""Keeps pictures of a run: the images that all models show and, of AdaptCLIP, those with the best and the worst maps.
 
 The worker that tests the model draws the pictures, and returns them as bytes with the row of the table, because it may
 have another file system. Letters: B batch, H and W pixels.
 """
 
-import io
 import logging
 import time
-from collections.abc import Sequence
-from copy import copy
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
-from anomalib.data import AnomalibDataModule, AnomalibDataset, Batch
+from anomalib.data import AnomalibDataModule, Batch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from matplotlib import colormaps
-from PIL import Image
-from torchvision.transforms.v2.functional import to_pil_image
 
-from anomalib_adaptclip.data.reading import BatchReading
 from anomalib_adaptclip.metrics.ranking_metrics import Ranking
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.results.geometry import FileGeometry
 
 from .components import relative_path
 from .gallery_file import LEAST_RANGE, Panel, Pictures, pack
+from .panels import mask_of_file, mask_panel, photograph, picture_size, to_colours
+from .same_images import SameImages
 
 logger = logging.getLogger(__name__)
 
-SIDE = 160  # length of a picture's longer side in pixels
 PROMPTS = 4  # largest number of prompt images that are shown
-COLOUR_MAP = "inferno"  # its brightness rises evenly, so that the colour-blind can read it too
+DrawnT = TypeVar("DrawnT")
 
 
 class Ranked(NamedTuple):
@@ -52,12 +46,12 @@ class Ranked(NamedTuple):
 
 
 class GalleryCallback(Callback):
-    """Ranks the abnormal images of a test, and draws the best, the median and the worst one at its end.
+    """Keeps pictures of the images that all models show and, of AdaptCLIP, of its best, median and worst image.
 
-    If the pictures cannot be made, there is a warning, and the run goes on.
+    If pictures cannot be made, there is a warning, and the run goes on.
 
     Attributes:
-        seconds: Seconds that ranking and drawing took, which do not count as test time.
+        seconds: Seconds that choosing, ranking and drawing took, which do not count as test time.
         archive: Content of the file with the pictures, or None if there are none.
     """
 
@@ -65,6 +59,7 @@ class GalleryCallback(Callback):
         self.seconds = 0.0
         self.archive: bytes | None = None
         self._tested: list[Ranked] = []
+        self._same = SameImages()
 
     def on_test_batch_end(
         self,
@@ -75,23 +70,38 @@ class GalleryCallback(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Measure the abnormal images of a batch."""
-        del trainer, pl_module, outputs, batch_idx, dataloader_idx
+        """Measure the abnormal images of a batch, and keep what the pictures need."""
+        del outputs, batch_idx, dataloader_idx
         start = time.perf_counter()
-        self._tested += rank(batch)
+        if isinstance(pl_module, AdaptCLIP):
+            self._tested += rank(batch)
+        if datamodule := _datamodule_of(trainer):
+            self._same.add(batch, datamodule)
         self.seconds += time.perf_counter() - start
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the chosen images."""
         start = time.perf_counter()
-        datamodule: Any = getattr(trainer, "datamodule", None)
-        if isinstance(pl_module, AdaptCLIP) and isinstance(datamodule, AnomalibDataModule):
-            try:
-                pictures = draw(pl_module, datamodule, self._tested)
-                self.archive = pack(pictures) if pictures else None
-            except Exception:  # the figures are worth more than the pictures
-                logger.warning("The pictures of this run cannot be made; its figures are kept.", exc_info=True)
+        if datamodule := _datamodule_of(trainer):
+            same = _or_none(lambda: self._same.draw(pl_module, datamodule))
+            ranked = None
+            if isinstance(pl_module, AdaptCLIP):
+                ranked = _or_none(lambda: draw(pl_module, datamodule, self._tested))
+            self.archive = pack(ranked or [], same or []) if ranked or same else None
         self.seconds += time.perf_counter() - start
+
+
+def _datamodule_of(trainer: Trainer) -> AnomalibDataModule | None:
+    datamodule: Any = getattr(trainer, "datamodule", None)
+    return datamodule if isinstance(datamodule, AnomalibDataModule) else None
+
+
+def _or_none(make: Callable[[], list[DrawnT]]) -> list[DrawnT] | None:
+    try:
+        return make()
+    except Exception:  # the figures are worth more than the pictures
+        logger.warning("The pictures of this run cannot be made; its figures are kept.", exc_info=True)
+        return None
 
 
 def rank(batch: Batch[Any]) -> list[Ranked]:
@@ -151,16 +161,17 @@ def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Rank
     """
     if model.prompt_bank is not None:
         return []
-    read = model.image_reader.read
+    read_by = model.image_reader
+    read = read_by.read
     prompts = [
-        Panel("prompt", f"prompt_{index}.jpg", _photograph(read(path)), relative_path(path, datamodule))
+        Panel("prompt", f"prompt_{index}.jpg", photograph(read(path)), relative_path(path, datamodule))
         for index, path in enumerate(model.prompt_files[:PROMPTS])
     ]
     samples = datamodule.test_data.samples
     place = {str(path): index for index, path in enumerate(samples.image_path)}
 
     def _mask_of(path: str) -> Any:  # noqa: ANN401  # a torchvision tensor
-        return _mask(datamodule.test_data, place[path], model)
+        return mask_of_file(datamodule.test_data, place[path], read_by)
 
     return [
         Pictures(
@@ -174,13 +185,6 @@ def draw(model: AdaptCLIP, datamodule: AnomalibDataModule, tested: Sequence[Rank
     ]
 
 
-def _mask(dataset: AnomalibDataset, index: int, model: AdaptCLIP) -> Any:  # noqa: ANN401  # a torchvision tensor
-    """Mask of an image with the pixels of its file, None where there is none."""
-    whole = copy(dataset)
-    whole.augmentations = None
-    return BatchReading(whole, model.image_reader)([index])[0].gt_mask
-
-
 def _panels(
     name: str,
     path: str,
@@ -191,11 +195,11 @@ def _panels(
 ) -> list[Panel]:
     """Draw query, prompts, maps and mask of an image, all with what the file shows, in its aspect ratio."""
     image = model.image_reader.read(path)
-    query = Panel("query", f"{name}_query.jpg", _photograph(image), relative_path(path, datamodule))
+    query = Panel("query", f"{name}_query.jpg", photograph(image), relative_path(path, datamodule))
     image_input = model.image_input.like_test_images(datamodule)
     inputs = image_input.read([path])
     maps = model.model.maps_by_adapter(inputs.to(model.device))
-    size = _size(image.shape[-2], image.shape[-1])
+    size = picture_size(image.shape[-2], image.shape[-1])
     file, map_size = (image.shape[-2], image.shape[-1]), (inputs.shape[-2], inputs.shape[-1])
     geometry = FileGeometry(image_input.transforms).of(file, map_size)
     panels = [query, *prompts]
@@ -203,35 +207,12 @@ def _panels(
         whole = geometry.to_file(values[0, 0].cpu(), outside=float(values.min()))
         panels.append(_heat_map(f"{name}_{kind}.png", kind, whole, size))
     if mask is not None:
-        abnormal = Image.fromarray((torch.as_tensor(mask).squeeze() > 0).byte().mul(255).cpu().numpy())
-        panels.append(Panel("mask", f"{name}_mask.png", _encode(abnormal.resize(size, Image.Resampling.BOX), "PNG")))
+        panels.append(mask_panel(f"{name}_mask.png", mask, size))
     return panels
-
-
-def _size(height: int, width: int) -> tuple[int, int]:
-    """Return the width and height of a picture."""
-    scale = SIDE / max(height, width)
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _photograph(image: torch.Tensor) -> bytes:
-    """Encode an image ``(3, H, W)`` in [0, 1] as a small JPEG."""
-    picture = to_pil_image(image.cpu()).resize(_size(image.shape[-2], image.shape[-1]), Image.Resampling.LANCZOS)
-    return _encode(picture, "JPEG", quality=85)
 
 
 def _heat_map(file: str, kind: str, values: torch.Tensor, size: tuple[int, int]) -> Panel:
     """Draw a map ``(H, W)`` as PNG. The colours cover the map's own range, or ``LEAST_RANGE`` if that is larger."""
-    array = values.float().cpu().numpy()
-    low, high = float(array.min()), float(array.max())
-    spread = np.round((array - low) / max(high - low, LEAST_RANGE) * 255).astype(np.uint8)
-    picture = Image.fromarray(spread).resize(size, Image.Resampling.BILINEAR)
-    colours = (colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
-    picture.putpalette(colours.tobytes())
-    return Panel(kind, file, _encode(picture, "PNG", optimize=True), low=round(low, 4), high=round(high, 4))
-
-
-def _encode(picture: Image.Image, kind: str, **options: Any) -> bytes:  # noqa: ANN401
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
+    low, high = float(values.min()), float(values.max())
+    content = to_colours(values, low, max(high - low, LEAST_RANGE), size, "PNG")
+    return Panel(kind, file, content, low=round(low, 4), high=round(high, 4))

@@ -1,21 +1,21 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reads and writes the file with the pictures of a run: a ZIP archive of small images and ``index.json``."""
+"""Reads and writes the file with the pictures of a run: a ZIP archive of small images and two lists of them.
 
-import hashlib
+``index.json`` lists AdaptCLIP's best, median and worst images, ``same.json`` those that all models of a sweep show.
+"""
+
 import io
 import json
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile, ZipInfo
 
-from .run_row import RunRow
-
 INDEX = "index.json"
+SAME = "same.json"
 LEAST_RANGE = 0.01  # smallest range of values for the colours of a map, so that noise does not look like a defect
 MIME_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
@@ -28,8 +28,8 @@ class Panel(NamedTuple):
         file: File name in the archive, whose suffix names the format.
         content: Content of the file.
         path: Path of the image file that is shown, empty for maps and masks.
-        low: Value of a map's darkest pixel, None for other pictures.
-        high: Value of a map's brightest pixel, None for other pictures.
+        low: Value of a map's darkest colour, None for other pictures.
+        high: Value of a map's brightest colour, None for other pictures.
     """
 
     name: str
@@ -58,56 +58,71 @@ class Pictures(NamedTuple):
     panels: list[Panel]
 
 
-def gallery_path(table: Path, row: RunRow) -> Path:
-    """Return the path of the file for the pictures of a run, in the folder ``gallery`` beside the table.
+class SameImage(NamedTuple):
+    """An image under test that all models of a sweep show, as one of them sees it.
 
-    Args:
-        table: Path of the sweep's table.
-        row: Row of the run.
+    Attributes:
+        path: Path of the image file in its data set.
+        digest: SHA-256 of the image file, so that another image of the same path is not taken for it.
+        is_abnormal: Whether the image is abnormal.
+        score: Anomaly score of the image, as the model returns it.
+        good_below: Number of good images under test with a lower score.
+        good: Number of good images under test.
+        panels: The image, its mask and its map; a model may lack the map, and a data set the mask.
     """
-    names = f"{row.data_set}_{row.category}_{row.model}_{row.shots}"
-    digest = hashlib.sha256(row.configuration.encode(errors="surrogateescape")).hexdigest()[:12]
-    return table.parent / "gallery" / f"{re.sub(r'[^A-Za-z0-9-]+', '_', names)[:100]}-{digest}.zip"
+
+    path: str
+    digest: str
+    is_abnormal: bool
+    score: float
+    good_below: int
+    good: int
+    panels: list[Panel]
 
 
-def pack(pictures: Sequence[Pictures]) -> bytes:
+def pack(pictures: Sequence[Pictures], same: Sequence[SameImage] = ()) -> bytes:
     """Pack pictures into an archive. The same pictures always give the same bytes.
 
     Args:
-        pictures: Pictures of a run.
+        pictures: Pictures of AdaptCLIP's best, median and worst images.
+        same: Images that all models show.
 
     Returns:
         Content of the archive.
     """
-    index = [entry._asdict() | {"panels": [_without_content(panel) for panel in entry.panels]} for entry in pictures]
     archive = io.BytesIO()
+    entries: list[Pictures | SameImage] = [*pictures, *same]
     with ZipFile(archive, "w") as file:  # stored without compression, because images are compressed already
-        file.writestr(ZipInfo(INDEX), json.dumps(index, indent=1))
-        for panel in {panel.file: panel for entry in pictures for panel in entry.panels}.values():
+        for name, part in ((INDEX, pictures), (SAME, same)):
+            file.writestr(ZipInfo(name), json.dumps([_without_contents(entry) for entry in part], indent=1))
+        for panel in {panel.file: panel for entry in entries for panel in entry.panels}.values():
             file.writestr(ZipInfo(panel.file), panel.content)
     return archive.getvalue()
 
 
-def _without_content(panel: Panel) -> dict[str, Any]:
-    return {name: value for name, value in panel._asdict().items() if name != "content"}
+def _without_contents(entry: Pictures | SameImage) -> dict[str, Any]:
+    panels = [panel._asdict() for panel in entry.panels]
+    return entry._asdict() | {"panels": [{key: panel[key] for key in panel if key != "content"} for panel in panels]}
 
 
-def unpack(path: Path) -> list[Pictures]:
+def unpack(path: Path) -> tuple[list[Pictures], list[SameImage]]:
     """Read the pictures of an archive.
 
     Args:
         path: File with the content that :func:`pack` returned.
 
     Returns:
-        The pictures of the run.
+        Pictures of AdaptCLIP's best, median and worst images, and images that all models show, which an archive of an
+        earlier release lacks.
 
     Raises:
         ValueError: If the file is damaged, or is not such an archive.
     """
     try:
         with ZipFile(path) as file:
-            index: list[dict[str, Any]] = json.loads(file.read(INDEX))
-            return [_read_pictures(file, entry) for entry in index]
+            pictures = [_read_pictures(file, entry) for entry in json.loads(file.read(INDEX))]
+            same = json.loads(file.read(SAME)) if SAME in file.namelist() else []
+            return pictures, [_read_same(file, entry) for entry in same]
     except Exception as error:  # zipfile raises its own errors, those of zlib, and others on damaged archives
         msg = f"{path} is damaged, or holds no pictures of a run: {error!r}. Remove it, or run again."
         raise ValueError(msg) from error
@@ -118,6 +133,14 @@ def _read_pictures(file: ZipFile, entry: dict[str, Any]) -> Pictures:
     _require(all(isinstance(text, str) for text in (pictures.rank, pictures.measure)), entry)
     _require(all(_is_number(value) for value in (pictures.quality, pictures.score)), entry)
     return pictures
+
+
+def _read_same(file: ZipFile, entry: dict[str, Any]) -> SameImage:
+    image = SameImage(**entry | {"panels": [_read_panel(file, panel) for panel in entry["panels"]]})
+    _require(all(isinstance(text, str) for text in (image.path, image.digest)), entry)
+    _require(isinstance(entry["is_abnormal"], bool) and _is_number(image.score), entry)
+    _require(all(isinstance(entry[name], int) for name in ("good_below", "good")), entry)
+    return image
 
 
 def _read_panel(file: ZipFile, panel: dict[str, Any]) -> Panel:
@@ -136,5 +159,5 @@ def _is_number(value: object) -> bool:
 
 def _require(holds: bool, part: dict[str, Any]) -> None:
     if not holds:
-        msg = f"{INDEX} should hold names and finite numbers, got {str(part)[:200]}"
+        msg = f"{INDEX} and {SAME} should hold names and finite numbers, got {str(part)[:200]}"
         raise ValueError(msg)

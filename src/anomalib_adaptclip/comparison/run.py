@@ -24,12 +24,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from anomalib_adaptclip.data.check import listing_faults
 from anomalib_adaptclip.files.csv_rows import describe_error
-from anomalib_adaptclip.files.quiet import silenced
+from anomalib_adaptclip.files.quiet import silenced, without_bars
 from anomalib_adaptclip.model.lightning_model import AdaptCLIP
 from anomalib_adaptclip.prompts.selection import prompts_from_datamodule
 from anomalib_adaptclip.version import __version__
 
 from .components import build, class_of, relative_path, takes
+from .curves import pack_curves
 from .evaluation import ComparisonEvaluator
 from .gallery import GalleryCallback
 from .interruption import is_interruption
@@ -62,13 +63,13 @@ def execute(run: Run, accelerator: str = "auto", device: int = 0) -> RunOutcome:
     """
     try:
         cells = fit_and_test(run, accelerator, device)
-        gallery = cells.pop("gallery", b"")
-        return RunOutcome(describe(run, **cells), gallery)
+        gallery, curves = cells.pop("gallery", b""), cells.pop("curves", b"")
+        return RunOutcome(describe(run, **cells), gallery, curves)
     except BaseException as error:  # no error of one run may stop the others, nor may an exit
         if is_interruption(error):
             raise KeyboardInterrupt from error
         message = describe_error(error)
-        logger.warning("Failed: %s: %s", run, message)
+        logger.info("Failed: %s: %s", run, message)  # whoever asked for the run gets the error, and tells it
         logger.debug("Where it failed:", exc_info=True)
         return RunOutcome(describe(run, error=message))
 
@@ -111,7 +112,8 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         device: Number of the GPU to use, if there is any.
 
     Returns:
-        Metrics and costs by column, and under ``gallery`` the content of a file with pictures, empty without pictures.
+        Metrics and costs by column, and under ``gallery`` and ``curves`` the content of files with pictures and curves,
+        empty without any.
 
     Raises:
         ValueError: If data is missing, there are fewer normal images than shots, or scores are not finite.
@@ -142,6 +144,7 @@ def fit_and_test(run: Run, accelerator: str, device: int) -> dict[str, Any]:
         "peak_memory_mb": _peak_memory(),
         "device": torch.cuda.get_device_name(device) if uses_gpu else "cpu",
         "gallery": done[0].pictures or b"",
+        "curves": pack_curves(curves) if (curves := evaluator.curves()) else b"",
     }
 
 
@@ -202,9 +205,9 @@ def _fit_and_test(
     model.evaluator, model.visualizer = evaluator, None
     if isinstance(model.post_processor, PostProcessor):
         model.post_processor.enable_normalization = False
-    gallery = GalleryCallback() if run.gallery and isinstance(model, AdaptCLIP) else None
+    gallery = GalleryCallback() if run.gallery else None
     stopwatch = Stopwatch(lambda: time.perf_counter() - (gallery.seconds if gallery else 0))
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, without_bars():
         options: dict[str, Any] = {"limit_val_batches": 0, "enable_progress_bar": False, "enable_model_summary": False}
         engine = Engine(
             callbacks=[stopwatch, *([gallery] if gallery else [])],

@@ -125,9 +125,13 @@ def _modules(runs: Sequence[Run]) -> Iterator[tuple[Run, AnomalibDataModule]]:
 
 def _prepare(runs: Sequence[Run]) -> None:
     """Download or generate data before several processes need it. The runs meet and record any error again."""
+    problems: dict[str, list[Exception]] = {}
     for run, module in _modules(runs):
         try:
             module.prepare_data()
         except Exception as error:  # noqa: PERF203
-            logger.warning("The data of %s cannot be prepared: %s", run.data_set, error)
+            problems.setdefault(run.data_set, []).append(error)
             logger.debug("Where it failed:", exc_info=True)
+    for data_set, (first, *others) in problems.items():
+        rest = f" So it is with {len(others)} other categories." if others else ""
+        logger.warning("The data of %s cannot be prepared: %s%s", data_set, first, rest)

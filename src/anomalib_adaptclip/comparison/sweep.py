@@ -20,7 +20,7 @@ from anomalib_adaptclip.data.data_source import listed_categories
 from anomalib_adaptclip.files.config import ClassSpec, read_config
 from anomalib_adaptclip.version import __version__
 
-from .components import class_of, takes
+from .components import class_of, is_zero_shot, takes
 from .file_contents import hash_files
 
 FULL = "full"  # given in place of a number of shots, it means the whole train split
@@ -71,7 +71,8 @@ class Sweep:
         models: Models by name.
         data_sets: Data sets by name.
         seeds: Seeds for drawing the normal images. Zero-shot and full runs, which draw none, use only the first.
-        gallery: Whether to keep pictures of AdaptCLIP's best, median and worst maps, for the report.
+        gallery: Whether to keep pictures for the report: the same images of all models, and of AdaptCLIP its best,
+            median and worst maps.
     """
 
     models: dict[str, ModelEntry]
@@ -93,7 +94,7 @@ class Run(NamedTuple):
         data_spec: Class and arguments of the data module, including the category.
         trainer: Arguments of Lightning's trainer.
         pixel_size: Height and width at which pixels are counted, or None for the model's input size.
-        gallery: Whether to keep pictures, if the model is an AdaptCLIP.
+        gallery: Whether to keep pictures.
         categories: All categories of the data set that the sweep asks for, empty if it has none.
     """
 
@@ -239,9 +240,9 @@ def list_runs(sweep: Sweep) -> list[Run]:
 
 
 def _pictured_shots(entry: ModelEntry) -> Shots | None:
-    """Return the number of shots whose runs keep pictures: the smallest one that has a prompt to show."""
+    """Return the number of shots whose runs keep pictures: the smallest one that has a prompt to show, else any."""
     numbers = [shots for shots in entry.shots if isinstance(shots, int)]
-    return min([shots for shots in numbers if shots] or numbers, default=None)
+    return min([shots for shots in numbers if shots] or numbers, default=next(iter(entry.shots), None))
 
 
 def has_normal_images(data_spec: ClassSpec) -> bool:
@@ -254,11 +255,16 @@ def has_normal_images(data_spec: ClassSpec) -> bool:
 
 
 def _require_shots(name: str, entry: ModelEntry) -> None:
-    few_shot = takes(class_of(AnomalibModule, entry.model), "k_shot")
-    least, words = (0, ()) if few_shot else (1, (FULL,))
-    if [shots for shots in entry.shots if not (shots >= least if isinstance(shots, int) else shots in words)]:
-        expected = "numbers from 0" if few_shot else "numbers from 1, or full"
-        msg = f"{name} cannot have the shots {entry.shots}. It takes a list of {expected}."
+    model_class = class_of(AnomalibModule, entry.model)  # type: ignore[type-abstract]
+    few_shot = takes(model_class, "k_shot")
+    if is_zero_shot(model_class):
+        expected, wrong = "[0], for it sees no normal images", [shots for shots in entry.shots if shots != 0]
+    elif few_shot:
+        expected, wrong = "a list of numbers from 0", [shots for shots in entry.shots if shots == FULL]
+    else:
+        expected, wrong = "a list of numbers from 1, or full", [shots for shots in entry.shots if shots == 0]
+    if wrong:
+        msg = f"{name} cannot have the shots {entry.shots}. It takes {expected}."
         raise ValueError(msg)
     if few_shot and (given := {"k_shot", "seed"} & entry.model.init_args.keys()):
         msg = f"{name} has the init_args {sorted(given)}, which the sweep sets. Write `shots` and `seeds` instead."

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 
 OURS = "anomalib_adaptclip"
 HOSTS = ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric")
@@ -71,3 +72,19 @@ def silenced(*names: str, below: int = logging.ERROR) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep the hosts from showing progress bars, in a quiet process: they would leave a line each."""
+    if not is_quiet():
+        yield
+        return
+    from tqdm import tqdm  # noqa: PLC0415  help must not import it
+
+    usual = tqdm.__init__
+    tqdm.__init__ = partialmethod(usual, disable=True)
+    try:
+        yield
+    finally:
+        tqdm.__init__ = usual

@@ -65,17 +65,27 @@ class Ranking:
         if self._pending_size > EXACT:
             self._merge()
 
+    def counts(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Count what lies at or above each threshold: the points of a ROC and of a precision-recall curve.
+
+        Returns:
+            Distinct scores as thresholds, descending, and for each the number of false positives and of true positives,
+            all ``(N,)``.
+        """
+        self._merge()
+        false_positives, true_positives = (counts.flip(0).cumsum(0) for counts in self.weights[:2])
+        return self.values.flip(0), false_positives, true_positives
+
     def scores(self) -> dict[str, float | None]:
         """Compute AUROC, AP, F1Max and AUPRO, in [0, 1].
 
         Returns:
             Metrics by name. All are None if there are no normal or no abnormal samples; AUPRO is None without regions.
         """
-        self._merge()
+        _, false_positives, true_positives = self.counts()
         normal, abnormal, cover = self.weights
         if not (normal.sum() > 0 and abnormal.sum() > 0):
             return dict.fromkeys(("AUROC", "AP", "F1Max", "AUPRO"))
-        false_positives, true_positives = (counts.flip(0).cumsum(0) for counts in (normal, abnormal))
         false_positive_rate = false_positives / false_positives[-1]
         return {
             "AUROC": _area(false_positive_rate, true_positives / true_positives[-1]),

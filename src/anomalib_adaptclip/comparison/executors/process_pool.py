@@ -101,7 +101,7 @@ class _Worker:
             self.process.join()
             run = cast("Run", self._run)
             message = f"The worker ended with exit code {self.process.exitcode}."
-            logger.warning("Failed: %s: %s", run, message)
+            logger.info("Failed: %s: %s", run, message)
             return RunOutcome(describe(run, error=message))
 
 

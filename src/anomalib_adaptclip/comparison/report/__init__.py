@@ -4,8 +4,9 @@
 """Writes the report of a comparison from its table: Markdown, CSV and a self-contained HTML page.
 
 Data flows down this list: ``runs`` (rows of the table), ``published`` (the paper's figures), ``averages`` (averages
-over categories, seeds and data sets), ``grids`` (tables as they are shown), ``facts`` (what was run), ``plots``,
-``pictures`` (the gallery), ``csv_files`` and ``templates`` (formats), ``writing`` (files).
+over categories, seeds and data sets), ``grids`` (tables as they are shown), ``facts`` (what was run), ``pictures``
+(the gallery), ``drawing`` (what plots have in common), ``plots``, ``curve_plots``, ``csv_files`` and ``templates``
+(formats), ``writing`` (files).
 """
 
 from .writing import write_report

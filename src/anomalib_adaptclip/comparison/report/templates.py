@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from anomalib_adaptclip.comparison.gallery_file import LEAST_RANGE
 from anomalib_adaptclip.files.templates import templates_of
 
+from .drawing import Plot
 from .facts import LEGEND, PAPER, Facts
 from .grids import Cell, Grid
-from .pictures import Gallery
-from .plots import Plot
+from .pictures import Gallery, SideBySide
 
 
 class DataSection(NamedTuple):
@@ -27,14 +27,23 @@ class DataSection(NamedTuple):
         average: Table of its averages.
         plot: Bar plot of its categories, or None if it has just one.
         categories: Tables of its categories, empty if it has just one.
-        galleries: Pictures of the runs on it.
+        curves: Plots of ROC and precision-recall curves, for each category that has them.
+        galleries: Pictures of AdaptCLIP's runs on it.
+        side_by_side: Pictures of all models on the same images, for each category that has them.
     """
 
     name: str
     average: Grid
     plot: Plot | None
     categories: Sequence[Grid]
+    curves: Sequence[Plot]
     galleries: Sequence[Gallery]
+    side_by_side: Sequence[SideBySide]
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there is any picture."""
+        return bool(self.galleries or self.side_by_side)
 
 
 def to_markdown(facts: Facts, main: Sequence[Grid], data_sets: Sequence[DataSection]) -> str:
@@ -58,7 +67,7 @@ def to_page(
         main: Tables of all data sets, one for each metric.
         plots: Plots over all data sets.
         data_sets: Sections of the data sets.
-        problems: Messages about files of pictures that cannot be read.
+        problems: Messages about files of pictures or curves that cannot be read.
     """
     folder = files(__package__)
     script = (folder / "page.js").read_text(encoding="utf-8")
@@ -68,7 +77,7 @@ def to_page(
         facts=facts,
         plots=plots,
         data_sets=data_sets,
-        with_pictures=[data for data in data_sets if data.galleries],
+        with_pictures=[data for data in data_sets if data.has_pictures],
         problems=problems,
         least_range=LEAST_RANGE,
         style=(folder / "page.css").read_text(encoding="utf-8"),
