@@ -65,7 +65,7 @@ def load_clip(name: str, pretrained: str | Path | None = None) -> LoadedClip:
         name: Backbone, see :func:`get_backbone`.
         pretrained: open_clip's tag of the weights, or the path of a local file: a state dict (``.safetensors``,
             ``.pt``, ``.bin``), or OpenAI's own archive. The backbone's usual weights by default. `tiny` has
-            ``"generated"``, trained on generated images, and ``"seed-0"``, untrained.
+            ``"generated"``, see its model card, and ``"seed-0"``, untrained.
 
     Weights in float32 stay in their file, which is mapped into memory: processes share them, and what is written to
     them stays in the process. Replace such a file as a whole; never change it in place while a process uses it.

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-adaptclip authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The `tiny` CLIP that the package ships, trained on generated images, for tests and demonstrations."""
+"""The `tiny` CLIP that the package ships, for tests and demonstrations."""
 
 from pathlib import Path
 from typing import Any
