@@ -1,0 +1,137 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Starts and ends the service: LitServe's workers, and one process that speaks HTTP."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import torch
+from fastapi import FastAPI
+from litserve import LitServer
+from starlette.middleware import Middleware
+
+from anomalib_adaptclip.app.guard import guards
+
+from .dispatch import Dispatcher
+from .endpoints import Service
+from .guard import Forms, Sizes, Token
+from .judge import Opening
+from .limits import LOOPBACK, NAMES, Limits
+from .metrics import Metrics
+from .worker import JudgeAPI
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the service runs.
+
+    Attributes:
+        host: Address to bind to.
+        port: Its port.
+        devices: Where to compute.
+        workers: Processes for each device.
+        token: What requests must know; empty for nothing.
+    """
+
+    host: str = LOOPBACK
+    port: int = 8000
+    devices: Sequence[str] = ("cpu",)
+    workers: int = 1
+    token: str = field(default="", repr=False)
+
+    @property
+    def all_workers(self) -> int:
+        """Number of worker processes."""
+        return self.workers * len(self.devices)
+
+
+class Server(LitServer):
+    """LitServe's server with paths and guards of ours: of its own it needs none.
+
+    Args:
+        opening: How workers open the model.
+        place: Where it runs.
+        batch_size: Most images of a batch.
+        limits: What is taken.
+        categories: Names that the model's prompt bank knows; None without a bank.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        place: Place,
+        batch_size: int = 8,
+        limits: Limits | None = None,
+        categories: Sequence[str] | None = None,
+    ) -> None:
+        limits = limits or Limits()
+        metrics = Metrics()
+        self.dispatcher = Dispatcher(metrics.lost)
+        self.place = place
+        kind = torch.device(place.devices[0]).type
+        threads = max(1, torch.get_num_threads() // place.all_workers) if kind == "cpu" else 0
+        super().__init__(  # type: ignore[no-untyped-call]
+            JudgeAPI(opening, batch_size, threads, self.dispatcher),
+            accelerator="cpu",  # the devices follow: LitServe would choose among all that there are
+            workers_per_device=place.workers,
+            timeout=False,
+            restart_workers=True,
+            disable_openapi_url=True,
+        )
+        self.devices = list(place.devices)
+        self.monitor_internal = 0.5  # seconds until a worker that ended is missed
+        self.service = Service(self.dispatcher, metrics, limits, place.all_workers, categories)
+        self.app = self._guarded(self.service.application(self.lifespan), limits)
+
+    def _guarded(self, app: FastAPI, limits: Limits) -> FastAPI:
+        own = guards(NAMES if self.place.host == LOOPBACK else ["*"])
+        token = [Middleware(Token, token=self.place.token)] if self.place.token else []
+        app.user_middleware = [*own, *token, Middleware(Forms, path="/judge"), Middleware(Sizes, limits=limits)]
+        app.response_queue_id = None  # type: ignore[attr-defined]  # as LitServe has it
+        return app
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """What is done in the process that speaks HTTP, while it does."""
+        self.dispatcher.response_queue_id = app.response_queue_id  # type: ignore[attr-defined]
+        tasks = [asyncio.create_task(self.dispatcher.look_after_workers()), asyncio.create_task(_end_with(os.getppid()))]
+        async with super().lifespan(app):
+            yield
+            for task in tasks:
+                task.cancel()
+
+    def serve(self) -> None:
+        """Serve until SIGINT or SIGTERM comes."""
+        def end(*_: object) -> None:
+            raise KeyboardInterrupt  # which LitServe takes as a wish to end
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, end)
+        self.run(  # type: ignore[no-untyped-call]
+            host=self.place.host,
+            port=self.place.port,
+            num_api_servers=1,  # all that is counted is counted there
+            log_level="warning",
+            generate_client_file=False,
+            access_log=False,
+            server_header=False,
+        )
+
+
+async def _end_with(parent: int) -> None:
+    """End this process when the one that started it is killed."""
+    while os.getppid() == parent:
+        await asyncio.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def is_installed() -> bool:
+    """Whether the extra is there."""
+    return all(importlib.util.find_spec(name) for name in ("litserve", "prometheus_client", "watchdog"))
