@@ -43,7 +43,7 @@ class _Sent:
     losses: int = 0
 
 
-class Dispatcher(LitSpec):
+class Dispatcher(LitSpec):  # type: ignore[misc]  # LitServe has no types
     """Hands images to LitServe's queue, and waits for their answers; in the process that speaks HTTP.
 
     LitServe restarts a worker that ended, and forgets what it had. Here such images are sent again, each to be judged
@@ -63,11 +63,11 @@ class Dispatcher(LitSpec):
 
     def __getstate__(self) -> dict[str, Any]:
         """What goes to workers, which use none of it."""
-        return {name: None for name in self.__dict__} | {"_endpoints": [], "api_path": self.api_path}
+        return dict.fromkeys(self.__dict__) | {"_endpoints": [], "api_path": self.api_path}
 
     def setup(self, server: LitServer) -> None:
         """Take what LitServe made: the queue, where answers arrive, and what is known of workers."""
-        super().setup(server)  # type: ignore[no-untyped-call]
+        super().setup(server)
         self._statuses = server.workers_setup_status
 
     @property

@@ -76,9 +76,7 @@ class Service:
             lifespan=lifespan,
             exception_handlers={RequestValidationError: _in_words},
         )
-        app.add_api_route(
-            "/judge", self.judge, methods=["POST"], response_model=Answer, responses=_PROBLEMS | _IMAGES
-        )
+        app.add_api_route("/judge", self.judge, methods=["POST"], response_model=Answer, responses=_PROBLEMS | _IMAGES)
         app.add_api_route("/health", self.health, response_model=Health, responses={503: {"model": Health}})
         app.add_api_route(
             "/metrics",
@@ -94,8 +92,8 @@ class Service:
         category: Annotated[
             list[str] | None, Form(description="For a model with a prompt bank: once for all, or for each.")
         ] = None,
-        map: Annotated[bool, Form(description="Whether maps are wanted.")] = False,  # noqa: A002, FBT002  # their names in the form
-        picture: Annotated[bool, Form(description="Whether pictures are wanted.")] = False,  # noqa: FBT002
+        map: Annotated[bool, Form(description="Whether maps are wanted.")] = False,  # noqa: A002  # their names in the form
+        picture: Annotated[bool, Form(description="Whether pictures are wanted.")] = False,
     ) -> Response:
         """Judge images. One that cannot be judged does not spoil the others."""
         start = time.monotonic()
@@ -118,7 +116,9 @@ class Service:
         try:
             verdicts = await asyncio.wait_for(self.verdicts(photos), self._limits.seconds)
         except TimeoutError as error:
-            raise HTTPException(504, f"There was no answer in {self._limits.seconds:g} s. Send fewer images.") from error
+            raise HTTPException(
+                504, f"There was no answer in {self._limits.seconds:g} s. Send fewer images."
+            ) from error
         answers = [verdict.answer for verdict in verdicts]
         return JSONResponse({"images": answers}, status_of(answers))
 

@@ -121,8 +121,8 @@ class Sizes:
         return None
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size, refusal = 0, None
-        has_begun = False
+        size, has_begun = 0, False
+        refusal: Refusal | None = None
 
         async def counting() -> Message:
             nonlocal size, refusal

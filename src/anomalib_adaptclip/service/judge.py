@@ -119,9 +119,9 @@ class Judge:
             size, file = (inputs.shape[-2], inputs.shape[-1]), (image.shape[-2], image.shape[-1])
             ready.setdefault(size, []).append((row, inputs, file))
         for group in ready.values():
-            rows, inputs, files = zip(*group, strict=True)
-            judged = self._predicted([photos[row] for row in rows], torch.cat(inputs), files)
-            for row, answer in zip(rows, judged, strict=True):
+            batch = torch.cat([inputs for _, inputs, _ in group])
+            judged = self._predicted([photos[row] for row, _, _ in group], batch, [file for _, _, file in group])
+            for (row, _, _), answer in zip(group, judged, strict=True):
                 answers[row] = answer
         return [answer for answer in answers if answer is not None]
 
@@ -171,9 +171,7 @@ class Judge:
             "regions": [
                 {"box": list(region.box), "area": region.area, "score": region.score} for region in result.regions
             ],
-            "map": map_answer(result.raw_map, geometry)
-            if photo.wants_map and result.raw_map is not None
-            else None,
+            "map": map_answer(result.raw_map, geometry) if photo.wants_map and result.raw_map is not None else None,
             "picture": self._picture(photo, result, Verdict(score, threshold, is_abnormal, result.normal_share))
             if photo.wants_picture
             else None,

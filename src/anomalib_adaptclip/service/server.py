@@ -4,13 +4,13 @@
 """Starts and ends the service: LitServe's workers, and one process that speaks HTTP."""
 
 import asyncio
-import importlib.util
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from fastapi import FastAPI
@@ -22,9 +22,10 @@ from anomalib_adaptclip.app.guard import guards
 from .dispatch import Dispatcher
 from .endpoints import Service
 from .guard import Forms, Sizes, Token
-from .judge import Opening
+from .judge import Opening, Photo
 from .limits import LOOPBACK, NAMES, Limits
 from .metrics import Metrics
+from .watching import FolderWatch, Watched
 from .worker import JudgeAPI
 
 
@@ -52,7 +53,7 @@ class Place:
         return self.workers * len(self.devices)
 
 
-class Server(LitServer):
+class Server(LitServer):  # type: ignore[misc]  # LitServe has no types
     """LitServe's server with paths and guards of ours: of its own it needs none.
 
     Args:
@@ -61,6 +62,7 @@ class Server(LitServer):
         batch_size: Most images of a batch.
         limits: What is taken.
         categories: Names that the model's prompt bank knows; None without a bank.
+        watched: Folder to watch; None for none.
     """
 
     def __init__(
@@ -70,14 +72,16 @@ class Server(LitServer):
         batch_size: int = 8,
         limits: Limits | None = None,
         categories: Sequence[str] | None = None,
+        watched: Watched | None = None,
     ) -> None:
         limits = limits or Limits()
         metrics = Metrics()
         self.dispatcher = Dispatcher(metrics.lost)
         self.place = place
+        self._watched, self._categories = watched, categories
         kind = torch.device(place.devices[0]).type
         threads = max(1, torch.get_num_threads() // place.all_workers) if kind == "cpu" else 0
-        super().__init__(  # type: ignore[no-untyped-call]
+        super().__init__(
             JudgeAPI(opening, batch_size, threads, self.dispatcher),
             accelerator="cpu",  # the devices follow: LitServe would choose among all that there are
             workers_per_device=place.workers,
@@ -100,21 +104,41 @@ class Server(LitServer):
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """What is done in the process that speaks HTTP, while it does."""
-        self.dispatcher.response_queue_id = app.response_queue_id  # type: ignore[attr-defined]
-        tasks = [asyncio.create_task(self.dispatcher.look_after_workers()), asyncio.create_task(_end_with(os.getppid()))]
+        tasks = [
+            asyncio.create_task(self.dispatcher.look_after_workers()),
+            asyncio.create_task(_end_with(os.getppid())),
+        ]
         async with super().lifespan(app):
+            watch = self._watch(asyncio.get_running_loop())
+            if watch is not None:
+                watch.start()
             yield
+            if watch is not None:
+                await asyncio.to_thread(watch.stop)
             for task in tasks:
                 task.cancel()
 
-    def serve(self) -> None:
-        """Serve until SIGINT or SIGTERM comes."""
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> FolderWatch | None:
+        def judge(photos: Sequence[Photo]) -> list[dict[str, Any]]:
+            verdicts = asyncio.run_coroutine_threadsafe(self.service.verdicts(photos), loop).result()
+            return [verdict.answer for verdict in verdicts]
+
+        return None if self._watched is None else FolderWatch(self._watched, judge, self._categories)
+
+    def serve(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGINT or SIGTERM comes.
+
+        Args:
+            on_ready: Called when images can be judged.
+        """
+
         def end(*_: object) -> None:
             raise KeyboardInterrupt  # which LitServe takes as a wish to end
 
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, end)
-        self.run(  # type: ignore[no-untyped-call]
+        self._on_ready = on_ready
+        self.run(
             host=self.place.host,
             port=self.place.port,
             num_api_servers=1,  # all that is counted is counted there
@@ -124,14 +148,14 @@ class Server(LitServer):
             server_header=False,
         )
 
+    def _start_server(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # as of LitServe
+        started = super()._start_server(*arguments, **options)
+        self._on_ready()
+        return started
+
 
 async def _end_with(parent: int) -> None:
     """End this process when the one that started it is killed."""
     while os.getppid() == parent:
         await asyncio.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def is_installed() -> bool:
-    """Whether the extra is there."""
-    return all(importlib.util.find_spec(name) for name in ("litserve", "prometheus_client", "watchdog"))

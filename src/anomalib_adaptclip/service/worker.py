@@ -30,7 +30,7 @@ _PATIENCE = 0.2  # seconds that an idle worker waits for an image before it look
 _GATHERING = 0.01  # seconds that the first image of a batch waits for others
 
 
-class JudgeAPI(LitAPI):
+class JudgeAPI(LitAPI):  # type: ignore[misc]  # LitServe has no types
     """What LitServe runs in each worker.
 
     Args:
@@ -66,7 +66,7 @@ class JudgeAPI(LitAPI):
             return [refused(photo.name, "internal", text) for photo in x]
 
 
-class JudgeLoop(LitLoop):
+class JudgeLoop(LitLoop):  # type: ignore[misc]  # LitServe has no types
     """Waits for images without turning in circles, and judges those alone that may have ended a worker before.
 
     LitServe's own loop asks the queue a thousand times a second while there is nothing to do.
