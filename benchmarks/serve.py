@@ -87,6 +87,7 @@ class Load:
         self.failures: list[str] = []
 
     def send(self, client: httpx.Client, images: Sequence[tuple[str, bytes]]) -> None:
+        """Send a request, and remember how long it took."""
         start = time.perf_counter()
         response = client.post(self._url, files=[("images", image) for image in images])
         self.waits.append(time.perf_counter() - start)
@@ -98,7 +99,7 @@ class Load:
         self.waits = []
         contents = cycle(self._contents)
         work = iter([list(islice(contents, images)) for _ in range(requests)])
-        lock_free = ThreadPoolExecutor(clients)
+        pool = ThreadPoolExecutor(clients)
 
         def client() -> None:
             with httpx.Client(timeout=300, trust_env=False) as session:
@@ -106,7 +107,7 @@ class Load:
                     self.send(session, one)
 
         start = time.perf_counter()
-        for done in [lock_free.submit(client) for _ in range(clients)]:
+        for done in [pool.submit(client) for _ in range(clients)]:
             done.result()
         return requests * images / (time.perf_counter() - start)
 
@@ -131,7 +132,9 @@ def report_speed(args: argparse.Namespace, predictor: AdaptCLIPPredictor, load: 
     for name, found in rounds.items():
         ratio, speed, p95 = (statistics.median(column) for column in zip(*found, strict=True))
         batches = p95 * speed / BATCH
-        print(f"{name:26} {ratio:5.2f} of the predictor ({speed:6.1f} images/s), p95 {batches:5.2f} batches ({p95:.3f} s)")
+        print(
+            f"{name:26} {ratio:5.2f} of the predictor ({speed:6.1f} images/s), p95 {batches:5.2f} batches ({p95:.3f} s)"
+        )
     return max(statistics.median(ratio for ratio, _, _ in found) for found in rounds.values())
 
 
@@ -152,7 +155,8 @@ def report_kill(load: Load, pid: int, requests: int) -> None:
             time.sleep(0.01)
         os.kill(victim, signal.SIGKILL)
         done.result()
-    print(f"a worker killed under load: {requests} requests, {len(load.failures)} failures, longest {max(load.waits):.1f} s")
+    longest = max(load.waits)
+    print(f"a worker killed under load: {requests} requests, {len(load.failures)} failures, longest {longest:.1f} s")
 
 
 def main() -> None:

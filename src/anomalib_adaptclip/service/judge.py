@@ -145,7 +145,8 @@ class Judge:
         for row, (photo, size, scale) in enumerate(zip(photos, files, scales, strict=True)):
             one = _row(output, row)
             raw = None if output.raw is None else _row(output.raw, row)
-            judged = one if scale.image else without_verdicts(one, [NO_THRESHOLD])
+            has_threshold = scale.image is not None and scale.image.threshold is not None
+            judged = one if has_threshold else without_verdicts(one, [NO_THRESHOLD])
             [result] = image_results([photo.name], judged, self._predictor.geometry, scale, raw)
             result.size = size
             if result.raw_map is None:
