@@ -67,6 +67,9 @@ def serve(
         raise ValueError(msg)
     for one in devices:
         require_device(one)
+    if not model.exists():
+        msg = f"There is no file {model}. Name a checkpoint, such as part.ckpt of an inspection, or a prompt bank."
+        raise FileNotFoundError(msg)
     require_model_file(model)
     if table is not None and watch is None:
         msg = f"table={table} is for the verdicts on a watched folder. Name the folder by --watch, or leave it out."

@@ -25,7 +25,7 @@ from anomalib_adaptclip.service.endpoints import Service
 from anomalib_adaptclip_cli.main import main
 from tests.inspection.parts import part
 
-TOKEN = "secret-of-the-test"
+TOKEN = "secret-of-the-test"  # noqa: S105
 PATIENCE = 300  # seconds; a start takes ten, and more on a machine that is busy
 
 
