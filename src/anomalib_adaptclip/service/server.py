@@ -4,6 +4,7 @@
 """Starts and ends the service: LitServe's workers, and one process that speaks HTTP."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import threading
@@ -79,6 +80,7 @@ class Server(LitServer):  # type: ignore[misc]  # LitServe has no types
         self.dispatcher = Dispatcher(metrics.lost)
         self.place = place
         self._watched, self._categories = watched, categories
+        self._is_ready = False
         kind = torch.device(place.devices[0]).type
         threads = max(1, torch.get_num_threads() // place.all_workers) if kind == "cpu" else 0
         super().__init__(
@@ -131,25 +133,39 @@ class Server(LitServer):  # type: ignore[misc]  # LitServe has no types
         Args:
             on_ready: Called when images can be judged.
         """
-
-        def end(*_: object) -> None:
-            raise KeyboardInterrupt  # which LitServe takes as a wish to end
-
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, end)
         self._on_ready = on_ready
-        self.run(
-            host=self.place.host,
-            port=self.place.port,
-            num_api_servers=1,  # all that is counted is counted there
-            log_level="warning",
-            generate_client_file=False,
-            access_log=False,
-            server_header=False,
-        )
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._end)
+        try:
+            self.run(
+                host=self.place.host,
+                port=self.place.port,
+                num_api_servers=1,  # all that is counted is counted there
+                log_level="warning",
+                generate_client_file=False,
+                access_log=False,
+                server_header=False,
+            )
+        except KeyboardInterrupt:
+            pass  # before it was ready
+        finally:
+            for child in multiprocessing.active_children():
+                child.terminate()
+
+    def _end(self, *_: object) -> None:
+        """End when a signal came.
+
+        LitServe is told by its event: when an interrupt ends it, it replaces the workers that it ends.
+        """
+        if not self._is_ready:
+            raise KeyboardInterrupt
+        # In a thread: this one is amid a call to the process that has the event.
+        threading.Thread(target=self._shutdown_event.set, daemon=True).start()
 
     def _start_server(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # as of LitServe
         started = super()._start_server(*arguments, **options)
+        self._is_ready = True
         self._on_ready()
         return started
 
