@@ -88,7 +88,9 @@ class Service:
 
     async def judge(
         self,
-        images: Annotated[list[UploadFile], File(description="Files, one or many: PNG, JPEG, TIFF and others.")],
+        images: Annotated[
+            list[UploadFile], File(min_length=1, description="Files, one or many: PNG, JPEG, TIFF and others.")
+        ],
         category: Annotated[
             list[str] | None, Form(description="For a model with a prompt bank: once for all, or for each.")
         ] = None,
