@@ -15,7 +15,7 @@ ROOT = Path(anomalib_adaptclip.__file__).parent
 # Data flows down this list. A package imports those before it, and none after it.
 PACKAGES = (
     "files", "clip", "adapters", "prompts", "data", "results", "model", "metrics", "training", "paper", "comparison",
-    "inspection", "app", "doctor",
+    "inspection", "app", "service", "doctor",
 )  # fmt: skip
 FOUNDATION = {"version", "choices", "argument_types"}  # modules of the root that every package may import
 MODULES = {path: ".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in ROOT.rglob("*.py")}

@@ -27,6 +27,7 @@ from .inspect import inspect as inspect_photos
 from .messages import in_one_line
 from .options import AdaptCLIPOptions, DataModuleOptions, PartOptions, TrainingOptions
 from .predict import predict
+from .serve import serve
 
 NAME = "anomalib-adaptclip"
 DESCRIPTION = (
@@ -55,6 +56,7 @@ COMMANDS = {
     "inspect": Command(inspect_photos, PartOptions),
     "calibrate": Command(calibrate, PartOptions),
     "app": Command(app, PartOptions, optional="model"),
+    "serve": Command(serve, PartOptions),
     "predict": Command(predict, AdaptCLIPOptions),
     "finetune": Command(finetune, TrainingOptions),
     "ablation": Command(ablation, DataModuleOptions),

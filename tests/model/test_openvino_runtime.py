@@ -39,7 +39,7 @@ def test_it_gives_what_torch_gives(
         torch.testing.assert_close(found.anomaly_map, expected.anomaly_map, rtol=0, atol=1e-4)
         assert torch.equal(torch.as_tensor(found.pred_label), torch.as_tensor(expected.pred_label))
     with pytest.raises(ValueError, match=r"compiled for images of \(56, 56\) pixels; got \(84, 56\)"):
-        predictors[1]._predict(torch.rand(1, 3, 84, 56), None)  # as without a pre-processor
+        predictors[1].predict(torch.rand(1, 3, 84, 56), None)  # as without a pre-processor
     assert predictors[1].explain(torch.rand(1, 3, 98, 98))[0].regions
 
 

@@ -72,6 +72,23 @@ class ImageReader:
         image: torch.Tensor = self._checked(path, lambda data: self._to_rgb(decode(data), str(path)))
         return image
 
+    def read_bytes(self, data: bytes, name: str) -> torch.Tensor:
+        """Read the content of an image file, which need not lie on a disk.
+
+        Args:
+            data: The content.
+            name: What messages call it.
+
+        Returns:
+            As of :meth:`read`.
+
+        Raises:
+            UnreadableImageError: As of :meth:`read`.
+            MemoryError: As of :meth:`read`.
+        """
+        image: torch.Tensor = self._converted(data, name, lambda content: self._to_rgb(decode(content), name))
+        return image
+
     def read_mask(self, path: str | Path, least: float = 0.0) -> Mask:
         """Read the mask of an abnormal image, turned upright as the image is.
 
@@ -141,9 +158,12 @@ class ImageReader:
             self._told.add(kind)
             logger.warning(f"{text}. Other images of this kind are not named.", *values)  # noqa: G004  # ours
 
+    @classmethod
+    def _checked(cls, path: str | Path, convert: Any) -> Any:  # noqa: ANN401
+        return cls._converted(_content_of(path), path, convert)
+
     @staticmethod
-    def _checked(path: str | Path, convert: Any) -> Any:  # noqa: ANN401
-        data = _content_of(path)
+    def _converted(data: bytes, path: str | Path, convert: Any) -> Any:  # noqa: ANN401
         try:
             return convert(data)
         except MemoryError as error:

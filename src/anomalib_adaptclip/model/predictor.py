@@ -139,7 +139,7 @@ class AdaptCLIPPredictor:
         Raises:
             ValueError: If the type, the shape or the range is another.
         """
-        return self._predict(self._checked(images, categories, channel_order), categories or None)
+        return self.predict(self._checked(images, categories, channel_order), categories or None)
 
     def explain(
         self,
@@ -226,7 +226,7 @@ class AdaptCLIPPredictor:
         batch_size = 1 if model.image_input.keeps_sizes else require_batch_size(batch_size)
         workers = enough_workers(num_workers, len(files), batch_size)
         loader: DataLoader[Any] = DataLoader(images, batch_size, num_workers=workers, collate_fn=images.collate_fn)
-        return ((batch.image_path, self._predict(batch.image, self._categories(batch.image_path))) for batch in loader)
+        return ((batch.image_path, self.predict(batch.image, self._categories(batch.image_path))) for batch in loader)
 
     def _categories(self, paths: Sequence[str]) -> list[str] | None:
         bank, function = self.model.prompt_bank, self.model.category_of
@@ -235,8 +235,16 @@ class AdaptCLIPPredictor:
         return [function(path) if function else category_of_folder(path, bank.names) for path in paths]
 
     @torch.inference_mode()
-    def _predict(self, images: torch.Tensor, categories: Sequence[str] | None) -> InferenceBatch:
-        """Predict pre-processed images ``(B, 3, h, w)``."""
+    def predict(self, images: torch.Tensor, categories: Sequence[str] | None = None) -> InferenceBatch:
+        """Score and segment images that ``model.image_input`` preprocessed already.
+
+        Args:
+            images: ``(B, 3, h, w)``.
+            categories: As for a call; None for models without a prompt bank.
+
+        Returns:
+            As of a call.
+        """
         raw = self._detect(images.to(self.model.device), categories)
         output = raw if self.model.post_processor is None else self.model.post_processor(raw)
         predictions = RawInferenceBatch(*_on_cpu(without_verdicts(output, self.model.unjudged(categories))))

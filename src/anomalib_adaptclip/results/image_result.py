@@ -48,6 +48,7 @@ class ImageResult:
         raw_map: Map ``(h, w)`` before normalisation, ``None`` if it is not known.
         scale: What scores mean.
         files: Knows what was done to the images.
+        size: Height and width of the upright file; the file is asked where they are not known.
     """
 
     path: str
@@ -58,6 +59,7 @@ class ImageResult:
     raw_map: torch.Tensor | None
     scale: ScoreScale
     files: FileGeometry
+    size: Size | None = None
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -68,7 +70,7 @@ class ImageResult:
         """
         size = self._map_size
         try:
-            file = ImageReader().size(self.path)
+            file = self.size or ImageReader().size(self.path)
         except UnreadableImageError:
             return FileGeometry().of(size, size)
         return self.files.of(file, size)

@@ -84,7 +84,7 @@ class PredictionTable:
 
     def _earlier_paths(self) -> Iterator[str]:
         if self.draft.exists():
-            _cut_incomplete_row(self.draft)
+            cut_incomplete_row(self.draft)
             yield from (row.path for row in read_csv(self.draft))
         elif self.path.exists():
             yield from (row.path for row in read_predictions(self.path))
@@ -286,7 +286,7 @@ def _telling_kept_rows(draft: Path) -> Iterator[None]:
         raise type(error)(msg) from error
 
 
-def _cut_incomplete_row(draft: Path) -> None:
+def cut_incomplete_row(draft: Path) -> None:
     """Remove an incomplete last row, which was being written when its run was killed."""
     with draft.open("rb+") as file:
         file.truncate(_complete_bytes(file))

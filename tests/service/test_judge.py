@@ -1,0 +1,137 @@
+# Copyright (C) 2026 The anomalib-adaptclip authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a worker answers: the predictor's own figures, and refusals by name."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor
+from anomalib_adaptclip.results.prediction_row import prediction_rows
+from anomalib_adaptclip.service.answers import Answer
+from anomalib_adaptclip.service.judge import Judge, Photo
+from tests.inspection.parts import part
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("parts")
+    for name, seed, is_scratched in (("good.png", 100, False), ("scratched.png", 101, True)):
+        part(seed, is_scratched=is_scratched).save(folder / name)
+    return [folder / "good.png", folder / "scratched.png"]
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> AdaptCLIPPredictor:
+    folder = tmp_path_factory.mktemp("good")
+    for seed in range(8):
+        part(seed).save(folder / f"{seed}.png")
+    model = AdaptCLIP(backbone="tiny", k_shot=8, few_shot_source=folder, calibration="normal")
+    return AdaptCLIPPredictor(model)
+
+
+def photos(files: list[Path], **wanted: bool) -> list[Photo]:
+    return [Photo(file.name, file.read_bytes(), **wanted) for file in files]  # type: ignore[arg-type]
+
+
+def judged(judge: Judge, sent: list[Photo]) -> list[dict[str, Any]]:
+    answers = judge.judge(sent)
+    Answer(images=answers)  # type: ignore[arg-type]  # raises where one is not what OpenAPI says
+    return answers
+
+
+def test_answers_are_the_rows_of_predict(predictor: AdaptCLIPPredictor, files: list[Path]) -> None:
+    [(paths, output)] = predictor.stream([str(file) for file in files], 2)
+    rows = prediction_rows(paths, output, predictor.geometry, predictor.scale)
+    for answer, row in zip(judged(Judge(predictor), photos(files)), rows, strict=True):
+        assert (answer["label"], answer["score"], answer["threshold"]) == (row.label, row.raw_score, row.raw_threshold)
+        assert (answer["normalized_score"], answer["normal_share"]) == (row.score, row.normal_share)
+        assert [tuple(region["box"]) for region in answer["regions"]] == row.boxes
+        assert [region["score"] for region in answer["regions"]] == [*row.region_scores]
+        assert [region["area"] for region in answer["regions"]] == [*row.region_areas]
+
+
+def test_the_verdict_is_on_the_side_of_the_threshold(predictor: AdaptCLIPPredictor, files: list[Path]) -> None:
+    good, scratched = judged(Judge(predictor), photos(files))
+    assert (good["verdict"], scratched["verdict"]) == ("good", "abnormal")
+    assert good["score"] <= good["threshold"] < scratched["score"]
+    assert scratched["size"] == [60, 80]
+
+
+def test_a_bad_image_does_not_spoil_the_others(predictor: AdaptCLIPPredictor, files: list[Path]) -> None:
+    text, half = Photo("notes.txt", b"no image"), Photo("half.png", files[0].read_bytes()[:500])
+    sent = photos(files)
+    answers = judged(Judge(predictor), [text, sent[0], half, sent[1]])
+    assert [answer.get("reason") for answer in answers] == ["kind", None, "damaged", None]
+    assert "notes.txt" in answers[0]["error"]
+    assert "half.png: image file is truncated" in answers[2]["error"]
+
+
+def test_images_with_too_many_pixels_are_refused(
+    predictor: AdaptCLIPPredictor, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 80 - 1)
+    [answer] = judged(Judge(predictor), photos(files[:1]))
+    assert answer["reason"] == "damaged"
+    assert "good.png: Image size (4800 pixels) exceeds limit" in answer["error"]
+
+
+def test_the_map_on_request_is_the_models(predictor: AdaptCLIPPredictor, files: list[Path]) -> None:
+    without, answer = judged(Judge(predictor), photos(files[:1]) + photos(files[1:], wants_map=True))
+    assert without["map"] is None
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["map"]["png"]))))
+    raw = predictor([str(files[1])]).raw.anomaly_map[0, 0]  # type: ignore[attr-defined]
+    found = torch.from_numpy(pixels.astype(np.float32) / 65535)
+    torch.testing.assert_close(found, raw, atol=2 / 65535, rtol=1e-4)
+    assert answer["map"]["box"] == [0, 0, 80, 60]
+
+
+def test_the_picture_on_request_is_a_png(predictor: AdaptCLIPPredictor, files: list[Path]) -> None:
+    [answer] = judged(Judge(predictor), photos(files[1:], wants_picture=True))
+    assert Image.open(io.BytesIO(base64.b64decode(answer["picture"]))).width > 320
+
+
+def test_without_thresholds_there_is_a_score_and_no_verdict(files: list[Path]) -> None:
+    model = AdaptCLIP(backbone="tiny", image_size=112)
+    judge = Judge(AdaptCLIPPredictor(model))
+    answers = judged(judge, photos(files))
+    assert [(answer["label"], answer["verdict"], answer["threshold"]) for answer in answers] == [(None, None, None)] * 2
+    assert all(answer["regions"] == [] for answer in answers)
+    assert 0 < answers[0]["score"] < 1
+
+
+def test_photos_of_other_sizes_are_judged_together_where_tiles_keep_sizes(files: list[Path], tmp_path: Path) -> None:
+    Image.open(files[1]).resize((160, 100)).save(tmp_path / "large.png")
+    judge = Judge(AdaptCLIPPredictor(AdaptCLIP(backbone="tiny", image_size=56, tiles=(1, 2))))
+    sent = photos([*files, tmp_path / "large.png"])
+    together = judged(judge, sent)
+    for answer, photo in zip(together, sent, strict=True):
+        [alone] = judged(judge, [photo])
+        assert answer["name"] == photo.name
+        assert answer["score"] == pytest.approx(alone["score"], rel=1e-4)
+
+
+def test_what_the_model_fails_on_is_told_and_the_others_are_judged(
+    predictor: AdaptCLIPPredictor, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = predictor.predict
+
+    def predict(images: torch.Tensor, categories: Any = None) -> Any:
+        if len(images) > 1 or images.max() > 2:
+            msg = "out of memory"
+            raise RuntimeError(msg)
+        return own(images, categories)
+
+    monkeypatch.setattr(predictor, "predict", predict)
+    light = Image.new("RGB", (80, 60), (255, 255, 255))
+    file = io.BytesIO()
+    light.save(file, "PNG")
+    answers = judged(Judge(predictor), [*photos(files[:1]), Photo("white.png", file.getvalue())])
+    assert [answer.get("reason") for answer in answers] == [None, "internal"]
