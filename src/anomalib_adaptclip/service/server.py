@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,7 +80,7 @@ class Server(LitServer):  # type: ignore[misc]  # LitServe has no types
         self.dispatcher = Dispatcher(metrics.lost)
         self.place = place
         self._watched, self._categories = watched, categories
-        self._is_ready = False
+        self._is_ready, self._pid = False, os.getpid()
         kind = torch.device(place.devices[0]).type
         threads = max(1, torch.get_num_threads() // place.all_workers) if kind == "cpu" else 0
         super().__init__(
@@ -147,8 +147,8 @@ class Server(LitServer):  # type: ignore[misc]  # LitServe has no types
                 access_log=False,
                 server_header=False,
             )
-        except KeyboardInterrupt:
-            pass  # before it was ready
+        except (KeyboardInterrupt, EOFError, ConnectionError):
+            pass  # before it was ready, or all its processes got the signal
         finally:
             for child in multiprocessing.active_children():
                 child.terminate()
@@ -158,10 +158,16 @@ class Server(LitServer):  # type: ignore[misc]  # LitServe has no types
 
         LitServe is told by its event: when an interrupt ends it, it replaces the workers that it ends.
         """
+        if os.getpid() != self._pid:
+            return  # the process that speaks HTTP, which has ended by itself
         if not self._is_ready:
             raise KeyboardInterrupt
         # In a thread: this one is amid a call to the process that has the event.
-        threading.Thread(target=self._shutdown_event.set, daemon=True).start()
+        threading.Thread(target=self._tell, daemon=True).start()
+
+    def _tell(self) -> None:
+        with suppress(OSError, EOFError):  # it has ended meanwhile
+            self._shutdown_event.set()
 
     def _start_server(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # as of LitServe
         started = super()._start_server(*arguments, **options)
