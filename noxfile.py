@@ -67,9 +67,7 @@ def release(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--outdir", str(dist))
     session.run("twine", "check", "--strict", *map(str, dist.iterdir()))
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
-    session.run(
-        "check-wheel-contents", "--ignore", "W003,W009", str(wheel)
-    )  # meant: two packages, start-up files
+    session.run("check-wheel-contents", "--ignore", "W003,W009", str(wheel))  # meant: two packages, start-up files
     names = {*zipfile.ZipFile(wheel).namelist()}
     missing = [name for name in SHIPPED if name not in names]
     strangers = [name for name in names if name.startswith(("tests/", "scripts/", "benchmarks/"))]

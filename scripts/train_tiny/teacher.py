@@ -11,6 +11,7 @@ import hashlib
 import logging
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -80,7 +81,9 @@ class Teacher:
         """Features ``(B, L, ...)`` of images ``(B, 3, N, N)`` in [0, 1], at ``grid`` times ``grid`` patches."""
         images = 2 * images - 1  # as it was trained
         if images.shape not in self._compiled:
-            model = openvino.convert_model(self._model, example_input=images, input=[tuple(images.shape)])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # OpenVINO traces models by torch.jit
+                model = openvino.convert_model(self._model, example_input=images, input=[tuple(images.shape)])
             self._compiled[images.shape] = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         maps = [torch.from_numpy(found) for found in self._compiled[images.shape](images.numpy()).values()]
         resized = [

@@ -5,18 +5,21 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fastapi import HTTPException
 from PIL import Image
 
-from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor
+from anomalib_adaptclip import AdaptCLIP, AdaptCLIPPredictor, PromptBank
 from anomalib_adaptclip.results.prediction_row import prediction_rows
 from anomalib_adaptclip.service.answers import Answer
 from anomalib_adaptclip.service.judge import Judge, Photo
+from anomalib_adaptclip.service.requests import _category_of_each
 from tests.inspection.parts import part
 
 
@@ -105,6 +108,52 @@ def test_without_thresholds_there_is_a_score_and_no_verdict(files: list[Path]) -
     assert [(answer["label"], answer["verdict"], answer["threshold"]) for answer in answers] == [(None, None, None)] * 2
     assert all(answer["regions"] == [] for answer in answers)
     assert 0 < answers[0]["score"] < 1
+
+
+def test_with_a_bank_each_photo_is_judged_as_what_it_shows(files: list[Path], tmp_path: Path) -> None:
+    model = AdaptCLIP(backbone="tiny", image_size=112)
+    bank = PromptBank(model.model, "tiny")
+    for category, file in zip(("good", "scratched"), files, strict=True):
+        model.add_to_bank(category, [str(file)], bank)
+    bank.save(tmp_path / "bank.safetensors")
+    banked = AdaptCLIP(backbone="tiny", image_size=112, prompt_bank=tmp_path / "bank.safetensors")
+    sent = [replace(photo, category=category) for photo in photos(files) for category in ("good", "scratched")]
+    answers = judged(Judge(AdaptCLIPPredictor(banked)), sent)
+    assert [answer["category"] for answer in answers] == ["good", "scratched"] * 2
+    scores = [answer["score"] for answer in answers]
+    assert scores[0] < scores[1]  # each is most like its own prompt, which is the same file
+    assert scores[3] < scores[2]
+
+
+@pytest.mark.parametrize(
+    ("categories", "known", "count", "expected"),
+    [
+        ([], None, 2, [None, None]),
+        (["pill"], ["cable", "pill"], 2, ["pill", "pill"]),
+        (["pill", "cable"], ["cable", "pill"], 2, ["pill", "cable"]),
+    ],
+)
+def test_a_category_is_for_all_or_for_each(
+    categories: list[str], known: list[str] | None, count: int, expected: list[str | None]
+) -> None:
+    assert list(_category_of_each(categories, known, count)) == expected
+
+
+@pytest.mark.parametrize(
+    ("categories", "known", "said"),
+    [
+        (["pill"], None, "The model has no prompt bank; got category 'pill'. Leave it out."),
+        ([], ["cable"], "once for each; got 0 for 3. The prompt bank knows cable."),
+        (["cable"] * 2, ["cable"], "once for each; got 2 for 3. The prompt bank knows cable."),
+        (["pill"], ["cable"], "The prompt bank does not know the category 'pill'. It knows cable."),
+        ([""], ["cable"], "The prompt bank does not know the category ''. It knows cable."),
+    ],
+)
+def test_a_category_that_does_not_fit_is_refused(categories: list[str], known: list[str] | None, said: str) -> None:
+    with pytest.raises(HTTPException) as refused:
+        _category_of_each(categories, known, 3)
+    assert refused.value.status_code == 422
+    assert said in refused.value.detail
 
 
 def test_photos_of_other_sizes_are_judged_together_where_tiles_keep_sizes(files: list[Path], tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def without_verdicts(output: InferenceBatch, reasons: Sequence[str] | None) -> I
     """
     if reasons is None or output.pred_label is None or output.pred_mask is None:
         return output
-    labels, masks = torch.as_tensor(output.pred_label).to(torch.int8), torch.as_tensor(output.pred_mask).clone()
+    labels = torch.as_tensor(output.pred_label).to(torch.int8, copy=True)
+    masks = torch.as_tensor(output.pred_mask).clone()
     rows = [row for row, reason in enumerate(reasons) if reason]
     labels[rows] = int(LabelName.UNKNOWN)
     masks[rows] = False

@@ -53,8 +53,8 @@ def _category_of_each(categories: Sequence[str], known: Sequence[str] | None, co
     if len(categories) not in {1, count}:
         text = f"category must be given once for all images, or once for each; got {len(categories)} for {count}."
         raise HTTPException(422, f"{text} The prompt bank knows {names}.")
-    if wrong := next((name for name in categories if name not in known), None):
-        raise HTTPException(422, f"The prompt bank does not know the category {wrong!r}. It knows {names}.")
+    if wrong := [name for name in categories if name not in known]:
+        raise HTTPException(422, f"The prompt bank does not know the category {wrong[0]!r}. It knows {names}.")
     return categories if len(categories) == count else [*categories] * count
 
 
