@@ -130,7 +130,8 @@ class LookAndTeacher(nn.Module):
         for found, mean, axes in zip(self.teacher(images, grid), self.means, self.axes, strict=True):
             parts.append(normalize((normalize(found, dim=-1) - mean) @ axes, dim=-1))
         joined = torch.cat(parts, dim=-1) / len(parts) ** 0.5
-        return joined @ self.look.square[: joined.shape[-1]]
+        embedded: torch.Tensor = joined @ self.look.square[: joined.shape[-1]]
+        return embedded
 
     def subspace(self, tokens: torch.Tensor) -> torch.Tensor:
         """The part of tokens ``(..., D)`` that lies where the embeddings do."""
