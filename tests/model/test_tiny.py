@@ -114,8 +114,8 @@ def test_generated_categories_that_it_was_not_trained_on(tmp_path: Path) -> None
     }
     means = {shots: torch.tensor(rows).mean(dim=0).tolist() for shots, rows in found.items()}
     print(means)
-    assert means[0][0] >= 0.75
-    assert means[1][0] >= 0.90
+    assert means[0][0] >= 0.80
+    assert means[1][0] >= 0.93
     assert means[1][1] >= 0.95
 
 
@@ -128,4 +128,4 @@ def test_photographs(real_data: Path, tmp_path: Path) -> None:
     }
     print(found)
     assert found["hazelnut"] == [1.0] * 3
-    assert torch.tensor([*found.values()]).mean() >= 0.80
+    assert torch.tensor([*found.values()]).mean() >= 0.86
