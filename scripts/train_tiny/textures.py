@@ -45,7 +45,7 @@ def fetch_textures(folder: Path) -> None:
     for package in PACKAGES:
         fetched = subprocess.run(["apt-get", "download", package], cwd=folder, check=False)
         if fetched.returncode:
-            msg = f"Expected the Debian package {package} from apt-get, which could not fetch it."
+            msg = f"Expected the Debian package {package} from apt-get. --generated_only trains without it."
             raise OSError(msg)
         subprocess.run(["dpkg-deb", "-x", next(folder.glob(f"{package}_*.deb")), folder], check=True)
     with zipfile.ZipFile(folder / ARCHIVE) as archive:

@@ -213,10 +213,11 @@ class TestSideBySide:
         assert "abnormal image: &lt;B&gt; t/bad/2.png" in page
         assert look_at(sweeps / "report.html", tmp_path, width=400)["too_wide"] is False
 
-    def test_an_archive_of_an_earlier_release_has_none(self, tmp_path: Path) -> None:
+    def test_an_archive_that_lacks_a_list_is_told(self, tmp_path: Path) -> None:
         with ZipFile(tmp_path / "a.zip", "w") as archive:
             archive.writestr("index.json", "[]")
-        assert unpack(tmp_path / "a.zip") == ([], [])
+        with pytest.raises(ValueError, match=r"a.zip is damaged, or holds no pictures of a run: .*same.json"):
+            unpack(tmp_path / "a.zip")
 
     def test_pictures_come_back(self, tmp_path: Path) -> None:
         images = [same_image("t/good/0.png", 2.5), same_image("t/bad/1.png", 3)]

@@ -179,6 +179,38 @@ def test_what_the_service_failed_on_is_judged_later(
     assert [row["path"] for row in rows(watched)] == ["a.png"]
 
 
+def test_what_the_service_fails_on_each_time_gets_its_error(
+    watched: Watched, watch: FolderWatch, table: WatchedTable, judge: Judge
+) -> None:
+    (watched.folder / "a.png").write_bytes(b"image")
+    judge.fails = True
+    for _ in range(5):
+        watch.step(table, {str(watched.folder / "a.png")})
+    assert judge.names == ["a.png"] * 3
+    assert [(row["path"], row["error"]) for row in rows(watched)] == [("a.png", "out of memory")]
+
+
+def test_a_look_that_fails_does_not_end_the_watching(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    done = threading.Event()
+
+    class Broken(Judge):
+        def __call__(self, photos: Sequence[Photo]) -> list[dict[str, Any]]:
+            if not self.names:
+                self.names.append("")
+                msg = "no answer"
+                raise RuntimeError(msg)
+            done.set()
+            return super().__call__(photos)
+
+    (watched.folder / "a.png").write_bytes(b"image")
+    watch = FolderWatch(Watched(watched.folder, watched.table, settle=0.2), Broken())
+    watch.start()
+    assert done.wait(60)
+    watch.stop()
+    assert [row["path"] for row in rows(watched)] == ["a.png"]
+    assert "A look at" in caplog.text
+
+
 def test_hidden_files_and_others_than_images_are_passed_over(
     watched: Watched, watch: FolderWatch, table: WatchedTable, judge: Judge
 ) -> None:

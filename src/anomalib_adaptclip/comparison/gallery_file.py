@@ -112,8 +112,7 @@ def unpack(path: Path) -> tuple[list[Pictures], list[SameImage]]:
         path: File with the content that :func:`pack` returned.
 
     Returns:
-        Pictures of AdaptCLIP's best, median and worst images, and images that all models show, which an archive of an
-        earlier release lacks.
+        Pictures of AdaptCLIP's best, median and worst images, and images that all models show.
 
     Raises:
         ValueError: If the file is damaged, or is not such an archive.
@@ -121,8 +120,7 @@ def unpack(path: Path) -> tuple[list[Pictures], list[SameImage]]:
     try:
         with ZipFile(path) as file:
             pictures = [_read_pictures(file, entry) for entry in json.loads(file.read(INDEX))]
-            same = json.loads(file.read(SAME)) if SAME in file.namelist() else []
-            return pictures, [_read_same(file, entry) for entry in same]
+            return pictures, [_read_same(file, entry) for entry in json.loads(file.read(SAME))]
     except Exception as error:  # zipfile raises its own errors, those of zlib, and others on damaged archives
         msg = f"{path} is damaged, or holds no pictures of a run: {error!r}. Remove it, or run again."
         raise ValueError(msg) from error

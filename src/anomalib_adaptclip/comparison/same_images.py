@@ -160,6 +160,7 @@ class _Painter:
         self._place = {str(path): index for index, path in enumerate(paths)}
 
     def panels(self, name: str, path: str, anomaly_map: torch.Tensor | None) -> list[Panel]:
+        """Draw the image, its mask and its map ``(H, W)``, as far as there are any."""
         image = self._reader.read(path)
         file = image.shape[-2], image.shape[-1]
         size = picture_size(*file)

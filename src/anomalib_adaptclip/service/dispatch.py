@@ -129,8 +129,9 @@ class Dispatcher(LitSpec):  # type: ignore[misc]  # LitServe has no types
                 sent.losses += 1
                 sent.item.worker_id = None
             if sent.losses > ATTEMPTS:
-                text = f"The worker that judged it ended, {sent.losses} times. The service's log may say why."
-                sent.item.response = (tuple(Verdict(refused(sent.photo.name, "internal", text))), None)
+                name = sent.photo.name
+                text = f"The worker that judged {name} ended, {sent.losses} times. The service's log may say why."
+                sent.item.response = (tuple(Verdict(refused(name, "internal", text))), None)
                 sent.item.event.set()
             else:
                 await self._send(uid, replace(sent.photo, is_retry=sent.losses > 0))

@@ -139,7 +139,9 @@ class Judge:
                     for answer in self._predicted([photo], inputs[row : row + 1], files[row : row + 1])
                 ]
             logger.exception("%s cannot be judged", photos[0].name)
-            return [refused(photos[0].name, "internal", f"The model failed on it: {type(error).__name__}.")]
+            return [
+                refused(photos[0].name, "internal", f"The model failed on {photos[0].name}: {type(error).__name__}.")
+            ]
         scales = output.scales or [self._scale] * len(photos)
         answers = []
         for row, (photo, size, scale) in enumerate(zip(photos, files, scales, strict=True)):

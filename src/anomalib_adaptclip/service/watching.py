@@ -9,6 +9,7 @@ import queue
 import stat
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from .watched_table import Version, WatchedTable, require_table
 logger = logging.getLogger(__name__)
 
 _AT_A_TIME = 32  # files that are read into memory together
+_TRIES = 3  # times that a file is judged on which the service fails
 JudgeAll = Callable[[Sequence[Photo]], Sequence[dict[str, Any]]]
 
 
@@ -67,7 +69,8 @@ class FolderWatch(FileSystemEventHandler):
 
     A file is complete when the system tells that it was closed after writing, or moved in, or when it did not change
     for a while: not every system tells, and none tells of what happened before. A file that cannot be read may be
-    incomplete all the same, and gets its row when it has not changed for that while.
+    incomplete all the same, and gets its row when it has not changed for that while. One on which the service fails is
+    judged again, a few times.
 
     Args:
         watched: What is watched.
@@ -86,6 +89,7 @@ class FolderWatch(FileSystemEventHandler):
         self._watched, self._judge, self._known, self._clock = watched, judge, known, clock
         self._told: queue.Queue[str] = queue.Queue()
         self._seen: dict[str, tuple[Version, float]] = {}  # files without a row, and since when they are so
+        self._failures: Counter[Version] = Counter()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -128,6 +132,9 @@ class FolderWatch(FileSystemEventHandler):
             self.step(table, self._closed())
         except OSError as error:  # a disk that is full or away for a while
             logger.warning("%s The folder is looked at again in %g s.", error, self._watched.settle)
+            self._ended.wait(self._watched.settle)
+        except Exception:  # whatever one look meets must not end the watching
+            logger.exception("A look at %s failed, and is repeated in %g s", self._watched.folder, self._watched.settle)
             self._ended.wait(self._watched.settle)
 
     def _closed(self) -> set[str]:
@@ -173,11 +180,19 @@ class FolderWatch(FileSystemEventHandler):
         for version, found in read.items():
             answer = judged[version] if isinstance(found, Photo) else found
             if "error" in answer:
-                if answer["reason"] == "internal" or version.path not in settled:
-                    continue  # later again
+                if self._is_tried_again(version, answer, settled):
+                    continue
                 logger.warning("%s", answer["error"])
             rows.append((version, answer))
         table.write(rows)
+        for version, _ in rows:
+            self._failures.pop(version, None)
+
+    def _is_tried_again(self, version: Version, answer: dict[str, Any], settled: set[str]) -> bool:
+        if answer["reason"] != "internal":
+            return version.path not in settled  # it may be incomplete
+        self._failures[version] += 1
+        return self._failures[version] < _TRIES
 
     def _read(self, version: Version) -> Photo | dict[str, Any]:
         """Read a file, or tell what is wrong with it."""

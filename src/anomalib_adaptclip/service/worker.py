@@ -62,8 +62,9 @@ class JudgeAPI(LitAPI):  # type: ignore[misc]  # LitServe has no types
             return self._judge.judge(x)
         except Exception:
             logger.exception("A batch cannot be judged")
-            text = "The service failed on it; its log says why."
-            return [refused(photo.name, "internal", text) for photo in x]
+            return [
+                refused(photo.name, "internal", f"The service failed on {photo.name}; its log says why.") for photo in x
+            ]
 
 
 class JudgeLoop(LitLoop):  # type: ignore[misc]  # LitServe has no types
