@@ -43,6 +43,7 @@ from .teacher import LookAndTeacher, Teacher
 logger = logging.getLogger(__name__)
 
 BATCH = 32
+CUT_OUTS = 0.65  # share of the steps that see cut-outs of half the side, before whole images
 RATE = 1.2e-3
 WARM_UP = 50
 SAVE_EVERY = 50
@@ -66,7 +67,12 @@ def train_looks(products: Products, checkpoint: Path, steps: int) -> tuple[Clip,
     images = draw_images(products, 256, 224).image
     look.fit(images)
     _whiten(clip, images)
-    _train(clip, look, 2 / SPREAD**2, lambda done: _draw(products, done), checkpoint, steps)
+
+    def _draw(done: float) -> Images:
+        count, size, share = (BATCH, 112, 0.5) if done < CUT_OUTS else (BATCH // 2, 224, 1.0)
+        return draw_images(products, count, size, share)
+
+    _train(clip, look, 2 / SPREAD**2, _draw, checkpoint, steps)
     _spread(clip, look)
     return clip, look
 
@@ -80,7 +86,7 @@ def train_features(
     described.fit(join_images(draw_images(products, 128, 224), draw_textures(crops, 128, 224)).image)
 
     def _draw_both(done: float) -> Images:
-        count, size, share = (20, 112, 0.5) if done < 0.65 else (8, 224, 1.0)
+        count, size, share = (20, 112, 0.5) if done < CUT_OUTS else (8, 224, 1.0)
         return join_images(draw_images(products, count, size, share), draw_textures(crops, count, size, share))
 
     _train(clip.train(), described, 4.0, _draw_both, checkpoint, steps)
@@ -171,12 +177,6 @@ def export_backbone(clip: Clip, path: Path) -> None:
     state["token_embedding.rows"] = state.pop("token_embedding.weight")[ids]
     state["token_embedding.ids"] = ids.int()
     write_atomically(path, lambda draft: save_file(state, draft, {"format": "pt"}))
-
-
-def _draw(products: Products, done: float) -> Images:
-    if done < 0.65:
-        return draw_images(products, BATCH, 112, share=0.5)
-    return draw_images(products, BATCH // 2, 224)
 
 
 def _rate(step: int, steps: int) -> float:
