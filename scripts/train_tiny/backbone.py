@@ -43,6 +43,8 @@ from .teacher import LookAndTeacher, Teacher
 logger = logging.getLogger(__name__)
 
 BATCH = 32
+TAUGHT = 20  # of either kind in a batch that the teacher explains
+FITTED = 256  # images by which what is learned is standardised
 CUT_OUTS = 0.65  # share of the steps that see cut-outs of half the side, before whole images
 RATE = 1.2e-3
 WARM_UP = 50
@@ -64,7 +66,7 @@ def train_looks(products: Products, checkpoint: Path, steps: int) -> tuple[Clip,
     torch.manual_seed(0)
     clip = build_tiny().train()
     look = Look(get_backbone("tiny").patch_size, clip.visual.proj.shape[1])
-    images = draw_images(products, 256, 224).image
+    images = draw_images(products, FITTED, 224).image
     look.fit(images)
     _whiten(clip, images)
 
@@ -83,10 +85,10 @@ def train_features(
     """Teach ``clip``, which sees looks, the teacher's features too, on generated images and on textures by halves."""
     torch.manual_seed(0)
     described = LookAndTeacher(look, teacher, CONSTANT)
-    described.fit(join_images(draw_images(products, 128, 224), draw_textures(crops, 128, 224)).image)
+    described.fit(join_images(draw_images(products, FITTED // 2, 224), draw_textures(crops, FITTED // 2, 224)).image)
 
     def _draw_both(done: float) -> Images:
-        count, size, share = (20, 112, 0.5) if done < CUT_OUTS else (8, 224, 1.0)
+        count, size, share = (TAUGHT, 112, 0.5) if done < CUT_OUTS else (2 * TAUGHT // 5, 224, 1.0)
         return join_images(draw_images(products, count, size, share), draw_textures(crops, count, size, share))
 
     _train(clip.train(), described, 4.0, _draw_both, checkpoint, steps)

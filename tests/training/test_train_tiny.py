@@ -149,8 +149,8 @@ def test_training_that_was_broken_off_ends_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(backbone, "BATCH", 4)
-    monkeypatch.setattr(backbone, "SAVE_EVERY", 2)
+    for name, value in {"BATCH": 4, "TAUGHT": 5, "FITTED": 16, "SAVE_EVERY": 2}.items():
+        monkeypatch.setattr(backbone, name, value)
 
     def train(checkpoint: Path) -> Clip:
         if stage == "looks":
